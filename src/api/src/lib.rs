@@ -1,1 +1,25 @@
-//! (header to come)
+//! The Kubernetes resources of Firebreak (`firebreak.dev/v1alpha1`) as Rust types.
+//!
+//! Holds: the four kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`Intervention`]), the names of annotations and
+//! labels ([`names`]), the comparison of pod templates ([`template`]), conditions ([`conditions`]).
+//! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
+//! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
+
+// The derive for schemas repeats each struct in a private module, where `pub` reaches nobody.
+#![allow(unreachable_pub)]
+
+pub mod change;
+pub mod conditions;
+pub mod crds;
+pub mod guard;
+pub mod intervention;
+pub mod names;
+pub mod policy;
+pub mod span;
+pub mod template;
+
+pub use change::{Change, ChangeSpec, ChangeStatus};
+pub use guard::{Guard, GuardSpec, GuardStatus};
+pub use intervention::{Intervention, InterventionSpec, InterventionStatus};
+pub use policy::{ClusterRiskPolicy, ClusterRiskPolicySpec};
+pub use span::Span;

@@ -1,0 +1,354 @@
+//! `Change`: one candidate's whole way, from hold to promoted or taken back, and the record of it.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    guard::{Hold, Revision, Signal, TargetRef, Traffic},
+    policy::Level,
+};
+
+/// One candidate's whole way, from hold to promoted or taken back, and the record of it. Made by the operator.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "firebreak.dev", version = "v1alpha1", kind = "Change", plural = "changes", shortname = "chg", category = "firebreak",
+    namespaced, status = "ChangeStatus", derive = "PartialEq",
+    doc = "One candidate's whole way, from hold to promoted or taken back, and the record of it. Made by the operator.",
+    printcolumn(json_path = ".spec.guard", name = "Guard", type_ = "string"),
+    printcolumn(json_path = ".spec.risk.level", name = "Risk", type_ = "string"),
+    printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
+    printcolumn(json_path = ".status.stage", name = "Stage", type_ = "string"),
+    printcolumn(json_path = ".status.weightPercent", name = "Weight%", type_ = "string"),
+    printcolumn(json_path = ".status.waiting.reason", name = "Waiting", type_ = "string"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("a Change is the record of what was started and is immutable; steer it with kubectl firebreak promote, pause, resume, abort or retry"))]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeSpec {
+    /// The Guard it belongs to.
+    pub guard: String,
+    /// The workload.
+    pub target: TargetRef,
+    /// `metadata.uid` of the workload.
+    pub target_uid: String,
+    /// The revision that serves users.
+    pub stable: Revision,
+    /// The revision under judgement.
+    pub candidate: Candidate,
+    /// 1 for the first Change of a template; one more for each retry.
+    pub attempt: u32,
+    /// When the operator saw the template.
+    pub detected_at: Timestamp,
+    /// Where it was held.
+    pub hold: Hold,
+    /// What the change says about itself, as it was when the Change began.
+    pub claims: Claims,
+    /// What follows from the claims.
+    pub risk: Risk,
+    /// The plan, as the policy gave it for this level.
+    pub plan: Level,
+    /// The policy that gave the plan: `built-in` or a `ClusterRiskPolicy`'s name.
+    pub policy: String,
+    /// Percent of requests that must not fail, where the Guard names an objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
+    /// How traffic is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+    /// What is compared.
+    pub signals: Vec<Signal>,
+    /// Query API the evidence comes from. Default: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus_url: Option<String>,
+    /// Whether the stable template is written back after a rollback.
+    #[serde(default)]
+    pub restore_template: bool,
+}
+
+/// The revision under judgement.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// `pod-template-hash` of its pods.
+    pub hash: String,
+    /// Its ReplicaSet.
+    pub replica_set: String,
+    /// Digest of its template.
+    pub template: String,
+    /// Its images, for people.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// Whether the ReplicaSet was there before and was taken over.
+    #[serde(default)]
+    pub taken_over: bool,
+    /// Pods of the candidate that the native controller had started before the operator held the workload.
+    #[serde(default)]
+    pub late_pods: u32,
+}
+
+/// What a change says about itself. Claims, not facts.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Claims {
+    /// The claims as they stood on the workload: annotation to value.
+    #[serde(default)]
+    pub annotations: std::collections::BTreeMap<String, String>,
+    /// Who asked the API server for the template, as the admission policy stamped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// Claims that could not be read, and what to write instead.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// The level and what led to it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Risk {
+    /// `low`, `medium`, `high` or `critical`.
+    pub level: String,
+    /// What led to it, in the order in which it was applied.
+    pub factors: Vec<Factor>,
+}
+
+/// One thing that led to the level.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Factor {
+    /// Its name.
+    pub name: String,
+    /// What it did to the level, in words.
+    pub effect: String,
+}
+
+/// Where a Change is on its way.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Held; nothing runs from the candidate.
+    #[default]
+    Held,
+    /// Pinning, candidate pods coming up, waiting to be seen by the metrics source.
+    Preparing,
+    /// At a stage, being judged.
+    Progressing,
+    /// At full exposure with stable still warm.
+    Baking,
+    /// Hand-over to the native controller.
+    Promoting,
+    /// Being taken back.
+    RollingBack,
+    /// Promoted: the candidate is the new stable.
+    Promoted,
+    /// Taken back; the candidate is condemned.
+    RolledBack,
+    /// A newer template came.
+    Superseded,
+    /// The stable template came back, or the Guard was deleted.
+    Withdrawn,
+}
+
+impl Phase {
+    /// Whether the Change is over.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Promoted | Self::RolledBack | Self::Superseded | Self::Withdrawn)
+    }
+}
+
+/// Where the Change is, what it has seen, what was decided.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeStatus {
+    /// Generation of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Where it is on its way.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The stage, for people: `2/4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Share of traffic the candidate may receive now, in percent.
+    #[serde(default)]
+    pub weight_percent: f64,
+    /// Share of requests that reached the candidate since this stage began, measured, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure_percent: Option<f64>,
+    /// Highest weight so far, in percent.
+    #[serde(default)]
+    pub highest_weight_percent: f64,
+    /// Why it does not go on right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// Whether a human paused it.
+    #[serde(default)]
+    pub paused: bool,
+    /// When the candidate first got traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_at: Option<Timestamp>,
+    /// When this stage began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_began_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Evidence of each signal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// Harm evidence of all signals together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<HarmScale>,
+    /// The two arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arms: Option<Arms>,
+    /// Damage done by the candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blast_radius: Option<BlastRadius>,
+    /// What was decided, when and why; the newest last, at most 40.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionRecord>,
+    /// What the named routes said before, to be restored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteRecord>,
+    /// The engine's memory: deflated JSON in base64. Any replica goes on from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+}
+
+/// Why a Change does not go on right now.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// One word.
+    pub reason: String,
+    /// What happened, what Firebreak did about it, what to do next.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Evidence of one signal; natural logarithms of e-values.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The signal.
+    pub signal: String,
+    /// Toward taking back.
+    pub harm: f64,
+    /// Toward the next stage.
+    pub safety: f64,
+    /// Where safety opens the next stage.
+    pub safety_needed: f64,
+    /// Requests and failures of the candidate since the Change began.
+    pub candidate: Counted,
+    /// Requests and failures of stable since the Change began.
+    pub stable: Counted,
+    /// Dispersion in use, 1 or more.
+    pub dispersion: f64,
+}
+
+/// Requests and how many of them failed (or were slow).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// Requests.
+    pub requests: u64,
+    /// Failed or slow requests.
+    pub failures: u64,
+}
+
+/// The scale toward taking back.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HarmScale {
+    /// Natural logarithm of the e-value of all signals together.
+    pub evidence: f64,
+    /// Where harm counts as proved.
+    pub needed: f64,
+    /// Largest ratio of failure rates that is proved; 0 while none is.
+    pub proved_ratio: f64,
+}
+
+/// Pods of the two arms.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Arms {
+    /// Candidate pods wanted.
+    pub candidate_pods: u32,
+    /// Candidate pods ready.
+    pub candidate_ready: u32,
+    /// Stable pods wanted.
+    pub stable_pods: u32,
+    /// Stable pods ready.
+    pub stable_ready: u32,
+}
+
+/// Damage done by the candidate: the signal with the largest, with lower bounds.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlastRadius {
+    /// The signal it is about.
+    pub signal: String,
+    /// Requests that failed because of the candidate (estimate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_requests: Option<f64>,
+    /// Its lower bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_requests_low: Option<f64>,
+    /// Share of all requests that failed because of the candidate, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_percent: Option<f64>,
+    /// Its lower bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_percent_low: Option<f64>,
+    /// Share of all requests that would fail because of the candidate at the next stage, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projected_percent: Option<f64>,
+    /// `no`, or in which way it grows.
+    pub growing: String,
+}
+
+/// One decision.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord {
+    /// When.
+    pub at: Timestamp,
+    /// One word: the reason of its Event.
+    pub reason: String,
+    /// What was seen and what follows.
+    pub message: String,
+    /// Memory and observation it was computed from, deflated JSON in base64: the decision can be computed again, bit for bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
+}
+
+/// What a route said before the Change.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRecord {
+    /// Kind of the route.
+    pub kind: crate::guard::RouteKind,
+    /// Its name.
+    pub name: String,
+    /// `metadata.uid`: another route of the same name is not restored.
+    pub uid: String,
+    /// The rules that send traffic to the Service.
+    pub rules: Vec<RuleRecord>,
+}
+
+/// What a rule of a route said before the Change.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleRecord {
+    /// Its place in the route.
+    pub index: u32,
+    /// Its `backendRefs`, as JSON text so that every field survives.
+    pub backend_refs: String,
+}

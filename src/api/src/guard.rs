@@ -1,0 +1,241 @@
+//! `Guard`: puts one workload under guard.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+
+/// Puts one workload under guard: its next template is held, let through in stages, and taken back if it does harm.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "firebreak.dev", version = "v1alpha1", kind = "Guard", plural = "guards", shortname = "gd", category = "firebreak",
+    namespaced, status = "GuardStatus", derive = "PartialEq",
+    doc = "Puts one workload under guard: its next template is held, let through in stages, and taken back if it does harm.",
+    validation = Rule::new("size(self.metadata.name) <= 40").message("metadata.name: at most 40 characters, since the names of Changes begin with it"),
+    printcolumn(json_path = ".spec.targetRef.name", name = "Target", type_ = "string"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].status", name = "Ready", type_ = "string"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].reason", name = "Reason", type_ = "string"),
+    printcolumn(json_path = ".status.hold", name = "Hold", type_ = "string"),
+    printcolumn(json_path = ".status.activeChange", name = "Change", type_ = "string"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardSpec {
+    /// The workload. It need not exist yet. Immutable: make another Guard for another workload.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.targetRef is immutable: delete this Guard and make one for the other workload"))]
+    pub target_ref: TargetRef,
+    /// The policy that turns risk into stages. Default: the built-in policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_ref: Option<PolicyRef>,
+    /// How the workload's traffic is divided. Default: by the pods' share behind the workload's Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+    /// Where the evidence comes from.
+    pub metrics: Metrics,
+    /// The service level objective; with one, the budget is a share of what it allows to fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+    /// What happens after a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+}
+
+/// Names the workload.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// Kind of the workload: `Deployment`.
+    pub kind: TargetKind,
+    /// Its name, in the Guard's namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Kinds of workload that can be guarded.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+}
+
+/// Names a policy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRef {
+    /// Kind of the policy: `ClusterRiskPolicy`.
+    pub kind: PolicyKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Kinds of policy.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// For the whole cluster.
+    ClusterRiskPolicy,
+}
+
+/// How traffic is divided.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// The Service whose traffic is divided. It is pinned to the stable pods while a Change runs.
+    #[schemars(length(min = 1, max = 63))]
+    pub service: String,
+    /// Every route that sends traffic to the Service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.kind == a.kind && b.name == a.name))").message("spec.traffic.routes: name each route once"))]
+    pub routes: Vec<RouteRef>,
+}
+
+/// Names a route in the Guard's namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRef {
+    /// Kind of the route.
+    pub kind: RouteKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Kinds of route of the Gateway API that can be divided.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// `gateway.networking.k8s.io/v1` HTTPRoute.
+    HTTPRoute,
+    /// `gateway.networking.k8s.io/v1` GRPCRoute.
+    GRPCRoute,
+}
+
+/// Where the evidence comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Prometheus, or anything that speaks its query API.
+    #[serde(default)]
+    pub prometheus: Prometheus,
+    /// What is compared between the arms. At least one.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]
+    pub signals: Vec<Signal>,
+}
+
+/// A Prometheus query API.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Prometheus {
+    /// Its address. Default: the operator's `--prometheus-url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048), regex(pattern = "^https?://"))]
+    pub url: Option<String>,
+}
+
+/// What is compared: failures among requests, or slow requests among requests.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.requests) != has(self.histogram)").message("a signal needs either requests and failures, or histogram and slowerThan"))]
+#[x_kube(validation = Rule::new("has(self.requests) == has(self.failures)").message("requests and failures go together: write both, for example requests: http_requests_total and failures: 'http_requests_total{code=~\"5..\"}'"))]
+#[x_kube(validation = Rule::new("has(self.histogram) == has(self.slowerThan)").message("histogram and slowerThan go together: write both, for example histogram: http_request_duration_seconds and slowerThan: 300ms"))]
+#[serde(rename_all = "camelCase")]
+pub struct Signal {
+    /// Its name.
+    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its share of the harm evidence, relative to the other signals'. Default: by the kind of signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.01, max = 100))]
+    pub weight: Option<f64>,
+    /// PromQL series selector of a counter of requests, with labels `namespace` and `pod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub requests: Option<String>,
+    /// PromQL series selector of a counter of failed requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub failures: Option<String>,
+    /// Name (or series selector) of a classic histogram of durations in seconds, without `_bucket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub histogram: Option<String>,
+    /// A request slower than this counts as slow. Must be the upper bound of one of the histogram's buckets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slower_than: Option<Span>,
+}
+
+/// The service level objective.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Slo {
+    /// Percent of requests that must not fail.
+    #[x_kube(validation = Rule::new("self >= 50.0 && self < 100.0").message("spec.slo.availability: a percentage from 50 up to but not 100, for example 99.9"))]
+    pub availability: f64,
+}
+
+/// What happens after a rollback.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// Write the stable template back into the workload. Default: leave it held, so that GitOps tools stay in sync.
+    #[serde(default)]
+    pub restore_template: bool,
+}
+
+/// What the operator knows of a Guard.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardStatus {
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled`, `HoldsInAdmission`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Where a template change is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// The revision that serves users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Revision>,
+    /// The Change that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_change: Option<String>,
+    /// The Change that ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<String>,
+    /// Templates that were rolled back and do not run again until a human clears them; the newest last, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condemned: Vec<Condemned>,
+}
+
+/// Where a template change is held.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// In the API server: nothing ever runs before the operator has seen the change.
+    Admission,
+    /// By the operator on the watch event: the native controller may have started pods before.
+    Late,
+}
+
+/// One revision of the workload.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// `pod-template-hash` of its pods.
+    pub hash: String,
+    /// Its ReplicaSet.
+    pub replica_set: String,
+}
+
+/// A template that was rolled back.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Condemned {
+    /// Digest of the template.
+    pub template: String,
+    /// The Change that condemned it.
+    pub change: String,
+}

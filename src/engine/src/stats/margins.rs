@@ -1,0 +1,110 @@
+//! How much harm is proved: one harm test per margin of a ladder, sharing clock and start masses.
+//!
+//! E falls as the margin grows, so the margins whose evidence has crossed are the lower ones, and the largest of them is a lower bound of
+//! th = p_c/p_s: `th_lo` reaches the level's own margin exactly when harm is proved there.
+
+use serde::{Deserialize, Serialize};
+
+use super::interval::{Counts, Mark, Waiting};
+use super::mixture::{Comparison, Factor, Margin, Mixture, Step};
+use super::start::{StartMass, Starts};
+
+/// The ladder of margins at which harm is sized.
+pub const LADDER: [f64; 10] = [1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0];
+
+/// Harm tests at every margin of [`LADDER`] and at the level's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarginGrid {
+    own: Margin,
+    starts: Starts,
+    waiting: Waiting,
+    rungs: Vec<Rung>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Rung {
+    margin: Margin,
+    mixture: Mixture,
+}
+
+impl MarginGrid {
+    /// Ten tests, or eleven where the level's own margin is not on the ladder.
+    #[must_use]
+    pub fn new(own: Margin, start: StartMass) -> Self {
+        let mut margins: Vec<Margin> = LADDER.iter().map(|r0| Margin::new(*r0)).collect();
+        if !margins.contains(&own) {
+            margins.push(own);
+        }
+        let rungs = margins.into_iter().map(|margin| Rung { margin, mixture: Mixture::new() }).collect();
+        Self { own, starts: Starts::new(start), waiting: Waiting::new(), rungs }
+    }
+
+    /// Judges one interval at every margin; see [`super::HarmProcess::update`].
+    pub fn update(&mut self, interval: Counts, factor: Factor, elapsed: f64) -> Mark {
+        let (mark, counts) = self.waiting.admit(interval);
+        let Some(counts) = counts else { return mark };
+        self.starts.advance(elapsed);
+        if !counts.compares() || counts.failures() == 0 {
+            return mark;
+        }
+        let step = Step::take(&mut self.starts);
+        for rung in &mut self.rungs {
+            if let Some(comparison) = Comparison::of(counts, rung.margin) {
+                step.compare(&mut rung.mixture, &comparison, factor);
+            }
+        }
+        mark
+    }
+
+    /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
+    #[must_use]
+    pub fn th_lo(&self, alpha: f64) -> f64 {
+        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
+        crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
+    }
+
+    /// ln E at the level's own margin: what decides.
+    #[must_use]
+    pub fn ln_e(&self) -> f64 {
+        self.at_own().map_or(0.0, Mixture::ln_e)
+    }
+
+    /// The largest ln E at the level's own margin so far, at least 0.
+    #[must_use]
+    pub fn max_ln_e(&self) -> f64 {
+        self.at_own().map_or(0.0, Mixture::max_ln_e)
+    }
+
+    /// Whether harm beyond the level's own margin was proved at `alpha` at any look so far.
+    #[must_use]
+    pub fn has_crossed(&self, alpha: f64) -> bool {
+        self.max_ln_e() >= -alpha.ln()
+    }
+
+    /// Each margin with its ln E now, the ladder first.
+    pub fn ln_e_by_margin(&self) -> impl Iterator<Item = (Margin, f64)> {
+        self.rungs.iter().map(|r| (r.margin, r.mixture.ln_e()))
+    }
+
+    /// The level's own margin r0.
+    #[must_use]
+    pub const fn margin(&self) -> Margin {
+        self.own
+    }
+
+    /// How many intervals were judged.
+    #[must_use]
+    pub const fn evaluations(&self) -> u64 {
+        self.starts.evaluations()
+    }
+
+    /// Counts that wait for their requests.
+    #[must_use]
+    pub const fn pending(&self) -> Counts {
+        self.waiting.counts()
+    }
+
+    fn at_own(&self) -> Option<&Mixture> {
+        self.rungs.iter().find(|r| r.margin == self.own).map(|r| &r.mixture)
+    }
+}

@@ -1,0 +1,221 @@
+//! The mixture of bets behind every harm test, and the factor one interval multiplies each bet by.
+//!
+//! A bet g says: the candidate fails g times as often as the margin allows. J = 48 bets lie on a geometric grid from
+//! 1.05 to 200 with prior weight proportional to 1/g, so harm of any size is found near the speed of the bet that fits.
+//!
+//! With s = r0 n_c/(r0 n_c + n_s), the share of failures the candidate would have at p_c = r0 p_s, the factor is
+//! `L(g) = g^x_c / (1 + s(g-1))^x`: the likelihood ratio of "share s g/(1 + s(g-1))" against "share s" for the x failures
+//! of the interval. Its mean is at most 1 when p_c <= r0 p_s, whatever p_s is and however the split moves, so the mixture
+//! is an e-process (Turner, Ly & Grunwald, JSPI 2024, for r0 = 1; a margin r0 is that test with the share s).
+//!
+//! Bursts (failures that come several at a time, variance/mean = phi > 1) break it. [`Factor::Tempered`] takes the root
+//! L^(1/phi): exact only if failures come in independent blocks of at most phi. [`Factor::BurstExact`] weighs each failure
+//! by the u, v at which negative binomial counts of that dispersion have mean exactly 1 at the null: with
+//! `ln E exp(zX) = -m ln(1 - (phi-1)(e^z - 1))/(phi-1)` these make `(m/phi)(g/D - 1)` and `(m/phi)(1/D - 1)`, D = 1 + s(g-1),
+//! whose expectations cancel at p_c = r0 p_s. Smaller phi gives a mean below 1.
+
+use std::array;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::dispersion::Phi;
+use super::interval::Counts;
+use super::special::{log_add_exp, log_sum_exp};
+use super::{bits, start::Starts};
+
+/// Number of bets J.
+pub(crate) const BETS: usize = 48;
+const SMALLEST_BET: f64 = 1.05;
+const LARGEST_BET: f64 = 200.0;
+
+/// Below this phi the burst-exact weights are those of independent failures: their formula becomes 0/0.
+const BURSTS_FROM: f64 = 1.001;
+
+/// How many times stable's failure rate a harmless candidate may have: r0 in `1..=1000`, 1.25 by default.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct Margin(f64);
+
+impl Margin {
+    const LARGEST: f64 = 1000.0;
+
+    /// The margin; values outside the range, and what is no number, become the nearest end (NaN becomes 1).
+    #[must_use]
+    pub fn new(r0: f64) -> Self {
+        Self(if r0.is_nan() { 1.0 } else { r0.clamp(1.0, Self::LARGEST) })
+    }
+
+    /// r0.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for Margin {
+    fn default() -> Self {
+        Self(1.25)
+    }
+}
+
+impl From<f64> for Margin {
+    fn from(r0: f64) -> Self {
+        Self::new(r0)
+    }
+}
+
+impl From<Margin> for f64 {
+    fn from(margin: Margin) -> Self {
+        margin.0
+    }
+}
+
+/// How an interval's failures are weighed, with the dispersion known before the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Factor {
+    /// L(g)^(1/phi).
+    Tempered(Phi),
+    /// The exact factor for negative binomial counts with variance/mean = phi.
+    BurstExact(Phi),
+}
+
+/// One bet of the grid.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bet {
+    pub(crate) g_minus_1: f64,
+    pub(crate) ln_g: f64,
+    pub(crate) ln_prior: f64,
+}
+
+/// The grid: g_j = 1.05 (200/1.05)^(j/47), prior proportional to 1/g_j.
+pub(crate) fn bets() -> &'static [Bet; BETS] {
+    static GRID: OnceLock<[Bet; BETS]> = OnceLock::new();
+    GRID.get_or_init(|| {
+        let gs: [f64; BETS] = array::from_fn(|j| {
+            SMALLEST_BET * (LARGEST_BET / SMALLEST_BET).powf(j as f64 / (BETS - 1) as f64)
+        });
+        let ln_total = gs.iter().map(|g| 1.0 / g).sum::<f64>().ln();
+        gs.map(|g| Bet { g_minus_1: g - 1.0, ln_g: g.ln(), ln_prior: -g.ln() - ln_total })
+    })
+}
+
+/// Two arms' failures against the share the candidate would have at the border of harmlessness.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Comparison {
+    pub(crate) share: f64,
+    pub(crate) other_share: f64,
+    pub(crate) x_c: f64,
+    pub(crate) x_s: f64,
+}
+
+impl Comparison {
+    /// The comparison an interval makes at a margin; `None` where the factor is exactly 1 (one arm without requests,
+    /// or no failure).
+    pub(crate) fn of(counts: Counts, margin: Margin) -> Option<Self> {
+        if !counts.compares() || counts.failures() == 0 {
+            return None;
+        }
+        let (candidate, stable) = (margin.get() * counts.n_c as f64, counts.n_s as f64);
+        Some(Self {
+            share: candidate / (candidate + stable),
+            other_share: stable / (candidate + stable),
+            x_c: counts.x_c as f64,
+            x_s: counts.x_s as f64,
+        })
+    }
+
+    /// ln of the factor of one bet.
+    fn ln_factor(&self, bet: &Bet, factor: Factor) -> f64 {
+        match factor {
+            Factor::BurstExact(phi) if bursts(phi) > 1.0 => self.burst_exact(bet, phi.get()),
+            Factor::BurstExact(_) => self.tempered(bet, 1.0),
+            Factor::Tempered(phi) => self.tempered(bet, phi.get()),
+        }
+    }
+
+    fn tempered(&self, bet: &Bet, phi: f64) -> f64 {
+        (self.x_c * bet.ln_g - (self.x_c + self.x_s) * (self.share * bet.g_minus_1).ln_1p()) / phi
+    }
+
+    fn burst_exact(&self, bet: &Bet, phi: f64) -> f64 {
+        let d = 1.0 + self.share * bet.g_minus_1;
+        let mut ln = 0.0;
+        if self.x_c > 0.0 {
+            ln += self.x_c * burst_weight(bet.g_minus_1 * self.other_share / d, phi);
+        }
+        if self.x_s > 0.0 {
+            ln += self.x_s * burst_weight(-self.share * bet.g_minus_1 / d, phi);
+        }
+        ln
+    }
+}
+
+/// The dispersion the burst-exact weights are made for: 1 where it is too near 1 for their formula.
+pub(crate) fn bursts(phi: Phi) -> f64 {
+    if phi.get() < BURSTS_FROM { 1.0 } else { phi.get() }
+}
+
+/// The weight per failure that multiplies a negative binomial mean by 1 + `excess` in the exponent:
+/// ln(1 + (1 - exp(-k excess))/(phi - 1)), k = (phi - 1)/phi. At most ln(phi/(phi-1)).
+pub(crate) fn burst_weight(excess: f64, phi: f64) -> f64 {
+    if phi <= 1.0 {
+        return excess.ln_1p();
+    }
+    let k = (phi - 1.0) / phi;
+    (-(-k * excess).exp_m1() / (phi - 1.0)).ln_1p()
+}
+
+/// One mixture over all bets at one margin: log weights and what they came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mixture {
+    #[serde(with = "bits")]
+    ln_weights: [f64; BETS],
+    ln_e: f64,
+    max_ln_e: f64,
+}
+
+impl Mixture {
+    pub(crate) const fn new() -> Self {
+        Self { ln_weights: [f64::NEG_INFINITY; BETS], ln_e: 0.0, max_ln_e: 0.0 }
+    }
+
+    pub(crate) const fn ln_e(&self) -> f64 {
+        self.ln_e
+    }
+
+    /// The largest ln E so far; E starts at 1, so never below 0.
+    pub(crate) const fn max_ln_e(&self) -> f64 {
+        self.max_ln_e
+    }
+
+    /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
+    pub(crate) fn multiply(&mut self, ln_mass: f64, ln_reserve: f64, ln_factor: impl Fn(&Bet) -> f64) {
+        for (weight, bet) in self.ln_weights.iter_mut().zip(bets()) {
+            *weight = log_add_exp(*weight, ln_mass + bet.ln_prior) + ln_factor(bet);
+        }
+        self.ln_e = log_add_exp(log_sum_exp(&self.ln_weights), ln_reserve);
+        self.max_ln_e = self.max_ln_e.max(self.ln_e);
+    }
+}
+
+/// Applies one interval's comparison to a mixture whose mass and reserve come from `starts`.
+pub(crate) struct Step {
+    ln_mass: f64,
+    ln_reserve: f64,
+}
+
+impl Step {
+    /// Takes the mass due; -inf where there is none.
+    pub(crate) fn take(starts: &mut Starts) -> Self {
+        Self { ln_mass: starts.take().ln(), ln_reserve: starts.reserve().ln() }
+    }
+
+    pub(crate) fn compare(&self, mixture: &mut Mixture, comparison: &Comparison, factor: Factor) {
+        mixture.multiply(self.ln_mass, self.ln_reserve, |bet| comparison.ln_factor(bet, factor));
+    }
+
+    pub(crate) fn multiply(&self, mixture: &mut Mixture, ln_factor: impl Fn(&Bet) -> f64) {
+        mixture.multiply(self.ln_mass, self.ln_reserve, ln_factor);
+    }
+}

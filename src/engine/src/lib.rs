@@ -1,2 +1,24 @@
-//! (header to come)
+//! The engine: from what a change says and what its traffic shows to what happens next. Pure: no clock, no network, no
+//! randomness, so every decision can be computed again from what was recorded.
+//!
+//! Start at [`decide`]: `decide(&Setup, &Memory, &Observation) -> Decision`. It judges the newest [`observation::Look`]
+//! ([`judge`], over [`counters`] and [`stats`]), moves the Change along its [`plan::Plan`], and says as data what is to
+//! be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages. [`memory`] is all that outlives a look.
+
+pub mod counters;
+pub mod decide;
+pub mod effect;
+pub mod judge;
+pub mod memory;
+pub mod observation;
+pub mod plan;
+pub mod retreat;
+pub mod risk;
 pub mod stats;
+pub mod units;
+
+pub use decide::{Decision, decide};
+pub use effect::{Effect, Note};
+pub use memory::Memory;
+pub use observation::Observation;
+pub use plan::{Plan, Setup};

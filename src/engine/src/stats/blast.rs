@@ -1,8 +1,8 @@
 //! Blast radius: failed requests the candidate caused, as a count, a share of all requests, and a forecast.
 //!
-//! Every estimate has a lower bound beside it, made from `th_lo`, a proved lower bound of th = p_c/p_s: of the candidate's failures at least
-//! the part f = 1 - 1/th_lo would not have happened on stable. For the count that bounds the expectation at whatever moment one stops; for the
-//! shares it is a plug-in, which takes p_c as known.
+//! Every estimate has a lower bound beside it, made from `th_lo`, a proved lower bound of th = p_c/p_s: of the
+//! candidate's failures at least the part f = 1 - 1/th_lo would not have happened on stable. For the count that
+//! bounds the expectation at whatever moment one stops; for the shares it is a plug-in, which takes p_c as known.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,9 @@ pub struct BlastRadius {
 }
 
 impl BlastRadius {
-    /// From all counts of one window. `th_lo` is a proved lower bound of p_c/p_s (0: none, +inf: stable never fails), `w_next` the candidate's share of
-    /// traffic at the next stage, `slo` the share of requests promised to succeed, below 1; `None` leaves the burn unknown.
+    /// From all counts of one window. `th_lo` is a proved lower bound of p_c/p_s (0: none, +inf: stable never fails),
+    /// `w_next` the candidate's share of traffic at the next stage, `slo` the share of requests promised to succeed,
+    /// below 1; `None` leaves the burn unknown.
     #[must_use]
     pub fn of(counts: Counts, th_lo: f64, w_next: f64, slo: Option<f64>) -> Self {
         let f = attributable(th_lo);
@@ -42,7 +43,9 @@ impl BlastRadius {
         let allowed = slo.map(|slo| 1.0 - slo).filter(|allowed| *allowed > 0.0);
         let burn = |share: Option<f64>| share.zip(allowed).map(|(share, allowed)| share / allowed);
         Self {
-            ef: excess.and(counts.stable_rate()).map(|p_s| x_c - counts.n_c as f64 * p_s),
+            ef: excess
+                .and(counts.stable_rate())
+                .map(|p_s| x_c - counts.n_c as f64 * p_s),
             ef_lo: x_c * f,
             br,
             br_lo,

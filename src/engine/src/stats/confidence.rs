@@ -1,7 +1,8 @@
 //! Confidence sequences: sets that contain the truth at every look together, with probability 1 - alpha.
 //!
-//! Both invert a mixture likelihood ratio (Robbins; Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 2021): with l the log
-//! likelihood and Z its log mean over a fixed prior grid, the set is `{ l > Z - ln(1/alpha) }`. Tempering divides l by phi.
+//! Both invert a mixture likelihood ratio (Robbins; Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 2021):
+//! with l the log likelihood and Z its log mean over a fixed prior grid, the set is `{ l > Z - ln(1/alpha) }`.
+//! Tempering divides l by phi.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ use super::special::{ln_tilted, log_sum_exp};
 /// Points of either prior grid.
 const GRID: u32 = 97;
 
-/// Distinct candidate shares kept; more are merged. 1 s looks over a ten-stage Change stay useful and a query under 1 ms.
+/// Distinct candidate shares kept; more are merged. 1 s looks over a ten-stage Change stay useful and a query under 1
+/// ms.
 const MAX_SHARES: usize = 256;
 
 /// No bound of a log ratio or a log odds is looked for beyond this: exp(700) is the last finite one.
@@ -32,21 +34,27 @@ impl Bounds {
     /// Nothing is known of a probability.
     pub const ANY_RATE: Self = Self { lo: 0.0, hi: 1.0 };
     /// Nothing is known of a ratio.
-    pub const ANY_RATIO: Self = Self { lo: 0.0, hi: f64::INFINITY };
+    pub const ANY_RATIO: Self = Self {
+        lo: 0.0,
+        hi: f64::INFINITY,
+    };
 
     /// The running intersection: what both say. Show this, not the last interval.
     ///
     /// Where they contradict each other, which happens with probability at most alpha, lo may exceed hi.
     #[must_use]
     pub const fn intersect(self, other: Self) -> Self {
-        Self { lo: self.lo.max(other.lo), hi: self.hi.min(other.hi) }
+        Self {
+            lo: self.lo.max(other.lo),
+            hi: self.hi.min(other.hi),
+        }
     }
 }
 
 /// Sums for the ratio th = p_c/p_s: failures per distinct candidate share.
 ///
-/// Exact up to 256 distinct shares; beyond, the two nearest are merged at their mean weighted by failures, which moves l by
-/// less than the square of their distance. Only intervals with traffic in both arms and a failure count.
+/// Exact up to 256 distinct shares; beyond, the two nearest are merged at their mean weighted by failures, which
+/// moves l by less than the square of their distance. Only intervals with traffic in both arms and a failure count.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RatioSequence {
     waiting: Waiting,
@@ -65,17 +73,27 @@ impl RatioSequence {
     /// No failures yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { waiting: Waiting::new(), x_c: 0, x_s: 0, shares: Vec::new() }
+        Self {
+            waiting: Waiting::new(),
+            x_c: 0,
+            x_s: 0,
+            shares: Vec::new(),
+        }
     }
 
     /// Adds one interval.
     pub fn update(&mut self, interval: Counts) -> Mark {
         let (mark, counts) = self.waiting.admit(interval);
         let Some(counts) = counts else { return mark };
-        let (true, Some(rho)) = (counts.compares() && counts.failures() > 0, counts.rho()) else { return mark };
+        let (true, Some(rho)) = (counts.compares() && counts.failures() > 0, counts.rho()) else {
+            return mark;
+        };
         self.x_c = self.x_c.saturating_add(counts.x_c);
         self.x_s = self.x_s.saturating_add(counts.x_s);
-        self.add(ShareSum { rho, x: counts.failures() as f64 });
+        self.add(ShareSum {
+            rho,
+            x: counts.failures() as f64,
+        });
         mark
     }
 
@@ -98,21 +116,34 @@ impl RatioSequence {
 
     /// The two-sided set of th at level `alpha` in `(0, 1)`, from what was seen up to now.
     ///
-    /// Mixture over 97 points of ln th, even from ln(1/200) to ln 200. Lower 0 where the candidate never failed, upper +inf
-    /// where stable never did.
+    /// Mixture over 97 points of ln th, even from ln(1/200) to ln 200. Lower 0 where the candidate never failed,
+    /// upper +inf where stable never did.
     #[must_use]
     pub fn bounds(&self, alpha: f64, phi: Phi) -> Bounds {
         if self.x_c == 0 && self.x_s == 0 {
             return Bounds::ANY_RATIO;
         }
         let grid: Vec<f64> = (0..GRID)
-            .map(|j| self.ln_likelihood(200_f64.ln() * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0), phi))
+            .map(|j| {
+                self.ln_likelihood(
+                    200_f64.ln() * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0),
+                    phi,
+                )
+            })
             .collect();
         let limit = log_sum_exp(&grid) - f64::from(GRID).ln() + alpha.ln();
         let outside = |e: f64| self.ln_likelihood(e, phi) <= limit;
         let best = self.ln_estimate();
-        let lo = if self.x_c == 0 { 0.0 } else { border(-FARTHEST, best, outside).exp() };
-        let hi = if self.x_s == 0 { f64::INFINITY } else { border(best, FARTHEST, |e| !outside(e)).exp() };
+        let lo = if self.x_c == 0 {
+            0.0
+        } else {
+            border(-FARTHEST, best, outside).exp()
+        };
+        let hi = if self.x_s == 0 {
+            f64::INFINITY
+        } else {
+            border(best, FARTHEST, |e| !outside(e)).exp()
+        };
         Bounds { lo, hi }
     }
 
@@ -122,10 +153,14 @@ impl RatioSequence {
         (self.x_c as f64 * e - normaliser) / phi.get()
     }
 
-    /// Where l is largest: the root of X_c - sum x rho exp(e)/(1 - rho + rho exp(e)), at an end where one arm never failed.
+    /// Where l is largest: the root of X_c - sum x rho exp(e)/(1 - rho + rho exp(e)), at an end where one arm never
+    /// failed.
     fn ln_estimate(&self) -> f64 {
         let expected = |e: f64| -> f64 {
-            self.shares.iter().map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * (-e).exp())).sum()
+            self.shares
+                .iter()
+                .map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * (-e).exp()))
+                .sum()
         };
         border(-FARTHEST, FARTHEST, |e| expected(e) < self.x_c as f64)
     }
@@ -146,7 +181,9 @@ impl RatioSequence {
             [a, b] => b.rho - a.rho,
             _ => f64::INFINITY,
         });
-        let Some((at, _)) = gaps.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
+        let Some((at, _)) = gaps.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)) else {
+            return;
+        };
         let upper = self.shares.remove(at + 1);
         if let Some(lower) = self.shares.get_mut(at) {
             let x = lower.x + upper.x;
@@ -158,8 +195,8 @@ impl RatioSequence {
 
 /// The two-sided set of a failure probability at level `alpha` in `(0, 1)` after `x` failures of `n` requests.
 ///
-/// Mixture over q = 0 (weight 1/2) and 0.999 * 10^(-7 + 7j/96), j = 0..96 (weight 1/194 each). For a one-sided bound at level a call it
-/// with alpha = a. More failures than requests count as all of them.
+/// Mixture over q = 0 (weight 1/2) and 0.999 * 10^(-7 + 7j/96), j = 0..96 (weight 1/194 each). For a one-sided bound
+/// at level a call it with alpha = a. More failures than requests count as all of them.
 #[must_use]
 pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     if n == 0 {
@@ -178,8 +215,16 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     // In log odds both logarithms stay exact near 0 and near 1.
     let outside = |odds: f64| ln_likelihood(-softplus(-odds), -softplus(odds)) <= limit;
     let best = (failed.ln() - fine.ln()).clamp(-FARTHEST, FARTHEST);
-    let lo = if failed == 0.0 { 0.0 } else { logistic(border(-FARTHEST, best, outside)) };
-    let hi = if fine == 0.0 { 1.0 } else { logistic(border(best, FARTHEST, |odds| !outside(odds))) };
+    let lo = if failed == 0.0 {
+        0.0
+    } else {
+        logistic(border(-FARTHEST, best, outside))
+    };
+    let hi = if fine == 0.0 {
+        1.0
+    } else {
+        logistic(border(best, FARTHEST, |odds| !outside(odds)))
+    };
     Bounds { lo, hi }
 }
 

@@ -1,9 +1,9 @@
 //! Does the traffic follow the split that was set? The sequential multinomial test of Lindon & Malek (NeurIPS 2022).
 //!
 //! Requests S_i fall on arm i with share rho_i under the null; a Dirichlet(K rho) prior gives
-//! `ln E = lnB(K rho + S) - lnB(K rho) - sum S_i ln rho_i`. Written out with Stirling's tails d(x) and A_i = K rho_i + S_i, T = K + N this is
-//! `sum A_i log1p((S_i - N rho_i)/(T rho_i)) - ln(A_i/(K rho_i))/2 + d(A_i) - d(K rho_i)`, plus `ln(T/K)/2 - d(T) + d(K)`, which
-//! keeps twelve digits at 10^7 requests where log gammas keep five.
+//! `ln E = lnB(K rho + S) - lnB(K rho) - sum S_i ln rho_i`. With Stirling's tails d(x), A_i = K rho_i + S_i and T = K + N
+//! this is the sum over arms of `A_i log1p((S_i - N rho_i)/(T rho_i)) - ln(A_i/(K rho_i))/2 + d(A_i) - d(K rho_i)`, and
+//! `ln(T/K)/2 - d(T) + d(K)` once. It keeps twelve digits at 10^7 requests where log gammas keep five.
 
 use super::dispersion::Phi;
 use super::solve::border;
@@ -12,7 +12,8 @@ use super::special::{incomplete_beta, ln_tilted, stirling_tail};
 /// K: how firmly the prior expects the shares that were set, in requests.
 pub const CONCENTRATION: f64 = 100.0;
 
-/// Expected shares nearer to 0 or 1 than this are moved to it: a share of exactly 0 would make one request infinite evidence.
+/// Expected shares nearer to 0 or 1 than this are moved to it: a share of exactly 0 would make one request infinite
+/// evidence.
 const SMALLEST_SHARE: f64 = 1e-9;
 
 /// No bound of a log ratio is looked for beyond this.
@@ -40,11 +41,20 @@ pub fn dirichlet_ln_e(arms: &[Arm], k: f64) -> f64 {
         let posterior = prior + arm.count;
         let deviation = (arm.count - n * arm.share) / (total * arm.share);
         // An arm without requests is exactly prior/(total share) = k/total of its expectation.
-        let ln_ratio = if deviation > -0.5 { deviation.ln_1p() } else { (posterior / (total * arm.share)).ln() };
-        let tails = if arm.count > 0.0 { stirling_tail(posterior) - stirling_tail(prior) } else { 0.0 };
+        let ln_ratio = if deviation > -0.5 {
+            deviation.ln_1p()
+        } else {
+            (posterior / (total * arm.share)).ln()
+        };
+        let tails = if arm.count > 0.0 {
+            stirling_tail(posterior) - stirling_tail(prior)
+        } else {
+            0.0
+        };
         posterior * ln_ratio - 0.5 * (arm.count / prior).ln_1p() + tails
     };
-    arms.iter().map(per_arm).sum::<f64>() + 0.5 * (n / k).ln_1p() - stirling_tail(total) + stirling_tail(k)
+    arms.iter().map(per_arm).sum::<f64>() + 0.5 * (n / k).ln_1p() - stirling_tail(total)
+        + stirling_tail(k)
 }
 
 /// The p-value of a sequential test at this look: min(1, exp(-ln E)); take the smallest so far.
@@ -53,7 +63,8 @@ pub fn p_value(ln_e: f64) -> f64 {
     (-ln_e).exp().min(1.0)
 }
 
-/// ln E of "candidate and stable share the requests as set", tempered: requests of one session come together, so counts are divided by phi.
+/// ln E of "candidate and stable share the requests as set", tempered: requests of one session come together, so
+/// counts are divided by phi.
 ///
 /// `expected_share` is the candidate's, in `0..=1`. Crossing ln(1/0.001) means the split is not followed.
 #[must_use]
@@ -63,24 +74,47 @@ pub fn split_ln_e(n_c: u64, n_s: u64, expected_share: f64, phi: Phi) -> f64 {
     }
     let share = expected_share.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE);
     let arms = [
-        Arm { count: n_c as f64 / phi.get(), share },
-        Arm { count: n_s as f64 / phi.get(), share: 1.0 - share },
+        Arm {
+            count: n_c as f64 / phi.get(),
+            share,
+        },
+        Arm {
+            count: n_s as f64 / phi.get(),
+            share: 1.0 - share,
+        },
     ];
     dirichlet_ln_e(&arms, CONCENTRATION)
 }
 
-/// ln E of "the candidate has at most the share s of the failures": the two-arm test with its prior cut to larger shares.
+/// ln E of "the candidate has at most the share s of the failures": the two-arm test with its prior cut to larger
+/// shares.
 ///
-/// A closed form, kept as a check of the harm test's grid: `+ ln I_{1-s}(K(1-s) + x_s, K s + x_c) - ln I_{1-s}(K(1-s), K s)`.
+/// A closed form, kept as a check of the harm test's grid:
+/// `+ ln I_{1-s}(K(1-s) + x_s, K s + x_c) - ln I_{1-s}(K(1-s), K s)`.
 #[must_use]
 pub fn one_sided_ln_e(x_c: u64, x_s: u64, s: f64, k: f64) -> f64 {
     let (x_c, x_s, not_s) = (x_c as f64, x_s as f64, 1.0 - s);
-    let two_sided = dirichlet_ln_e(&[Arm { count: x_c, share: s }, Arm { count: x_s, share: not_s }], k);
-    let tail = |failed_c: f64, failed_s: f64| incomplete_beta(k * not_s + failed_s, k * s + failed_c, not_s).ln_value;
+    let two_sided = dirichlet_ln_e(
+        &[
+            Arm {
+                count: x_c,
+                share: s,
+            },
+            Arm {
+                count: x_s,
+                share: not_s,
+            },
+        ],
+        k,
+    );
+    let tail = |failed_c: f64, failed_s: f64| {
+        incomplete_beta(k * not_s + failed_s, k * s + failed_c, not_s).ln_value
+    };
     two_sided + tail(x_c, x_s) - tail(0.0, 0.0)
 }
 
-/// The interval of ln(odds of `second` against `first`) beyond the set shares, at level `alpha` in `(0, 1)`: contains 0 while the split may be as set.
+/// The interval of ln(odds of `second` against `first`) beyond the set shares, at level `alpha` in `(0, 1)`: contains
+/// 0 while the split may be as set.
 ///
 /// Ends are -inf, +inf where an arm's count does not bound them.
 #[must_use]
@@ -94,7 +128,15 @@ pub fn split_delta(first: Arm, second: Arm, k: f64, alpha: f64) -> (f64, f64) {
     let refuted = |delta: f64| ln_e(delta) >= -alpha.ln();
     let best = (second.count.ln() - first.count.ln()) - (second.share.ln() - first.share.ln());
     let best = best.clamp(-FARTHEST, FARTHEST);
-    let lo = if refuted(-FARTHEST) { border(-FARTHEST, best, refuted) } else { f64::NEG_INFINITY };
-    let hi = if refuted(FARTHEST) { border(best, FARTHEST, |delta| !refuted(delta)) } else { f64::INFINITY };
+    let lo = if refuted(-FARTHEST) {
+        border(-FARTHEST, best, refuted)
+    } else {
+        f64::NEG_INFINITY
+    };
+    let hi = if refuted(FARTHEST) {
+        border(best, FARTHEST, |delta| !refuted(delta))
+    } else {
+        f64::INFINITY
+    };
     (lo, hi)
 }

@@ -1,8 +1,9 @@
 //! Is proved harm growing? Two windows of equal length are compared: A, and B right after it.
 //!
-//! **Intensity**: the candidate's failures rise beyond what exposure explains. Given how many failures stable's rate would have caused among the candidate's
-//! requests, m_A and m_B, a steady harm puts the share s = m_B/(m_A + m_B) of the candidate's failures into B; the harm test's mixture bets on more.
-//! **Share**: the harmed share of all requests rises by a fifth, whether by intensity or by exposure.
+//! **Intensity**: the candidate's failures rise beyond what exposure explains. Given how many failures stable's rate
+//! would have caused among the candidate's requests, m_A and m_B, a steady harm puts the share s = m_B/(m_A + m_B) of
+//! the candidate's failures into B; the harm test's mixture bets on more. **Share**: the harmed share of all requests
+//! rises by a fifth, whether by intensity or by exposure.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,8 @@ impl Growth {
     }
 }
 
-/// ln E of "the candidate's failures in B are those that A and the exposure let expect"; `None` where nothing can be expected.
+/// ln E of "the candidate's failures in B are those that A and the exposure let expect"; `None` where nothing can be
+/// expected.
 fn intensity(a: &[Counts], b: &[Counts], factor: Factor) -> Option<f64> {
     let stable = Counts::total(a).plus(Counts::total(b));
     if stable.n_s == 0 {
@@ -69,20 +71,32 @@ fn intensity(a: &[Counts], b: &[Counts], factor: Factor) -> Option<f64> {
     if m_a <= 0.0 || m_b <= 0.0 || x_a + x_b == 0.0 {
         return None;
     }
-    let comparison = Comparison { share: m_b / total, other_share: m_a / total, x_c: x_b, x_s: x_a };
+    let comparison = Comparison {
+        share: m_b / total,
+        other_share: m_a / total,
+        x_c: x_b,
+        x_s: x_a,
+    };
     Some(ln_e_once(&comparison, factor))
 }
 
-/// Failures stable's rate lets expect among the candidate's requests, sum of n_c p_s, and those it had; over intervals that compare.
+/// Failures stable's rate lets expect among the candidate's requests, sum of n_c p_s, and those it had; over
+/// intervals that compare.
 ///
-/// The pooled rate stands in with the weight of one failure: a window in which stable happened not to fail expects little, not nothing.
+/// The pooled rate stands in with the weight of one failure: a window in which stable happened not to fail expects
+/// little, not nothing.
 fn expected(window: &[Counts], pooled_rate: f64) -> (f64, f64) {
     let judged = || window.iter().filter(|c| c.compares() && c.is_consistent());
-    let seen: f64 = judged().filter_map(|c| c.stable_rate().map(|p_s| c.n_c as f64 * p_s)).sum();
+    let seen: f64 = judged()
+        .filter_map(|c| c.stable_rate().map(|p_s| c.n_c as f64 * p_s))
+        .sum();
     let requests: f64 = judged().map(|c| c.n_c as f64).sum();
     let stable_failures: f64 = judged().map(|c| c.x_s as f64).sum();
     let failures = judged().map(|c| c.x_c as f64).sum();
-    ((seen * stable_failures + requests * pooled_rate) / (stable_failures + 1.0), failures)
+    (
+        (seen * stable_failures + requests * pooled_rate) / (stable_failures + 1.0),
+        failures,
+    )
 }
 
 /// br_lo of B over br_lo of A; the attributable part cancels.

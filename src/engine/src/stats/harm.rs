@@ -1,17 +1,17 @@
 //! The harm e-process: evidence that the candidate fails more than r0 times as often as stable.
 //!
-//! `W_t(j) = L_t(g_j) (W_{t-1}(j) + a_t pi_j)`, `E_t = sum_j W_t(j) + R_t` with the factor L and the prior pi of [`super::mixture`]
-//! and the start masses a, reserve R of [`super::start`]. If p_c <= r0 p_s in every interval and requests fail independently
-//! given the past, the probability that ln E ever reaches ln(1/alpha) is at most alpha (Ville's inequality), whenever
-//! and however often one looks. 1/max E is an always-valid p-value.
+//! `W_t(j) = L_t(g_j) (W_{t-1}(j) + a_t pi_j)`, `E_t = sum_j W_t(j) + R_t` with the factor L and the prior pi of
+//! [`super::mixture`] and the start masses a, reserve R of [`super::start`]. If p_c <= r0 p_s in every interval and
+//! requests fail independently given the past, the probability that ln E ever reaches ln(1/alpha) is at most alpha
+//! (Ville's inequality), whenever and however often one looks. 1/max E is an always-valid p-value.
 //!
-//! An interval without failures, or with traffic in one arm only, has factor 1 for every bet: ln E then stays as it is, bit for
-//! bit, and its start mass waits to be placed with the next failure.
+//! An interval without failures, or with traffic in one arm only, has factor 1 for every bet: ln E then stays as it
+//! is, bit for bit, and its start mass waits to be placed with the next failure.
 
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Comparison, Factor, Margin, Mixture, Step};
+use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
 use super::start::{StartMass, Starts};
 
 /// Evidence of harm at one margin. Serializes to about 900 bytes and back without losing a bit.
@@ -27,7 +27,12 @@ impl HarmProcess {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new(margin: Margin, start: StartMass) -> Self {
-        Self { margin, starts: Starts::new(start), waiting: Waiting::new(), mixture: Mixture::new() }
+        Self {
+            margin,
+            starts: Starts::new(start),
+            waiting: Waiting::new(),
+            mixture: Mixture::new(),
+        }
     }
 
     /// Judges one interval that ended `elapsed` seconds after judging began. `factor` must have been fixed before the
@@ -37,7 +42,10 @@ impl HarmProcess {
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         if let Some(comparison) = Comparison::of(counts, self.margin) {
-            Step::take(&mut self.starts).compare(&mut self.mixture, &comparison, factor);
+            self.mixture.multiply(
+                Placed::take(&mut self.starts),
+                &comparison.ln_factors(factor),
+            );
         }
         mark
     }
@@ -85,6 +93,6 @@ pub(crate) fn ln_e_once(comparison: &Comparison, factor: Factor) -> f64 {
     let mut starts = Starts::new(StartMass::AllAtOnce);
     starts.advance(0.0);
     let mut mixture = Mixture::new();
-    Step::take(&mut starts).compare(&mut mixture, comparison, factor);
+    mixture.multiply(Placed::take(&mut starts), &comparison.ln_factors(factor));
     mixture.ln_e()
 }

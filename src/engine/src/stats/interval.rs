@@ -38,7 +38,9 @@ impl Counts {
     /// All intervals taken as one.
     #[must_use]
     pub fn total(intervals: &[Self]) -> Self {
-        intervals.iter().fold(Self::default(), |sum, c| sum.plus(*c))
+        intervals
+            .iter()
+            .fold(Self::default(), |sum, c| sum.plus(*c))
     }
 
     /// No arm has more failures than requests.

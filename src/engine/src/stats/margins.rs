@@ -1,12 +1,12 @@
 //! How much harm is proved: one harm test per margin of a ladder, sharing clock and start masses.
 //!
-//! E falls as the margin grows, so the margins whose evidence has crossed are the lower ones, and the largest of them is a lower bound of
-//! th = p_c/p_s: `th_lo` reaches the level's own margin exactly when harm is proved there.
+//! E falls as the margin grows, so the margins whose evidence has crossed are the lower ones, and the largest of them
+//! is a lower bound of th = p_c/p_s: `th_lo` reaches the level's own margin exactly when harm is proved there.
 
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Comparison, Factor, Margin, Mixture, Step};
+use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
 use super::start::{StartMass, Starts};
 
 /// The ladder of margins at which harm is sized.
@@ -35,8 +35,19 @@ impl MarginGrid {
         if !margins.contains(&own) {
             margins.push(own);
         }
-        let rungs = margins.into_iter().map(|margin| Rung { margin, mixture: Mixture::new() }).collect();
-        Self { own, starts: Starts::new(start), waiting: Waiting::new(), rungs }
+        let rungs = margins
+            .into_iter()
+            .map(|margin| Rung {
+                margin,
+                mixture: Mixture::new(),
+            })
+            .collect();
+        Self {
+            own,
+            starts: Starts::new(start),
+            waiting: Waiting::new(),
+            rungs,
+        }
     }
 
     /// Judges one interval at every margin; see [`super::HarmProcess::update`].
@@ -47,10 +58,11 @@ impl MarginGrid {
         if !counts.compares() || counts.failures() == 0 {
             return mark;
         }
-        let step = Step::take(&mut self.starts);
+        let placed = Placed::take(&mut self.starts);
         for rung in &mut self.rungs {
             if let Some(comparison) = Comparison::of(counts, rung.margin) {
-                step.compare(&mut rung.mixture, &comparison, factor);
+                rung.mixture
+                    .multiply(placed, &comparison.ln_factors(factor));
             }
         }
         mark
@@ -59,7 +71,10 @@ impl MarginGrid {
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
     #[must_use]
     pub fn th_lo(&self, alpha: f64) -> f64 {
-        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
+        let crossed = self
+            .rungs
+            .iter()
+            .filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
         crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
     }
 
@@ -105,6 +120,9 @@ impl MarginGrid {
     }
 
     fn at_own(&self) -> Option<&Mixture> {
-        self.rungs.iter().find(|r| r.margin == self.own).map(|r| &r.mixture)
+        self.rungs
+            .iter()
+            .find(|r| r.margin == self.own)
+            .map(|r| &r.mixture)
     }
 }

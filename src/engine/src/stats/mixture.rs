@@ -4,25 +4,28 @@
 //! 1.05 to 200 with prior weight proportional to 1/g, so harm of any size is found near the speed of the bet that fits.
 //!
 //! With s = r0 n_c/(r0 n_c + n_s), the share of failures the candidate would have at p_c = r0 p_s, the factor is
-//! `L(g) = g^x_c / (1 + s(g-1))^x`: the likelihood ratio of "share s g/(1 + s(g-1))" against "share s" for the x failures
-//! of the interval. Its mean is at most 1 when p_c <= r0 p_s, whatever p_s is and however the split moves, so the mixture
-//! is an e-process (Turner, Ly & Grunwald, JSPI 2024, for r0 = 1; a margin r0 is that test with the share s).
+//! `L(g) = g^x_c / (1 + s(g-1))^x`: the likelihood ratio of "share s g/(1 + s(g-1))" against "share s" for the x
+//! failures of the interval. Its mean is at most 1 when p_c <= r0 p_s, whatever p_s is and however the split moves,
+//! so the mixture is an e-process (Turner, Ly & Grunwald, JSPI 2024, for r0 = 1; a margin r0 is that test with the
+//! share s).
 //!
-//! Bursts (failures that come several at a time, variance/mean = phi > 1) break it. [`Factor::Tempered`] takes the root
-//! L^(1/phi): exact only if failures come in independent blocks of at most phi. [`Factor::BurstExact`] weighs each failure
-//! by the u, v at which negative binomial counts of that dispersion have mean exactly 1 at the null: with
-//! `ln E exp(zX) = -m ln(1 - (phi-1)(e^z - 1))/(phi-1)` these make `(m/phi)(g/D - 1)` and `(m/phi)(1/D - 1)`, D = 1 + s(g-1),
-//! whose expectations cancel at p_c = r0 p_s. Smaller phi gives a mean below 1.
+//! Bursts (failures that come several at a time, variance/mean = phi > 1) break it. [`Factor::Tempered`] takes the
+//! root L^(1/phi): exact only if failures come in independent blocks of at most phi. [`Factor::BurstExact`] weighs
+//! each failure by the u, v at which negative binomial counts of that dispersion have mean exactly 1 at the null:
+//! with `ln E exp(zX) = -m ln(1 - (phi-1)(e^z - 1))/(phi-1)` these make `(m/phi)(g/D - 1)` and `(m/phi)(1/D - 1)`, D
+//! = 1 + s(g-1), whose expectations cancel at p_c = r0 p_s. Smaller phi gives a mean below 1.
 
 use std::array;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::bits;
 use super::dispersion::Phi;
+use super::elementary::{exp, exp_m1, ln_1p, max, sum};
 use super::interval::Counts;
-use super::special::{log_add_exp, log_sum_exp};
-use super::{bits, start::Starts};
+use super::special::log_add_exp;
+use super::start::Starts;
 
 /// Number of bets J.
 pub(crate) const BETS: usize = 48;
@@ -43,7 +46,11 @@ impl Margin {
     /// The margin; values outside the range, and what is no number, become the nearest end (NaN becomes 1).
     #[must_use]
     pub fn new(r0: f64) -> Self {
-        Self(if r0.is_nan() { 1.0 } else { r0.clamp(1.0, Self::LARGEST) })
+        Self(if r0.is_nan() {
+            1.0
+        } else {
+            r0.clamp(1.0, Self::LARGEST)
+        })
     }
 
     /// r0.
@@ -80,24 +87,40 @@ pub enum Factor {
     BurstExact(Phi),
 }
 
-/// One bet of the grid.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bet {
-    pub(crate) g_minus_1: f64,
-    pub(crate) ln_g: f64,
-    pub(crate) ln_prior: f64,
+/// One number per bet.
+pub(crate) type PerBet = [f64; BETS];
+
+/// The grid: g_j = 1.05 (200/1.05)^(j/47), prior pi_j proportional to 1/g_j.
+#[derive(Debug)]
+pub(crate) struct Bets {
+    g_minus_1: PerBet,
+    ln_g: PerBet,
+    ln_prior: PerBet,
 }
 
-/// The grid: g_j = 1.05 (200/1.05)^(j/47), prior proportional to 1/g_j.
-pub(crate) fn bets() -> &'static [Bet; BETS] {
-    static GRID: OnceLock<[Bet; BETS]> = OnceLock::new();
-    GRID.get_or_init(|| {
-        let gs: [f64; BETS] = array::from_fn(|j| {
-            SMALLEST_BET * (LARGEST_BET / SMALLEST_BET).powf(j as f64 / (BETS - 1) as f64)
-        });
-        let ln_total = gs.iter().map(|g| 1.0 / g).sum::<f64>().ln();
-        gs.map(|g| Bet { g_minus_1: g - 1.0, ln_g: g.ln(), ln_prior: -g.ln() - ln_total })
-    })
+impl Bets {
+    pub(crate) fn grid() -> &'static Self {
+        static GRID: OnceLock<Bets> = OnceLock::new();
+        GRID.get_or_init(|| {
+            let step = |j: usize| (LARGEST_BET / SMALLEST_BET).powf(j as f64 / (BETS - 1) as f64);
+            let g: PerBet = array::from_fn(|j| SMALLEST_BET * step(j));
+            let ln_total = g.iter().map(|g| 1.0 / g).sum::<f64>().ln();
+            Self {
+                g_minus_1: g.map(|g| g - 1.0),
+                ln_g: g.map(f64::ln),
+                ln_prior: g.map(|g| -g.ln() - ln_total),
+            }
+        })
+    }
+
+    /// A value for every bet from its g - 1 and ln g.
+    pub(crate) fn map(&self, mut value: impl FnMut(f64, f64) -> f64) -> PerBet {
+        let mut values = [0.0; BETS];
+        for ((to, g_minus_1), ln_g) in values.iter_mut().zip(&self.g_minus_1).zip(&self.ln_g) {
+            *to = value(*g_minus_1, *ln_g);
+        }
+        values
+    }
 }
 
 /// Two arms' failures against the share the candidate would have at the border of harmlessness.
@@ -125,27 +148,35 @@ impl Comparison {
         })
     }
 
-    /// ln of the factor of one bet.
-    fn ln_factor(&self, bet: &Bet, factor: Factor) -> f64 {
+    /// ln of the factor of every bet.
+    pub(crate) fn ln_factors(&self, factor: Factor) -> PerBet {
         match factor {
-            Factor::BurstExact(phi) if bursts(phi) > 1.0 => self.burst_exact(bet, phi.get()),
-            Factor::BurstExact(_) => self.tempered(bet, 1.0),
-            Factor::Tempered(phi) => self.tempered(bet, phi.get()),
+            Factor::BurstExact(phi) if bursts(phi) > 1.0 => self.burst_exact(phi.get()),
+            Factor::BurstExact(_) => self.tempered(1.0),
+            Factor::Tempered(phi) => self.tempered(phi.get()),
         }
     }
 
-    fn tempered(&self, bet: &Bet, phi: f64) -> f64 {
-        (self.x_c * bet.ln_g - (self.x_c + self.x_s) * (self.share * bet.g_minus_1).ln_1p()) / phi
+    fn tempered(&self, phi: f64) -> PerBet {
+        let (x_c, x) = (self.x_c / phi, (self.x_c + self.x_s) / phi);
+        Bets::grid().map(|g_minus_1, ln_g| x_c * ln_g - x * ln_1p(self.share * g_minus_1))
     }
 
-    fn burst_exact(&self, bet: &Bet, phi: f64) -> f64 {
-        let d = 1.0 + self.share * bet.g_minus_1;
-        let mut ln = 0.0;
+    fn burst_exact(&self, phi: f64) -> PerBet {
+        let weight = BurstWeight::new(phi);
+        let mut ln = [0.0; BETS];
+        let mut add = |x: f64, share: f64| {
+            let weights = Bets::grid()
+                .map(|g_minus_1, _| weight.of(share * g_minus_1 / (1.0 + self.share * g_minus_1)));
+            ln.iter_mut()
+                .zip(&weights)
+                .for_each(|(ln, weight)| *ln += x * weight);
+        };
         if self.x_c > 0.0 {
-            ln += self.x_c * burst_weight(bet.g_minus_1 * self.other_share / d, phi);
+            add(self.x_c, self.other_share);
         }
         if self.x_s > 0.0 {
-            ln += self.x_s * burst_weight(-self.share * bet.g_minus_1 / d, phi);
+            add(self.x_s, -self.share);
         }
         ln
     }
@@ -153,31 +184,50 @@ impl Comparison {
 
 /// The dispersion the burst-exact weights are made for: 1 where it is too near 1 for their formula.
 pub(crate) fn bursts(phi: Phi) -> f64 {
-    if phi.get() < BURSTS_FROM { 1.0 } else { phi.get() }
+    if phi.get() < BURSTS_FROM {
+        1.0
+    } else {
+        phi.get()
+    }
 }
 
-/// The weight per failure that multiplies a negative binomial mean by 1 + `excess` in the exponent:
-/// ln(1 + (1 - exp(-k excess))/(phi - 1)), k = (phi - 1)/phi. At most ln(phi/(phi-1)).
-pub(crate) fn burst_weight(excess: f64, phi: f64) -> f64 {
-    if phi <= 1.0 {
-        return excess.ln_1p();
+/// The weight per failure that multiplies a negative binomial mean by 1 + excess in the exponent:
+/// ln(1 + (1 - exp(-k excess))/(phi - 1)), k = (phi - 1)/phi; at most ln(phi/(phi-1)). For phi > 1.
+pub(crate) struct BurstWeight {
+    minus_k: f64,
+    minus_scale: f64,
+}
+
+impl BurstWeight {
+    pub(crate) fn new(phi: f64) -> Self {
+        Self {
+            minus_k: -(phi - 1.0) / phi,
+            minus_scale: -1.0 / (phi - 1.0),
+        }
     }
-    let k = (phi - 1.0) / phi;
-    (-(-k * excess).exp_m1() / (phi - 1.0)).ln_1p()
+
+    #[inline]
+    pub(crate) fn of(&self, excess: f64) -> f64 {
+        ln_1p(self.minus_scale * exp_m1(self.minus_k * excess))
+    }
 }
 
 /// One mixture over all bets at one margin: log weights and what they came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mixture {
     #[serde(with = "bits")]
-    ln_weights: [f64; BETS],
+    ln_weights: PerBet,
     ln_e: f64,
     max_ln_e: f64,
 }
 
 impl Mixture {
     pub(crate) const fn new() -> Self {
-        Self { ln_weights: [f64::NEG_INFINITY; BETS], ln_e: 0.0, max_ln_e: 0.0 }
+        Self {
+            ln_weights: [f64::NEG_INFINITY; BETS],
+            ln_e: 0.0,
+            max_ln_e: 0.0,
+        }
     }
 
     pub(crate) const fn ln_e(&self) -> f64 {
@@ -190,32 +240,39 @@ impl Mixture {
     }
 
     /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
-    pub(crate) fn multiply(&mut self, ln_mass: f64, ln_reserve: f64, ln_factor: impl Fn(&Bet) -> f64) {
-        for (weight, bet) in self.ln_weights.iter_mut().zip(bets()) {
-            *weight = log_add_exp(*weight, ln_mass + bet.ln_prior) + ln_factor(bet);
+    pub(crate) fn multiply(&mut self, placed: Placed, ln_factors: &PerBet) {
+        for ((weight, prior), ln_factor) in self
+            .ln_weights
+            .iter_mut()
+            .zip(&Bets::grid().ln_prior)
+            .zip(ln_factors)
+        {
+            // ln(exp(weight) + exp(new)); at most one of both is -inf, since mass comes with the first comparison.
+            let new = placed.ln_mass + prior;
+            let high = if *weight > new { *weight } else { new };
+            let low = if *weight > new { new } else { *weight };
+            *weight = high + ln_1p(exp(low - high)) + ln_factor;
         }
-        self.ln_e = log_add_exp(log_sum_exp(&self.ln_weights), ln_reserve);
+        let largest = max(&self.ln_weights);
+        let mut parts = self.ln_weights;
+        parts.iter_mut().for_each(|v| *v = exp(*v - largest));
+        self.ln_e = log_add_exp(largest + sum(&parts).ln(), placed.ln_reserve);
         self.max_ln_e = self.max_ln_e.max(self.ln_e);
     }
 }
 
-/// Applies one interval's comparison to a mixture whose mass and reserve come from `starts`.
-pub(crate) struct Step {
+/// The start mass placed before a factor, and the reserve after it; -inf for none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
     ln_mass: f64,
     ln_reserve: f64,
 }
 
-impl Step {
-    /// Takes the mass due; -inf where there is none.
+impl Placed {
     pub(crate) fn take(starts: &mut Starts) -> Self {
-        Self { ln_mass: starts.take().ln(), ln_reserve: starts.reserve().ln() }
-    }
-
-    pub(crate) fn compare(&self, mixture: &mut Mixture, comparison: &Comparison, factor: Factor) {
-        mixture.multiply(self.ln_mass, self.ln_reserve, |bet| comparison.ln_factor(bet, factor));
-    }
-
-    pub(crate) fn multiply(&self, mixture: &mut Mixture, ln_factor: impl Fn(&Bet) -> f64) {
-        mixture.multiply(self.ln_mass, self.ln_reserve, ln_factor);
+        Self {
+            ln_mass: starts.take().ln(),
+            ln_reserve: starts.reserve().ln(),
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod bits;
 pub mod blast;
 pub mod confidence;
 pub mod dispersion;
+mod elementary;
 pub mod exposure;
 pub mod growth;
 pub mod harm;

@@ -1,15 +1,15 @@
 //! Evidence of harm when little of stable is left to compare with.
 //!
-//! Above 80 % exposure the comparison says little: 5x needs 189 candidate failures at 95 % and no number is enough at 100 %.
-//! Then half of the bet goes on the candidate alone against a bound U of stable's rate from before:
-//! `g^x_c exp(-n_c r0 U (g-1))` has mean at most 1 while p_c <= r0 p_s and p_s <= U (Poisson bound of the binomial). Under bursts
-//! the weight per failure is that of the negative binomial, as in [`super::mixture`].
+//! Above 80 % exposure the comparison says little: 5x needs 189 candidate failures at 95 % and no number is enough at
+//! 100 %. Then half of the bet goes on the candidate alone against a bound U of stable's rate from before:
+//! `g^x_c exp(-n_c r0 U (g-1))` has mean at most 1 while p_c <= r0 p_s and p_s <= U (Poisson bound of the binomial).
+//! Under bursts the weight per failure is that of the negative binomial, as in [`super::mixture`].
 
 use serde::{Deserialize, Serialize};
 
 use super::harm::HarmProcess;
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Bet, Factor, Margin, Mixture, Step, burst_weight, bursts};
+use super::mixture::{Bets, BurstWeight, Factor, Margin, Mixture, PerBet, Placed, bursts};
 use super::special::log_add_exp;
 use super::start::{StartMass, Starts};
 
@@ -39,19 +39,31 @@ impl OneArmProcess {
         }
     }
 
-    /// Judges one interval, as [`HarmProcess::update`] does. `upper_rate` is U, an upper bound of stable's failure probability
-    /// per request fixed before the interval; outside `0..=1` it is clamped, NaN counts as 1.
-    pub fn update(&mut self, interval: Counts, factor: Factor, elapsed: f64, upper_rate: f64) -> Mark {
+    /// Judges one interval, as [`HarmProcess::update`] does. `upper_rate` is U, an upper bound of stable's failure
+    /// probability per request fixed before the interval; outside `0..=1` it is clamped, NaN counts as 1.
+    pub fn update(
+        &mut self,
+        interval: Counts,
+        factor: Factor,
+        elapsed: f64,
+        upper_rate: f64,
+    ) -> Mark {
         self.two_arm.update(interval, factor, elapsed);
         let (mark, counts) = self.waiting.admit(interval);
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         if counts.n_c > 0 {
-            let upper = if upper_rate.is_nan() { 1.0 } else { upper_rate.clamp(0.0, 1.0) };
+            let upper = if upper_rate.is_nan() {
+                1.0
+            } else {
+                upper_rate.clamp(0.0, 1.0)
+            };
             let expected = counts.n_c as f64 * self.two_arm.margin().get() * upper;
             let failures = counts.x_c as f64;
-            Step::take(&mut self.starts)
-                .multiply(&mut self.one_arm, |bet| ln_one_arm(bet, failures, expected, factor));
+            self.one_arm.multiply(
+                Placed::take(&mut self.starts),
+                &ln_factors(failures, expected, factor),
+            );
         }
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
         mark
@@ -82,12 +94,16 @@ impl OneArmProcess {
     }
 }
 
-fn ln_one_arm(bet: &Bet, failures: f64, expected: f64, factor: Factor) -> f64 {
+fn ln_factors(failures: f64, expected: f64, factor: Factor) -> PerBet {
+    let independent = |phi: f64| {
+        Bets::grid().map(|g_minus_1, ln_g| (failures * ln_g - expected * g_minus_1) / phi)
+    };
     match factor {
-        Factor::BurstExact(phi) => {
-            let phi = bursts(phi);
-            failures * burst_weight(bet.g_minus_1, phi) - expected * bet.g_minus_1 / phi
+        Factor::BurstExact(phi) if bursts(phi) > 1.0 => {
+            let (weight, expected) = (BurstWeight::new(phi.get()), expected / phi.get());
+            Bets::grid().map(|g_minus_1, _| failures * weight.of(g_minus_1) - expected * g_minus_1)
         }
-        Factor::Tempered(phi) => (failures * bet.ln_g - expected * bet.g_minus_1) / phi.get(),
+        Factor::BurstExact(_) => independent(1.0),
+        Factor::Tempered(phi) => independent(phi.get()),
     }
 }

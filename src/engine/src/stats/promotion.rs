@@ -1,13 +1,15 @@
 //! The promotion e-value: evidence against "the next stage would harm more than the budget".
 //!
-//! The budget B is a share of all requests; at the next weight w the candidate may add at most delta = B/w to stable's failure
-//! probability. The null is p_c >= p_s + delta. Two ways to refute it, half a bet each (derived here, in the manner of Turner, Ly &
-//! Grunwald, JSPI 2024):
-//! - **ratio** `lr`: under the null p_c/p_s >= th0 = 1 + delta/U wherever p_s <= U; bet on "equal rates" against th0 by the two arms' shares;
-//! - **absolute** `la`: under the null p_c >= m = L + delta wherever p_s >= L; bet on q (stable's rate, kept in `1e-6..=0.9 m`) against m.
+//! The budget B is a share of all requests; at the next weight w the candidate may add at most delta = B/w to
+//! stable's failure probability. The null is p_c >= p_s + delta. Two ways to refute it, half a bet each (derived
+//! here, in the manner of Turner, Ly & Grunwald, JSPI 2024):
+//! - **ratio** `lr`: under the null p_c/p_s >= th0 = 1 + delta/U wherever p_s <= U; bet on "equal rates" against
+//!   th0 by the two arms' shares;
+//! - **absolute** `la`: under the null p_c >= m = L + delta wherever p_s >= L; bet on q (stable's rate, kept in
+//!   `1e-6..=0.9 m`) against m.
 //!
-//! Restart it at every stage. U and L each miss with at most beta/20, so the whole error is 1.1 beta at ln(1/beta): open at
-//! ln(1/(0.9 beta)), which [`PromotionProcess::is_open`] does.
+//! Restart it at every stage. U and L each miss with at most beta/20, so the whole error is 1.1 beta at ln(1/beta):
+//! open at ln(1/(0.9 beta)), which [`PromotionProcess::is_open`] does.
 
 use std::f64::consts::LN_2;
 
@@ -58,11 +60,19 @@ impl PromotionInput {
     /// th0, m and q. Input outside its range is clamped to it, what is no number to the end that proves nothing.
     #[must_use]
     pub fn terms(&self) -> PromotionTerms {
-        let probability = |v: f64, otherwise: f64| if v.is_nan() { otherwise } else { v.clamp(0.0, 1.0) };
+        let probability = |v: f64, otherwise: f64| {
+            if v.is_nan() {
+                otherwise
+            } else {
+                v.clamp(0.0, 1.0)
+            }
+        };
         let delta = probability(self.budget, 0.0) / probability(self.w_next, 1.0).max(f64::EPSILON);
         let th0 = 1.0 + delta / probability(self.upper, 1.0).max(f64::MIN_POSITIVE.sqrt());
         let m = probability(self.lower, 0.0) + delta;
-        let q = probability(self.stable_rate, 1.0).max(SMALLEST_BET_RATE).min(LARGEST_BET_PART * m);
+        let q = probability(self.stable_rate, 1.0)
+            .max(SMALLEST_BET_RATE)
+            .min(LARGEST_BET_PART * m);
         PromotionTerms { th0, m, q }
     }
 }
@@ -79,7 +89,11 @@ impl PromotionProcess {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new() -> Self {
-        Self { lr: 0.0, la: 0.0, waiting: Waiting::new() }
+        Self {
+            lr: 0.0,
+            la: 0.0,
+            waiting: Waiting::new(),
+        }
     }
 
     /// Judges one interval.
@@ -88,7 +102,11 @@ impl PromotionProcess {
         let Some(counts) = counts else { return mark };
         let PromotionTerms { th0, m, q } = input.terms();
         let phi = input.phi.get();
-        let (n_c, x_c, x) = (counts.n_c as f64, counts.x_c as f64, counts.failures() as f64);
+        let (n_c, x_c, x) = (
+            counts.n_c as f64,
+            counts.x_c as f64,
+            counts.failures() as f64,
+        );
         if counts.compares() && counts.failures() > 0 {
             let rho = counts.rho().unwrap_or(0.0);
             self.lr += (x * (rho * (th0 - 1.0)).ln_1p() - x_c * th0.ln()) / phi;

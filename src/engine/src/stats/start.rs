@@ -37,7 +37,13 @@ pub(crate) struct Starts {
 
 impl Starts {
     pub(crate) const fn new(plan: StartMass) -> Self {
-        Self { plan, evaluations: 0, last_seconds: 0.0, reserve: 1.0, unplaced: 0.0 }
+        Self {
+            plan,
+            evaluations: 0,
+            last_seconds: 0.0,
+            reserve: 1.0,
+            unplaced: 0.0,
+        }
     }
 
     pub(crate) const fn evaluations(&self) -> u64 {
@@ -54,7 +60,11 @@ impl Starts {
     /// Its mass joins what earlier evaluations left unplaced: as long as nobody failed every factor is 1, and masses
     /// placed in turn are the masses placed together.
     pub(crate) fn advance(&mut self, seconds: f64) {
-        let now = if seconds.is_finite() { seconds.max(self.last_seconds) } else { self.last_seconds };
+        let now = if seconds.is_finite() {
+            seconds.max(self.last_seconds)
+        } else {
+            self.last_seconds
+        };
         let passed = now - self.last_seconds;
         self.last_seconds = now;
         self.evaluations = self.evaluations.saturating_add(1);
@@ -76,10 +86,19 @@ impl Starts {
         match self.plan {
             StartMass::AllAtOnce | StartMass::Planned { evaluations: 0 | 1 } => (self.reserve, 0.0),
             StartMass::Planned { .. } | StartMass::Hazard { .. } if first => (0.5, 0.5),
-            StartMass::Planned { evaluations: planned } => {
+            StartMass::Planned {
+                evaluations: planned,
+            } => {
                 let parts = 2.0 * (planned - 1) as f64;
                 let left = planned.saturating_sub(self.evaluations) as f64;
-                (if self.evaluations <= planned { 1.0 / parts } else { 0.0 }, left / parts)
+                (
+                    if self.evaluations <= planned {
+                        1.0 / parts
+                    } else {
+                        0.0
+                    },
+                    left / parts,
+                )
             }
             StartMass::Hazard { tau_seconds } if tau_seconds > 0.0 && tau_seconds.is_finite() => {
                 let decay = -passed / tau_seconds;

@@ -1,0 +1,178 @@
+//! From raw cumulative counters per pod to what happened between two looks.
+//!
+//! A counter that fell was reset: its value is the increment. A pod first seen after the book was opened counts from
+//! zero, one that was there counts from its first value. A pod that vanished keeps its last value: nothing is lost and
+//! nothing is made up. A pod that is there but was read too long ago makes its arm incomplete, and the interval goes on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    observation::{Arm, Reading},
+    stats::Counts,
+    units::Millis,
+};
+
+/// Most pods in a book; more are not read (the operator samples before it comes to this).
+const MOST_PODS: usize = 4096;
+/// A pod that was in no look for this long is forgotten: it does not come back under the same name.
+const FORGET_AFTER_SECONDS: f64 = 600.0;
+/// A reading older than this many scrape intervals is stale.
+const STALE_AFTER_SCRAPES: f64 = 2.5;
+
+/// Last values of one signal's counters, pod by pod.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CounterBook {
+    opened: bool,
+    pods: BTreeMap<String, Last>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Last {
+    arm: Arm,
+    requests: u64,
+    failures: u64,
+    read_at: Millis,
+}
+
+/// What happened since the look before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// Increments of both arms.
+    pub counts: Counts,
+    /// The first pod, and its arm, whose value is stale or missing although the pod is there.
+    pub incomplete: Option<(Arm, String)>,
+}
+
+/// The pods that are there now.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    /// Of the candidate.
+    pub candidate: &'a [String],
+    /// Of stable.
+    pub stable: &'a [String],
+}
+
+impl CounterBook {
+    /// Whether a first look was entered.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.opened
+    }
+
+    /// Whether a pod was read before.
+    #[must_use]
+    pub fn knows(&self, pod: &str) -> bool {
+        self.pods.contains_key(pod)
+    }
+
+    /// Enters one look taken at `at`; `scrape_seconds` is the time between two readings of one pod.
+    pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
+        let mut counts = Counts::default();
+        for reading in readings {
+            let before = self.pods.get(&reading.pod).copied();
+            if before.is_none() && self.pods.len() >= MOST_PODS {
+                continue;
+            }
+            let (requests, failures) = match before {
+                Some(last) => (
+                    increment(last.requests, reading.requests),
+                    // A reset shows in the requests first: a failure counter at the same small value was reset with them.
+                    if reading.requests < last.requests { reading.failures } else { increment(last.failures, reading.failures) },
+                ),
+                None if self.opened => (reading.requests, reading.failures),
+                None => (0, 0),
+            };
+            let added = match reading.arm {
+                Arm::Candidate => Counts::new(requests, 0, failures, 0),
+                Arm::Stable => Counts::new(0, requests, 0, failures),
+            };
+            counts = counts.plus(added);
+            let last = Last {
+                arm: reading.arm,
+                requests: reading.requests,
+                failures: reading.failures,
+                read_at: reading.read_at,
+            };
+            self.pods.insert(reading.pod.clone(), last);
+        }
+        self.opened = true;
+        self.pods.retain(|_, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS);
+        Step { counts, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
+    }
+
+    /// A pod that was read before, is there now, and was last read longer ago than `limit` seconds.
+    fn stale(&self, present: Present<'_>, at: Millis, limit: f64) -> Option<(Arm, String)> {
+        let arms = [(Arm::Candidate, present.candidate), (Arm::Stable, present.stable)];
+        arms.into_iter().find_map(|(arm, names)| {
+            let stale = |name: &&String| {
+                self.pods.get(name.as_str()).is_some_and(|last| at.seconds_since(last.read_at) > limit)
+            };
+            names.iter().find(stale).map(|name| (arm, name.clone()))
+        })
+    }
+}
+
+fn increment(before: u64, now: u64) -> u64 {
+    if now < before { now } else { now - before }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn reading(pod: &str, requests: u64, failures: u64, seconds: i64) -> Reading {
+        let arm = if pod.starts_with('c') { Arm::Candidate } else { Arm::Stable };
+        Reading { pod: pod.into(), arm, requests, failures, read_at: Millis(seconds * 1000) }
+    }
+
+    fn enter(book: &mut CounterBook, readings: &[Reading], seconds: i64) -> Step {
+        let names = |prefix: char| -> Vec<String> {
+            readings.iter().map(|r| r.pod.clone()).filter(|p| p.starts_with(prefix)).collect()
+        };
+        let (candidate, stable) = (names('c'), names('s'));
+        book.enter(readings, Present { candidate: &candidate, stable: &stable }, Millis(seconds * 1000), 1.0)
+    }
+
+    #[test]
+    fn given_pods_that_were_there_when_first_read_then_they_count_from_that_value() {
+        let mut book = CounterBook::default();
+        assert_eq!(enter(&mut book, &[reading("s1", 100, 5, 1)], 1).counts, Counts::default());
+        assert_eq!(enter(&mut book, &[reading("s1", 130, 6, 2)], 2).counts, Counts::new(0, 30, 0, 1));
+    }
+
+    #[test]
+    fn given_a_pod_that_came_later_then_it_counts_from_zero() {
+        let mut book = CounterBook::default();
+        enter(&mut book, &[reading("s1", 100, 5, 1)], 1);
+        let step = enter(&mut book, &[reading("s1", 100, 5, 2), reading("c1", 7, 2, 2)], 2);
+        assert_eq!(step.counts, Counts::new(7, 0, 2, 0));
+    }
+
+    #[test]
+    fn given_a_restarted_pod_then_its_new_value_is_the_increment() {
+        let mut book = CounterBook::default();
+        enter(&mut book, &[reading("s1", 100, 50, 1)], 1);
+        // The failures did not fall below their old value, but the requests did.
+        assert_eq!(enter(&mut book, &[reading("s1", 60, 55, 2)], 2).counts, Counts::new(0, 60, 0, 55));
+    }
+
+    #[test]
+    fn given_a_vanished_pod_then_it_adds_nothing_and_the_arm_is_complete() {
+        let mut book = CounterBook::default();
+        enter(&mut book, &[reading("s1", 100, 0, 1), reading("s2", 100, 0, 1)], 1);
+        let step = enter(&mut book, &[reading("s1", 110, 0, 9)], 9);
+        assert_eq!(step, Step { counts: Counts::new(0, 10, 0, 0), incomplete: None });
+    }
+
+    #[test]
+    fn given_a_pod_that_is_there_but_was_read_too_long_ago_then_its_arm_is_incomplete() {
+        let mut book = CounterBook::default();
+        enter(&mut book, &[reading("s1", 100, 0, 1)], 1);
+        assert_eq!(enter(&mut book, &[reading("s1", 100, 0, 1)], 3).incomplete, None);
+        let step = enter(&mut book, &[reading("s1", 100, 0, 1)], 4);
+        assert_eq!(step.incomplete, Some((Arm::Stable, "s1".into())));
+    }
+}

@@ -1,0 +1,586 @@
+//! What the traffic shows: looks become intervals, intervals become evidence, evidence becomes a [`Verdict`].
+//!
+//! Harm is one e-process over all signals (a weighted mean of e-values is an e-value under any dependence). Safety is
+//! proved signal by signal and anew at every stage. Everything here is known before the look it judges.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    counters::{CounterBook, Present},
+    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    plan::{Exposure, Setup, SignalCounts},
+    stats::{
+        BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates,
+        StartMass, exposure::split_ln_e, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
+    },
+    units::{Millis, Weight},
+};
+
+/// An interval closes with this many candidate requests.
+const CLOSE_REQUESTS: u64 = 5;
+/// Or after this long, if there was any.
+const CLOSE_AFTER_SECONDS: f64 = 30.0;
+/// Harm evidence from which a stage is not left: ln 5.
+const SUSPICION: f64 = 1.609_437_912_434_100_3;
+/// Evidence against the expected split from which the Change is frozen: ln 1000.
+const SPLIT_BROKEN: f64 = 6.907_755_278_982_137;
+/// Dispersion of the request counts in the split check: pods are read at different moments of a second.
+const SPLIT_PHI: f64 = 4.0;
+/// After a weight was written, seconds plus scrape intervals until the split is checked.
+const SPLIT_SETTLE: (f64, f64) = (3.0, 3.0);
+/// Windows of the growth rule: seconds, or this many intervals if longer.
+const GROWTH_WINDOW: (f64, usize) = (30.0, 6);
+/// Closed intervals that are kept for the growth rule.
+const MOST_RECENT: usize = 256;
+/// Raw looks that are kept, for what is judged over the last seconds.
+const MOST_LOOKS: usize = 128;
+/// Fast path: requests of the candidate within this many seconds, of which more than half failed.
+const FAST_PATH: (u64, f64) = (20, 10.0);
+/// Fast path: stable fails less than this share.
+const FAST_PATH_STABLE: f64 = 0.05;
+/// Stable's recent past, seconds, in which its health is judged, and the requests and failures that takes.
+const STABLE_WINDOW: (f64, u64, u64) = (30.0, 50, 5);
+/// Stable is unhealthy above this multiple of its own past, or of its budget's even burn where there is an objective.
+const STABLE_RISE: f64 = 5.0;
+const STABLE_BURN: f64 = 14.4;
+/// Harm is material from this share of all requests on, projected to full exposure.
+const MATERIAL_SHARE: f64 = 0.0001;
+/// Stable's rates are computed anew when its count has grown by this factor.
+const RATES_RENEW: f64 = 1.1;
+
+/// What was seen of one signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalMemory {
+    book: CounterBook,
+    open: Counts,
+    open_since: Option<Millis>,
+    harm: MarginGrid,
+    promotion: PromotionProcess,
+    /// Counts since the candidate was first exposed.
+    pub total: Counts,
+    stage: Counts,
+    past: Option<Past>,
+    past_upper: Option<f64>,
+    rates: Option<(u64, StableRates)>,
+    recent: VecDeque<(Millis, Counts)>,
+    looks: VecDeque<(Millis, Counts)>,
+}
+
+/// What was seen of all signals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Signal by signal, in the order of the setup.
+    pub signals: Vec<SignalMemory>,
+    /// When exposure began: the harm test's clock.
+    began: Option<Millis>,
+    last_at: Option<Millis>,
+    /// Since when there was no complete look, and why.
+    trouble: Option<Trouble>,
+    split_since: Option<Millis>,
+    split: Counts,
+    split_broken: bool,
+    /// Largest ratio of failure rates that all signals together have proved.
+    proved_ratio: f64,
+    harm_proved: bool,
+    frozen_by_stable: bool,
+}
+
+/// Why there is no complete look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// One word.
+    pub reason: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// Since when.
+    pub since: Millis,
+}
+
+/// Where the candidate stands while a look is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The pods that are there.
+    pub present: Present<'a>,
+    /// The share in effect, once it is.
+    pub in_effect: Option<Weight>,
+    /// The share of the next stage; full at the last.
+    pub next: Weight,
+}
+
+/// What follows from all that was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Take it back: reason, words, and whether harm grows.
+    pub harm: Option<Harm>,
+    /// Harm is proved but immaterial and steady.
+    pub immaterial: Option<String>,
+    /// The next stage is open: every signal refuted that it would harm more than the budget.
+    pub open: bool,
+    /// Harm evidence is too high to go on.
+    pub suspicion: bool,
+    /// Why there is no complete look.
+    pub trouble: Option<Trouble>,
+    /// The split does not follow the weight.
+    pub split_broken: Option<String>,
+    /// Stable itself is in trouble.
+    pub stable_unhealthy: Option<String>,
+}
+
+/// Why a candidate is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Harm {
+    /// One word.
+    pub reason: String,
+    /// What was seen.
+    pub message: String,
+    /// Whether it grows: then nothing is waited for.
+    pub growing: bool,
+}
+
+impl SignalMemory {
+    fn new(setup: &Setup) -> Self {
+        let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
+        Self {
+            book: CounterBook::default(),
+            open: Counts::default(),
+            open_since: None,
+            harm: MarginGrid::new(Margin::new(setup.plan.margin), start),
+            promotion: PromotionProcess::new(),
+            total: Counts::default(),
+            stage: Counts::default(),
+            past: None,
+            past_upper: None,
+            rates: None,
+            recent: VecDeque::new(),
+            looks: VecDeque::new(),
+        }
+    }
+
+    /// Dispersion in use.
+    #[must_use]
+    pub fn phi(&self) -> Phi {
+        self.past.map_or(Phi::UNKNOWN, |past| past.phi)
+    }
+
+    /// ln E of harm at the plan's margin.
+    #[must_use]
+    pub fn harm_ln_e(&self) -> f64 {
+        self.harm.ln_e()
+    }
+
+    /// ln E against "the next stage harms more than the budget".
+    #[must_use]
+    pub fn safety_ln_e(&self) -> f64 {
+        self.promotion.ln_e()
+    }
+
+    fn within(&self, now: Millis, seconds: f64) -> Counts {
+        let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
+        self.looks.iter().filter(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
+    }
+
+    /// Enters a look's readings; the increments, or why they are incomplete.
+    fn enter(&mut self, readings: &[Reading], present: Present<'_>, look: &Look) -> Result<(), (Arm, String)> {
+        let first = !self.book.is_open();
+        let step = self.book.enter(readings, present, look.at, look.scrape_seconds);
+        if !first {
+            self.open = self.open.plus(step.counts);
+            self.open_since.get_or_insert(look.at);
+            push(&mut self.looks, (look.at, step.counts), MOST_LOOKS);
+        }
+        step.incomplete.map_or(Ok(()), Err)
+    }
+
+    /// The open interval, if it is to be closed at `at`.
+    fn close(&mut self, at: Millis) -> Option<Counts> {
+        let age = self.open_since.map_or(0.0, |since| at.seconds_since(since));
+        let due = self.open.n_c >= CLOSE_REQUESTS || (age >= CLOSE_AFTER_SECONDS && self.open.n_c >= 1);
+        due.then(|| {
+            self.open_since = None;
+            std::mem::take(&mut self.open)
+        })
+    }
+
+    fn judge(&mut self, setup: &Setup, counts: Counts, at: Millis, elapsed: f64, next: Weight, frozen: bool) {
+        let phi = self.phi();
+        self.harm.update(counts, Factor::BurstExact(phi), elapsed);
+        if !frozen {
+            let rates = self.stable_rates(setup.plan.beta);
+            let input = PromotionInput {
+                budget: setup.plan.budget,
+                w_next: next.share().max(0.001),
+                upper: rates.upper,
+                lower: rates.lower,
+                stable_rate: rates.rate,
+                phi,
+            };
+            self.promotion.update(counts, &input);
+        }
+        self.total = self.total.plus(counts);
+        self.stage = self.stage.plus(counts);
+        push(&mut self.recent, (at, counts), MOST_RECENT);
+    }
+
+    /// Stable's rates from its past and this stage, computed anew only when there is a tenth more to compute from.
+    fn stable_rates(&mut self, beta: f64) -> StableRates {
+        let past = self.past.map_or((0, 0), |past| (past.failures, past.requests));
+        let (x, n) = (past.0.saturating_add(self.stage.x_s), past.1.saturating_add(self.stage.n_s));
+        match self.rates {
+            Some((at, rates)) if n as f64 <= at as f64 * RATES_RENEW => rates,
+            _ => {
+                let rates = StableRates::from_history(x.min(n), n, beta, self.phi());
+                self.rates = Some((n, rates));
+                rates
+            }
+        }
+    }
+
+    fn begin_stage(&mut self) {
+        self.promotion = PromotionProcess::new();
+        self.stage = Counts::default();
+        self.rates = None;
+    }
+
+    fn growth(&self, now: Millis, th_lo: f64) -> Growth {
+        let (shortest, intervals) = GROWTH_WINDOW;
+        let sixth = self.recent.iter().rev().nth(intervals.saturating_sub(1));
+        let window = sixth.map_or(shortest, |(at, _)| now.seconds_since(*at)).max(shortest);
+        let of = |from: f64, to: f64| -> Vec<Counts> {
+            let inside = |(at, _): &&(Millis, Counts)| {
+                let age = now.seconds_since(*at);
+                age >= to && age < from
+            };
+            self.recent.iter().filter(inside).map(|(_, counts)| *counts).collect()
+        };
+        Growth::between(&of(2.0 * window, window), &of(window, 0.0), th_lo, Factor::BurstExact(self.phi()))
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
+    if queue.len() >= most {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+impl Judgement {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            signals: setup.signals.iter().map(|_| SignalMemory::new(setup)).collect(),
+            began: None,
+            last_at: None,
+            trouble: None,
+            split_since: None,
+            split: Counts::default(),
+            split_broken: false,
+            proved_ratio: 0.0,
+            harm_proved: false,
+            frozen_by_stable: false,
+        }
+    }
+
+    /// Takes in stable's past, before the first exposure.
+    pub fn learn(&mut self, setup: &Setup, pasts: &Pasts) {
+        for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
+            if let Some(past) = pasts.get(&signal.name) {
+                memory.past = Some(*past);
+                memory.past_upper = (past.requests > 0).then(|| {
+                    rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi
+                });
+                memory.rates = None;
+            }
+        }
+    }
+
+    /// Whether stable's past was taken in.
+    #[must_use]
+    pub fn has_past(&self) -> bool {
+        self.signals.iter().all(|signal| signal.past.is_some())
+    }
+
+    /// Whether every signal has a first look to count from, and nothing is missing now.
+    #[must_use]
+    pub fn can_see(&self) -> bool {
+        self.trouble.is_none() && self.signals.iter().all(|signal| signal.book.is_open())
+    }
+
+    /// Largest ratio of failure rates that was proved; 0 while none was.
+    #[must_use]
+    pub fn proved_ratio(&self) -> f64 {
+        self.proved_ratio
+    }
+
+    /// The candidate gets its first share: what was counted before is no evidence about it.
+    pub fn begin_exposure(&mut self, now: Millis) {
+        self.began = Some(now);
+        for signal in &mut self.signals {
+            signal.open = Counts::default();
+            signal.open_since = None;
+        }
+    }
+
+    /// A stage's share is in effect: safety is proved anew, and the split is watched from when it has settled.
+    pub fn begin_stage(&mut self, now: Millis, scrape_seconds: f64) {
+        self.signals.iter_mut().for_each(SignalMemory::begin_stage);
+        self.settle_split(now, scrape_seconds);
+    }
+
+    /// A weight was written: the split is watched anew, from when it has settled.
+    pub fn settle_split(&mut self, now: Millis, scrape_seconds: f64) {
+        self.split = Counts::default();
+        self.split_broken = false;
+        self.split_since = Some(now.plus_seconds(SPLIT_SETTLE.1.mul_add(scrape_seconds, SPLIT_SETTLE.0)));
+    }
+
+    /// Judges one look. A look no newer than the last is ignored.
+    pub fn enter(&mut self, setup: &Setup, look: &Look, standing: &Standing<'_>) {
+        if self.last_at.is_some_and(|last| look.at <= last) {
+            return;
+        }
+        self.last_at = Some(look.at);
+        let trouble = self.read(setup, look, standing.present);
+        self.check_split(setup, look, standing.in_effect, trouble.is_none());
+        self.trouble = trouble.map(|(reason, message)| {
+            let since = self.trouble.as_ref().map_or(look.at, |old| old.since);
+            Trouble { reason, message, since }
+        });
+        // What failed needs no complete look to be seen, but what is compared does.
+        if self.trouble.is_none() {
+            let frozen = self.stable_health(setup, look.at).is_some();
+            if self.frozen_by_stable && !frozen {
+                self.signals.iter_mut().for_each(SignalMemory::begin_stage);
+            }
+            self.frozen_by_stable = frozen;
+            self.judge(setup, look.at, standing.next, frozen);
+        }
+    }
+
+    fn read(&mut self, setup: &Setup, look: &Look, present: Present<'_>) -> Option<(String, String)> {
+        let mut trouble = None;
+        let named = setup.signals.iter().zip(&mut self.signals);
+        for ((signal, memory), seen) in named.zip(look.signals.iter().map(Some).chain(std::iter::repeat(None))) {
+            let found = match seen {
+                None => Some(("MetricsMissing".to_owned(), format!("signal {}: the look holds no answer", signal.name))),
+                Some(SignalLook::Trouble { reason, message }) => {
+                    Some((reason.clone(), format!("signal {}: {message}", signal.name)))
+                }
+                Some(SignalLook::Read(readings)) => memory.enter(readings, present, look).err().map(|(arm, pod)| {
+                    let arm = if arm == Arm::Candidate { "candidate" } else { "stable" };
+                    let message = format!(
+                        "signal {}: {arm} pod {pod} was last read more than 2.5 scrape intervals ago; check that its metrics port answers and that Prometheus scrapes it",
+                        signal.name
+                    );
+                    ("MetricsStale".to_owned(), message)
+                }),
+            };
+            trouble = trouble.or(found);
+        }
+        let unread = |signal: &SignalMemory| present.stable.iter().any(|pod| !signal.book.knows(pod));
+        let none_read = |signal: &SignalMemory| !present.stable.iter().any(|pod| signal.book.knows(pod));
+        trouble.or_else(|| {
+            let (signal, _) = setup
+                .signals
+                .iter()
+                .zip(&self.signals)
+                .find(|(_, memory)| !present.stable.is_empty() && unread(memory) && none_read(memory))?;
+            let message = format!(
+                "signal {}: no series of any stable pod; check the metric's name and that its series carry the labels namespace and pod",
+                signal.name
+            );
+            Some(("MetricsMissing".to_owned(), message))
+        })
+    }
+
+    fn check_split(&mut self, setup: &Setup, look: &Look, in_effect: Option<Weight>, complete: bool) {
+        let watched = self.split_since.is_some_and(|since| look.at >= since) && complete;
+        let Some(weight) = in_effect.filter(|_| watched && setup.exposure == Exposure::Routes) else { return };
+        let Some(counts) = self.signals.first().and_then(|signal| signal.looks.back()).map(|(_, counts)| *counts) else {
+            return;
+        };
+        if weight >= Weight::FULL {
+            return;
+        }
+        self.split = self.split.plus(counts);
+        let ln_e = split_ln_e(self.split.n_c, self.split.n_s, weight.share(), Phi::new(SPLIT_PHI));
+        self.split_broken |= ln_e >= SPLIT_BROKEN;
+    }
+
+    fn judge(&mut self, setup: &Setup, at: Millis, next: Weight, frozen: bool) {
+        let Some(began) = self.began else { return };
+        let elapsed = at.seconds_since(began);
+        for signal in &mut self.signals {
+            if let Some(counts) = signal.close(at) {
+                signal.judge(setup, counts, at, elapsed, next, frozen);
+            }
+        }
+        let needed = -setup.plan.alpha.ln();
+        self.harm_proved |= self.harm_ln_e(setup) >= needed;
+        if self.harm_proved || self.proved_ratio > 0.0 || self.harm_ln_e(setup) > 0.0 {
+            self.proved_ratio = self.proved_ratio.max(self.crossed_margin(setup, needed));
+        }
+    }
+
+    /// ln E of harm of all signals together.
+    #[must_use]
+    pub fn harm_ln_e(&self, setup: &Setup) -> f64 {
+        combined(setup.signals.iter().zip(&self.signals).map(|(signal, memory)| (signal.share, memory.harm.ln_e())))
+    }
+
+    /// The largest margin at which all signals together prove harm now; 0 if none.
+    fn crossed_margin(&self, setup: &Setup, needed: f64) -> f64 {
+        let ladders: Vec<Vec<(f64, f64)>> = self
+            .signals
+            .iter()
+            .map(|memory| memory.harm.ln_e_by_margin().map(|(margin, ln_e)| (margin.get(), ln_e)).collect())
+            .collect();
+        let Some(first) = ladders.first() else { return 0.0 };
+        let proved = first.iter().enumerate().filter(|(rung, _)| {
+            let at_rung = |ladder: &Vec<(f64, f64)>| ladder.get(*rung).map_or(f64::NEG_INFINITY, |(_, ln_e)| *ln_e);
+            combined(setup.signals.iter().zip(&ladders).map(|(signal, ladder)| (signal.share, at_rung(ladder)))) >= needed
+        });
+        proved.map(|(_, (margin, _))| *margin).fold(0.0, f64::max)
+    }
+
+    /// The signal that shows most of the harm: its place.
+    #[must_use]
+    pub fn worst(&self, setup: &Setup) -> usize {
+        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| {
+            signal.share.ln() + memory.harm.ln_e()
+        };
+        let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
+        ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
+    }
+
+    /// The blast radius of the worst signal, projected to a share.
+    #[must_use]
+    pub fn blast(&self, setup: &Setup, projected: Weight) -> Option<BlastRadius> {
+        let memory = self.signals.get(self.worst(setup))?;
+        Some(BlastRadius::of(memory.total, self.proved_ratio, projected.share(), setup.availability))
+    }
+
+    /// How the harm of the worst signal grows.
+    #[must_use]
+    pub fn growth(&self, setup: &Setup, now: Millis) -> Growth {
+        self.signals.get(self.worst(setup)).map_or(Growth::None, |signal| signal.growth(now, self.proved_ratio))
+    }
+
+    /// Where safety opens the next stage.
+    #[must_use]
+    pub fn safety_needed(setup: &Setup) -> f64 {
+        opening_ln_e(setup.plan.beta)
+    }
+
+    /// What follows from all that was seen.
+    #[must_use]
+    pub fn verdict(&self, setup: &Setup, now: Millis) -> Verdict {
+        let (harm, immaterial) = match self.fast_path(setup, now) {
+            Some(harm) => (Some(harm), None),
+            None => self.proved_harm(setup, now),
+        };
+        let needed = Self::safety_needed(setup);
+        Verdict {
+            harm,
+            immaterial,
+            open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
+            suspicion: self.harm_ln_e(setup) >= SUSPICION,
+            trouble: self.trouble.clone(),
+            split_broken: self.split_broken.then(|| self.split_words()),
+            stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
+        }
+    }
+
+    fn split_words(&self) -> String {
+        let measured = self.split.rho().unwrap_or(0.0) * 100.0;
+        format!(
+            "{measured:.1} % of {} requests reached the candidate, which is not the weight in the routes; the Change is frozen. \
+             Check that every route to the Service is named in spec.traffic.routes and that the gateway follows its weights",
+            self.split.requests()
+        )
+    }
+
+    fn fast_path(&self, setup: &Setup, now: Millis) -> Option<Harm> {
+        let (requests, seconds) = FAST_PATH;
+        let last = self.last_at.unwrap_or(now);
+        let counting = setup.signals.iter().zip(&self.signals).filter(|(s, _)| s.counts == SignalCounts::Failures);
+        counting.into_iter().find_map(|(signal, memory)| {
+            let seen = memory.within(last, seconds);
+            let stable = seen.stable_rate().unwrap_or(0.0);
+            let failing = seen.n_c >= requests && seen.x_c.saturating_mul(2) > seen.n_c && stable < FAST_PATH_STABLE;
+            failing.then(|| Harm {
+                reason: "MostRequestsFail".to_owned(),
+                message: format!(
+                    "signal {}: {} of the candidate's last {} requests failed, {:.2} % of stable's",
+                    signal.name,
+                    seen.x_c,
+                    seen.n_c,
+                    stable * 100.0
+                ),
+                growing: true,
+            })
+        })
+    }
+
+    fn proved_harm(&self, setup: &Setup, now: Millis) -> (Option<Harm>, Option<String>) {
+        if !self.harm_proved {
+            return (None, None);
+        }
+        let place = self.worst(setup);
+        let Some((signal, memory)) = setup.signals.get(place).zip(self.signals.get(place)) else { return (None, None) };
+        let blast = self.blast(setup, Weight::FULL);
+        let projected = blast.and_then(|blast| blast.proj_lo).unwrap_or(0.0);
+        let growth = self.growth(setup, now);
+        let rates = |rate: Option<f64>| rate.map_or("no requests".to_owned(), |rate| format!("{:.2} %", rate * 100.0));
+        let total = memory.total;
+        let words = format!(
+            "signal {}: {} of {} candidate requests ({}) against {} of {} stable ones ({}): worse by more than {:.2}x beyond chance (ln E {:.1}, {:.1} needed)",
+            signal.name,
+            total.x_c,
+            total.n_c,
+            rates(total.candidate_rate()),
+            total.x_s,
+            total.n_s,
+            rates(total.stable_rate()),
+            self.proved_ratio.max(setup.plan.margin),
+            self.harm_ln_e(setup),
+            -setup.plan.alpha.ln(),
+        );
+        let growing = !matches!(growth, Growth::None);
+        if projected >= MATERIAL_SHARE || growing {
+            let reason = if signal.counts == SignalCounts::Slow { "SlowerThanStable" } else { "FailsMoreThanStable" };
+            let harm = Harm { reason: reason.to_owned(), message: words, growing };
+            return (Some(harm), None);
+        }
+        (None, Some(words))
+    }
+
+    /// Why stable itself is in trouble, if it is.
+    fn stable_health(&self, setup: &Setup, now: Millis) -> Option<String> {
+        let (seconds, requests, failures) = STABLE_WINDOW;
+        let last = self.last_at.unwrap_or(now);
+        setup.signals.iter().zip(&self.signals).find_map(|(signal, memory)| {
+            let seen = memory.within(last, seconds);
+            let rate = seen.stable_rate().filter(|_| seen.n_s >= requests && seen.x_s >= failures)?;
+            let budget = setup.availability.map(|availability| STABLE_BURN * (1.0 - availability));
+            let limit = budget.or(memory.past_upper.map(|upper| STABLE_RISE * upper))?;
+            (rate > limit).then(|| {
+                format!(
+                    "signal {}: {:.2} % of stable's requests in the last {seconds:.0} s, more than the {:.2} % at which Firebreak waits; \
+                     nothing goes on until stable is healthy again",
+                    signal.name,
+                    rate * 100.0,
+                    limit * 100.0
+                )
+            })
+        })
+    }
+}
+
+/// ln of the weighted mean of e-values.
+fn combined(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let terms: Vec<f64> = parts.map(|(share, ln_e)| share.ln() + ln_e).collect();
+    log_sum_exp(&terms)
+}

@@ -1,0 +1,112 @@
+//! All that outlives a look. It is stored with the Change, so that any replica goes on where another stopped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    judge::Judgement,
+    plan::Setup,
+    retreat::Retreat,
+    units::{Millis, Weight},
+};
+
+/// Where a Change is, what it has seen, what it waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Where it is on its way.
+    pub phase: Phase,
+    /// The stage it is at or enters, from 0.
+    pub stage: usize,
+    /// The share that the candidate may have now.
+    pub granted: Weight,
+    /// The highest share it ever had.
+    pub highest: Weight,
+    /// When this phase, or the entry into this stage, began: deadlines count from here.
+    pub entered: Millis,
+    /// When this stage's share was seen in effect; `None` until then.
+    pub in_effect: Option<Millis>,
+    /// When the candidate first had a share.
+    pub exposed_at: Option<Millis>,
+    /// Whether a human paused it.
+    pub paused: bool,
+    /// The stage that a human let through.
+    pub let_through: Option<usize>,
+    /// Why it does not go on.
+    pub waiting: Option<Waiting>,
+    /// The way back, once it was decided.
+    pub retreat: Option<Retreat>,
+    /// When the routes were seen without the candidate after the hand-over or retreat.
+    pub routes_clean_at: Option<Millis>,
+    /// Who else was last seen to write the routes.
+    pub contention: Option<String>,
+    /// Interventions that were handled, by name.
+    pub heard: Vec<String>,
+    /// What the traffic shows.
+    pub judgement: Judgement,
+}
+
+/// Where a Change is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Held; nothing runs from the candidate.
+    Held,
+    /// Pinning, pods coming up, waiting to be seen.
+    Preparing,
+    /// At a stage below full.
+    Progressing,
+    /// At full exposure, stable still warm.
+    Baking,
+    /// Hand-over to the native controller.
+    Promoting,
+    /// On the way back.
+    Retreating,
+    /// Over.
+    Ended(Outcome),
+}
+
+/// How a Change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The candidate is the new stable.
+    Promoted,
+    /// Taken back; the candidate is condemned.
+    RolledBack,
+    /// A newer template came.
+    Superseded,
+    /// The stable template came back, or the guard or workload left.
+    Withdrawn,
+}
+
+/// Why a Change does not go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// One word.
+    pub reason: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// Since when.
+    pub since: Millis,
+}
+
+impl Memory {
+    /// The memory of a Change that begins now.
+    #[must_use]
+    pub fn new(setup: &Setup, now: Millis) -> Self {
+        Self {
+            phase: Phase::Held,
+            stage: 0,
+            granted: Weight::ZERO,
+            highest: Weight::ZERO,
+            entered: now,
+            in_effect: None,
+            exposed_at: None,
+            paused: false,
+            let_through: None,
+            waiting: None,
+            retreat: None,
+            routes_clean_at: None,
+            contention: None,
+            heard: Vec::new(),
+            judgement: Judgement::new(setup),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What was seen: everything [`crate::decide`] may know. A missing source is a value here, never a zero.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{stats::Phi, units::Millis};
+
+/// Everything seen at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Now.
+    pub now: Millis,
+    /// What the workload asks for.
+    pub workload: Workload,
+    /// Pods of stable.
+    pub stable: Pods,
+    /// Pods of the candidate.
+    pub candidate: Pods,
+    /// Routes and Services; `None` where exposure follows the pods.
+    pub traffic: Option<Traffic>,
+    /// The newest answer of the metrics source, if there is one that was not judged before.
+    pub look: Option<Look>,
+    /// Stable's past, once it was found.
+    pub pasts: Option<Pasts>,
+    /// Which candidate pods every signal's source has seen; pods by name.
+    pub seen: Vec<String>,
+    /// What humans asked for and was not handled before, oldest first.
+    pub acts: Vec<Act>,
+}
+
+/// What the workload asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Which template it carries.
+    pub template: Template,
+    /// How many pods it wants.
+    pub replicas: u32,
+    /// Whether it is held (paused).
+    pub held: bool,
+    /// Whether the native controller has rolled it out: every pod is of its template and available.
+    pub rolled_out: bool,
+    /// Whether its Guard is being deleted.
+    pub guard_leaves: bool,
+}
+
+/// Which template the workload carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Template {
+    /// The candidate's.
+    Candidate,
+    /// Stable's again.
+    Stable,
+    /// Another one.
+    Newer,
+    /// The workload is gone.
+    Missing,
+}
+
+/// Pods of one arm.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pods {
+    /// Whether its ReplicaSet exists.
+    pub exists: bool,
+    /// Whether its ReplicaSet belongs to the Change (candidate) rather than to the workload.
+    pub owned_by_change: bool,
+    /// What its ReplicaSet asks for.
+    pub wanted: u32,
+    /// Names of the pods that run and are not going away.
+    pub names: Vec<String>,
+    /// How many are ready.
+    pub ready: u32,
+    /// How many are ready endpoints of the arm's Service, draining ones not counted.
+    pub endpoints: u32,
+    /// How many still answer or finish requests: ready or going away.
+    pub lingering: u32,
+    /// How many crash and are restarted again and again.
+    pub crash_looping: u32,
+    /// Why a pod cannot start, in Kubernetes' words.
+    pub broken: Option<String>,
+}
+
+/// Routes and Services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Whether the Service is pinned to stable.
+    pub pinned: bool,
+    /// Whether the candidate's Service exists.
+    pub candidate_service: bool,
+    /// Largest share of the Service's own traffic, over all rules of all routes, that goes to the candidate, in thousandths.
+    pub largest_share: f64,
+    /// Smallest such share: all routes say at least this.
+    pub smallest_share: f64,
+    /// Whether any route still carries the candidate.
+    pub carries_candidate: bool,
+    /// Who else writes the named routes or the Service, if someone took back what was written.
+    pub contention: Option<String>,
+    /// Why the routes or Services cannot be used (missing, refused), with what to do.
+    pub problem: Option<String>,
+}
+
+/// One answer of the metrics source: all signals at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// The instant that was asked for.
+    pub at: Millis,
+    /// Seconds between two readings of one pod, as learned.
+    pub scrape_seconds: f64,
+    /// One entry a signal, in the order of the setup.
+    pub signals: Vec<SignalLook>,
+}
+
+/// What one look says of one signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum SignalLook {
+    /// Readings of the pods that were found.
+    Read(Vec<Reading>),
+    /// No usable answer: one word, and what happened with what to do.
+    Trouble {
+        /// One word.
+        reason: String,
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+/// Cumulative counters of one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The pod.
+    pub pod: String,
+    /// Its arm.
+    pub arm: Arm,
+    /// Requests since the process began.
+    pub requests: u64,
+    /// Failed (or slow) requests since the process began.
+    pub failures: u64,
+    /// When the pod was read.
+    pub read_at: Millis,
+}
+
+/// The two arms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Arm {
+    /// The revision under judgement.
+    Candidate,
+    /// The revision serving users.
+    Stable,
+}
+
+/// Stable's past, signal by signal: what was counted in the last 30 to 60 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// Requests.
+    pub requests: u64,
+    /// Failed (or slow) requests.
+    pub failures: u64,
+    /// Dispersion between pods.
+    pub phi: Phi,
+}
+
+/// A human's act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// Name of the Intervention.
+    pub name: String,
+    /// The act.
+    pub action: Action,
+    /// Who, as the API server knows them; `None` where it cannot attest it.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What a human can do to a Change that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Go to the next stage now.
+    Promote,
+    /// Stay at this stage.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Take the candidate back.
+    Abort,
+}
+
+/// Stable's past by signal name, as the operator found it when the Change was prepared.
+pub type Pasts = BTreeMap<String, Past>;

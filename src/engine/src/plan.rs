@@ -1,0 +1,174 @@
+//! What one Change has to prove, in which stages: the policy's level, fixed when the Change begins.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{risk::Level, units::Weight};
+
+/// What does not change while a Change runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// The plan.
+    pub plan: Plan,
+    /// The signals, in the order in which every look gives them.
+    pub signals: Vec<SignalSetup>,
+    /// How traffic is divided.
+    pub exposure: Exposure,
+    /// Seconds that pods may take to become ready: the workload's own `progressDeadlineSeconds`.
+    pub ready_deadline_seconds: f64,
+    /// Share of requests that must not fail, `0.5..1.0`, where there is an objective.
+    pub availability: Option<f64>,
+    /// Whether the stable template is written back after a rollback.
+    pub restore_template: bool,
+    /// Whether the candidate's ReplicaSet was there before and is given back when the Change fails.
+    pub taken_over: bool,
+}
+
+/// One signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalSetup {
+    /// Its name.
+    pub name: String,
+    /// What it counts.
+    pub counts: SignalCounts,
+    /// Its share of the harm evidence; the shares of all signals sum to 1.
+    pub share: f64,
+}
+
+/// What a signal counts among requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignalCounts {
+    /// Failed requests.
+    Failures,
+    /// Slow requests.
+    Slow,
+}
+
+/// How traffic is divided between the arms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exposure {
+    /// By weights in routes.
+    Routes,
+    /// By the pods' share behind the workload's Services.
+    PodShare,
+}
+
+/// What one level asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Probability, ever, of taking back a harmless candidate, `0..0.5`.
+    pub alpha: f64,
+    /// Probability, per stage, of going on although the next stage harms more than the budget, `0..0.5`.
+    pub beta: f64,
+    /// Tolerated ratio of failure rates, 1 or more.
+    pub margin: f64,
+    /// Largest share of all requests that the next stage may harm, `0..0.5`.
+    pub budget: f64,
+    /// Exposure of each stage, rising, ending at [`Weight::FULL`].
+    pub stages: Vec<Weight>,
+    /// Shortest time at a stage, seconds.
+    pub min_bake_seconds: f64,
+    /// Time at a stage after which the evidence counts as inconclusive, seconds.
+    pub max_bake_seconds: f64,
+    /// Time at full exposure with stable still warm, seconds.
+    pub final_bake_seconds: f64,
+    /// Stages that wait for a human before they begin.
+    pub approval_at: Vec<Weight>,
+    /// What happens when a stage is still inconclusive at the end of its longest bake.
+    pub inconclusive: Inconclusive,
+    /// What happens when metrics are missing for `no_data_after_seconds`.
+    pub no_data: NoData,
+    /// How long metrics may be missing, seconds.
+    pub no_data_after_seconds: f64,
+}
+
+/// What happens when a stage stays inconclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Inconclusive {
+    /// Go on, and say so.
+    Promote,
+    /// Stay, and tell a human.
+    Hold,
+    /// Take it back.
+    RollBack,
+}
+
+/// What happens when metrics are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoData {
+    /// Stay.
+    Hold,
+    /// Stay, with a warning.
+    HoldAlert,
+    /// Take it back.
+    RollBack,
+}
+
+impl Plan {
+    /// The built-in policy's plan for a level, and the factor k by which an objective becomes a budget.
+    #[must_use]
+    pub fn built_in(level: Level) -> (Self, f64) {
+        const MINUTE: f64 = 60.0;
+        const HOUR: f64 = 3600.0;
+        let row = |alpha, beta, margin, budget_percent: f64, stages: &[i32], bakes: (f64, f64, f64)| Self {
+            alpha,
+            beta,
+            margin,
+            budget: budget_percent / 100.0,
+            stages: stages.iter().map(|&stage| Weight::percent(stage)).collect(),
+            min_bake_seconds: bakes.0,
+            max_bake_seconds: bakes.1,
+            final_bake_seconds: bakes.2,
+            approval_at: Vec::new(),
+            inconclusive: Inconclusive::Hold,
+            no_data: NoData::Hold,
+            no_data_after_seconds: 60.0,
+        };
+        match level {
+            Level::Low => {
+                let plan = row(0.005, 0.10, 1.5, 0.20, &[10, 50, 100], (MINUTE, 10.0 * MINUTE, 0.0));
+                (Self { inconclusive: Inconclusive::Promote, ..plan }, 0.2)
+            }
+            Level::Medium => {
+                (row(0.01, 0.05, 1.25, 0.10, &[5, 20, 50, 100], (2.0 * MINUTE, 30.0 * MINUTE, 5.0 * MINUTE)), 0.1)
+            }
+            Level::High => {
+                let bakes = (5.0 * MINUTE, HOUR, 30.0 * MINUTE);
+                let plan = row(0.02, 0.05, 1.25, 0.05, &[1, 5, 20, 50, 100], bakes);
+                (Self { approval_at: vec![Weight::FULL], no_data: NoData::HoldAlert, ..plan }, 0.05)
+            }
+            Level::Critical => {
+                let bakes = (15.0 * MINUTE, 4.0 * HOUR, 2.0 * HOUR);
+                let plan = row(0.05, 0.01, 1.1, 0.02, &[1, 2, 5, 10, 25, 50, 100], bakes);
+                let plan = Self {
+                    approval_at: vec![Weight::percent(10), Weight::FULL],
+                    inconclusive: Inconclusive::RollBack,
+                    no_data: NoData::RollBack,
+                    ..plan
+                };
+                (plan, 0.02)
+            }
+        }
+    }
+
+    /// The budget with an objective: the smaller of the level's own and k (1 - availability).
+    #[must_use]
+    pub fn with_objective(mut self, availability: Option<f64>, k: f64) -> Self {
+        if let Some(availability) = availability {
+            self.budget = self.budget.min(k * (1.0 - availability)).max(f64::MIN_POSITIVE);
+        }
+        self
+    }
+
+    /// Planned duration of the whole Change in seconds: the harm test spreads its restarts over it.
+    #[must_use]
+    pub fn planned_seconds(&self) -> f64 {
+        let stages = self.stages.len() as f64;
+        (stages * self.max_bake_seconds + self.final_bake_seconds).max(60.0)
+    }
+
+    /// The weight of a stage (from 0), full beyond the last.
+    #[must_use]
+    pub fn weight(&self, stage: usize) -> Weight {
+        self.stages.get(stage).copied().unwrap_or(Weight::FULL)
+    }
+}

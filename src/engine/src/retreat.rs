@@ -1,0 +1,90 @@
+//! The way back: safe first, tidy later.
+//!
+//! (a) every share to 0, behind nothing; (b) the candidate to size 0 after a drain; (c) only when its last endpoint is
+//! gone, unpin and restore the routes (earlier, the plain Service would send requests to it); (d) leave the workload as
+//! the cause asks. Where exposure follows the pods, (b) is first. Each turn looks at what is, so any step may be cut
+//! short and done again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    effect::Effect,
+    memory::{Memory, Outcome, Phase},
+    observation::{Observation, Template},
+    plan::{Exposure, Setup},
+    units::{Millis, Weight},
+};
+
+/// Seconds between the last share and size 0, so that requests under way end.
+const DRAIN_SECONDS: f64 = 3.0;
+/// Pods that still linger after this many seconds without being endpoints no longer delay the tidying.
+const LINGER_SECONDS: f64 = 60.0;
+
+/// A decided way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retreat {
+    /// How the Change will end.
+    pub outcome: Outcome,
+    /// One word.
+    pub reason: String,
+    /// What was seen and what follows.
+    pub message: String,
+    /// Whether the drain is skipped.
+    pub hurry: bool,
+    /// When it was decided.
+    pub since: Millis,
+    /// When the candidate was seen without a share.
+    pub share_zero_at: Option<Millis>,
+}
+
+/// The effects of this turn of a way back; moves the memory to its end when nothing is left to do.
+pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Vec<Effect> {
+    let Some(retreat) = memory.retreat.as_mut() else { return Vec::new() };
+    memory.granted = Weight::ZERO;
+    let mut effects = Vec::new();
+    if let Some(traffic) = seen.traffic.as_ref().filter(|_| setup.exposure == Exposure::Routes) {
+        if traffic.largest_share > 0.0 {
+            retreat.share_zero_at = None;
+            return vec![Effect::ZeroWeight];
+        }
+    }
+    let zero_at = *retreat.share_zero_at.get_or_insert(seen.now);
+    let drained = retreat.hurry
+        || memory.exposed_at.is_none()
+        || setup.exposure == Exposure::PodShare
+        || seen.now.seconds_since(zero_at) >= DRAIN_SECONDS;
+    if seen.candidate.exists && seen.candidate.wanted > 0 && seen.candidate.owned_by_change {
+        if drained {
+            effects.push(Effect::ScaleCandidate { replicas: 0 });
+        }
+        return effects;
+    }
+    let lingering = seen.candidate.lingering > 0 && seen.now.seconds_since(retreat.since) < LINGER_SECONDS;
+    if seen.candidate.endpoints > 0 || !seen.candidate.names.is_empty() || lingering {
+        return effects;
+    }
+    if let Some(traffic) = &seen.traffic {
+        if traffic.carries_candidate {
+            effects.push(Effect::RestoreRoutes);
+        }
+        if traffic.pinned {
+            effects.push(Effect::Unpin);
+        }
+        if traffic.candidate_service {
+            effects.push(Effect::RemoveCandidateService);
+        }
+    }
+    if setup.taken_over && seen.candidate.owned_by_change {
+        effects.push(Effect::GiveBack);
+    }
+    let at_rest = effects.is_empty();
+    match (retreat.outcome, &seen.workload.template) {
+        (Outcome::RolledBack, Template::Candidate) if setup.restore_template => effects.push(Effect::RestoreTemplate),
+        (_, Template::Stable) if seen.workload.held && at_rest => effects.push(Effect::Resume),
+        _ => {}
+    }
+    if effects.is_empty() {
+        memory.phase = Phase::Ended(retreat.outcome);
+    }
+    effects
+}

@@ -1,1 +1,25 @@
-//! (header to come)
+//! The operator: watch → observe → decide → record intent → act → record outcome.
+//!
+//! Start at [`run`]; it wins the lease and starts the supervisor: one task a Guard (`guard`), which begins a Change (`begin`)
+//! and takes its turns (`turn`). A turn reads the caches (`world`, `observe`) and the metrics source (`eyes`, [`metrics`]),
+//! asks the engine, stores what it decided ([`record`]) and carries it out (`act`, over the pure functions of [`traffic`]).
+//! No decision is made here, and nothing here is remembered that is not in a resource.
+
+mod act;
+mod begin;
+mod convert;
+pub mod crds;
+mod events;
+mod eyes;
+mod guard;
+mod http;
+mod lease;
+pub mod metrics;
+mod observe;
+mod raw;
+pub mod record;
+pub mod run;
+mod supervisor;
+pub mod traffic;
+mod turn;
+mod world;

@@ -108,3 +108,60 @@ impl Starts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mass placed in each of the first evaluations, one a second, and the reserve after them.
+    fn placed(plan: StartMass, evaluations: u64) -> (Vec<f64>, f64) {
+        let mut starts = Starts::new(plan);
+        let mut place = |second: u64| {
+            starts.advance(second as f64);
+            starts.take()
+        };
+        let masses = (0..evaluations).map(&mut place).collect();
+        (masses, starts.reserve())
+    }
+
+    #[test]
+    fn given_any_plan_then_mass_and_reserve_are_one() {
+        let planned = (0..3000)
+            .chain([3600, 100_000])
+            .map(|evaluations| StartMass::Planned { evaluations });
+        let hazards = [-1.0, 0.0, 1e-3, 1.0, 7200.0, 1e300, f64::INFINITY, f64::NAN];
+        let hazards = hazards.map(|tau_seconds| StartMass::Hazard { tau_seconds });
+        for plan in planned.chain(hazards).chain([StartMass::AllAtOnce]) {
+            let (masses, reserve) = placed(plan, 40);
+            let total = masses.iter().sum::<f64>() + reserve;
+            assert!((total - 1.0).abs() < 1e-12, "{plan:?}: {total}");
+            assert!(
+                reserve >= 0.0 && masses.iter().all(|m| *m >= 0.0),
+                "{plan:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn given_a_plan_that_is_over_then_nothing_is_left() {
+        for evaluations in 0..200 {
+            let (masses, reserve) =
+                placed(StartMass::Planned { evaluations }, evaluations.max(1) + 2);
+            assert_eq!(reserve, 0.0);
+            assert!(masses.iter().rev().take(2).all(|m| *m == 0.0));
+        }
+    }
+
+    #[test]
+    fn given_a_hazard_then_it_decays_with_time_whatever_the_looks_and_the_clock() {
+        let mut often = Starts::new(StartMass::Hazard { tau_seconds: 100.0 });
+        let mut seldom = often;
+        (0..=50).for_each(|second| often.advance(f64::from(second)));
+        [0.0, f64::NAN, 30.0, 10.0, 50.0, f64::INFINITY]
+            .iter()
+            .for_each(|second| seldom.advance(*second));
+        assert!((often.reserve() - 0.5 * (-0.5_f64).exp()).abs() < 1e-15);
+        assert!((often.reserve() - seldom.reserve()).abs() < 1e-15);
+        assert!((often.take() - seldom.take()).abs() < 1e-15);
+    }
+}

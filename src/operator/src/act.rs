@@ -1,0 +1,418 @@
+//! Act: carries out effects, one after another, each idempotent and with a time limit of its own.
+//!
+//! The first that fails ends the turn; the next turn sees what is and decides what is still to be done. Taking shares
+//! from a candidate is different: all routes at once, tried again on the live object, with no test but identity.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use firebreak_api::{Change, change::RouteRecord, guard::RouteRef, names, template};
+use firebreak_engine::{Effect, units::Weight};
+use futures::future::join_all;
+use kube::{
+    Api, Client, Resource as _, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    observe::{Objects, records_of},
+    raw,
+    traffic::{self, Backends, route, service},
+    world,
+};
+
+/// Each write to the API server ends within this.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// Times a route is read and its candidate's weight zeroed before the turn is given up (the next begins at once).
+const ZERO_TRIES: u32 = 3;
+
+/// An effect that did not work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActError {
+    /// The API server said no, or nothing.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was tried.
+        what: String,
+        /// What it said.
+        source: kube::Error,
+    },
+    /// No answer in time.
+    #[error("{0}: the API server did not answer within 5 s; it is tried again")]
+    TimedOut(String),
+    /// An object that the effect is about is not there (yet).
+    #[error("{0} is not there (yet); it is looked for again")]
+    Missing(String),
+    /// The traffic functions refuse, with the remedy.
+    #[error("{0}")]
+    Traffic(String),
+}
+
+/// Carries out effects of one Change.
+pub(crate) struct Actor<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) change: &'a Change,
+    pub(crate) objects: &'a Objects,
+    pub(crate) records: &'a [RouteRecord],
+}
+
+impl Actor<'_> {
+    /// Carries out effects in order, up to the first that fails.
+    pub(crate) async fn run(&self, effects: &[Effect]) -> Result<(), ActError> {
+        for effect in effects {
+            tracing::info!(change = %self.change.name_any(), ?effect, "acting");
+            self.one(effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&self, effect: &Effect) -> Result<(), ActError> {
+        match effect {
+            Effect::Hold => self.hold().await,
+            Effect::Pin => self.pin().await,
+            Effect::MakeCandidateService => self.make_candidate_service().await,
+            Effect::MakeCandidate { replicas } => self.make_candidate(*replicas).await,
+            Effect::ScaleCandidate { replicas } => self.scale(*replicas).await,
+            Effect::SetWeight(weight) => self.set_weight(*weight).await,
+            Effect::ZeroWeight => self.zero_weight().await,
+            Effect::Unpin => self.unpin().await,
+            Effect::HandOver { replicas } => self.hand_over(*replicas).await,
+            Effect::GiveBack => self.give_back().await,
+            Effect::Resume => self.resume().await,
+            Effect::RestoreRoutes => self.restore_routes().await,
+            Effect::RemoveCandidateService => self.remove_candidate_service().await,
+            Effect::RestoreTemplate => self.restore_template().await,
+        }
+    }
+
+    fn api(&self, kind: ApiResource) -> Api<DynamicObject> {
+        let namespace = self.change.namespace().unwrap_or_default();
+        Api::namespaced_with(self.client.clone(), &namespace, &kind)
+    }
+
+    fn backends<'n>(&'n self, candidate: &'n str) -> Option<Backends<'n>> {
+        let traffic = self.change.spec.traffic.as_ref()?;
+        Some(Backends { service: &traffic.service, candidate })
+    }
+
+    fn candidate_service_name(&self) -> String {
+        self.change.spec.traffic.as_ref().map(|traffic| names::candidate_service(&traffic.service)).unwrap_or_default()
+    }
+
+    async fn merge(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
+        let what = format!("patch {} {name}", kind.kind);
+        let api = self.api(kind);
+        within(what, api.patch(name, &patch_params(), &Patch::Merge(patch))).await?;
+        Ok(())
+    }
+
+    async fn json(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
+        let what = format!("patch {} {name}", kind.kind);
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
+        let api = self.api(kind);
+        within(what, api.patch(name, &patch_params(), &Patch::Json::<()>(patch))).await?;
+        Ok(())
+    }
+
+    async fn hold(&self) -> Result<(), ActError> {
+        hold(self.client, self.change.namespace().as_deref().unwrap_or_default(), &self.change.spec.target.name, &self.change.spec.guard).await
+    }
+
+    async fn pin(&self) -> Result<(), ActError> {
+        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to pin".to_owned())) };
+        let patch = service::pin(&raw::whole(object), &self.change.spec.stable.hash)
+            .map_err(|error| ActError::Traffic(error.to_string()))?;
+        match patch {
+            Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn unpin(&self) -> Result<(), ActError> {
+        let Some(object) = &self.objects.service else { return Ok(()) };
+        match service::unpin(&raw::whole(object)) {
+            Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        let change = self.change.name_any();
+        BTreeMap::from([
+            (names::GUARD_LABEL.to_owned(), names::bounded_name(&self.change.spec.guard, 63)),
+            (names::CHANGE_LABEL.to_owned(), names::bounded_name(&change, 63)),
+        ])
+    }
+
+    fn owner(&self) -> Value {
+        self.change
+            .controller_owner_ref(&())
+            .and_then(|owner| serde_json::to_value(owner).ok())
+            .unwrap_or(Value::Null)
+    }
+
+    async fn make_candidate_service(&self) -> Result<(), ActError> {
+        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to divide".to_owned())) };
+        let name = self.candidate_service_name();
+        let hash = &self.change.spec.candidate.hash;
+        let built = service::candidate_service(&raw::whole(object), &name, hash, &self.owner(), &self.labels())
+            .map_err(|error| ActError::Traffic(error.to_string()))?;
+        self.create(world::service(), built).await
+    }
+
+    async fn remove_candidate_service(&self) -> Result<(), ActError> {
+        let name = self.candidate_service_name();
+        let ours = self.objects.candidate_service.as_ref().filter(|service| {
+            service.owner_references().iter().any(|owner| Some(&owner.uid) == self.change.metadata.uid.as_ref())
+        });
+        if ours.is_none() {
+            return Err(ActError::Traffic(format!(
+                "Service {name} was not made by this Change and is left alone; rename or delete it"
+            )));
+        }
+        let api = self.api(world::service());
+        let gone = within(format!("delete Service {name}"), api.delete(&name, &DeleteParams::default())).await;
+        absent_is_fine(gone.map(|_| ()))
+    }
+
+    async fn create(&self, kind: ApiResource, object: Value) -> Result<(), ActError> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let what = format!("create {} {name}", kind.kind);
+        let object: DynamicObject =
+            serde_json::from_value(object).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match within(what, self.api(kind).create(&params, &object)).await {
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_already_exists() => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Makes the candidate's ReplicaSet, takes over the one that is there, or changes its size.
+    async fn make_candidate(&self, replicas: u32) -> Result<(), ActError> {
+        match &self.objects.candidate {
+            Some(object) if raw::controller(object).is_some_and(|owner| Some(&owner.uid) == self.change.metadata.uid.as_ref()) => {
+                self.scale(replicas).await
+            }
+            Some(object) => self.take_over(object, replicas).await,
+            None => {
+                let built = self.candidate_replica_set(replicas)?;
+                self.create(world::replica_set(), built).await
+            }
+        }
+    }
+
+    async fn scale(&self, replicas: u32) -> Result<(), ActError> {
+        let name = &self.change.spec.candidate.replica_set;
+        let patched = self.merge(world::replica_set(), name, json!({"spec": {"replicas": replicas}})).await;
+        absent_is_fine(patched)
+    }
+
+    async fn take_over(&self, object: &DynamicObject, replicas: u32) -> Result<(), ActError> {
+        let mut labels = json!({});
+        for (key, value) in self.labels() {
+            labels[key] = Value::from(value);
+        }
+        let patch = json!({
+            "metadata": {"uid": object.uid(), "resourceVersion": object.resource_version(), "labels": labels, "ownerReferences": [self.owner()]},
+            "spec": {"replicas": replicas},
+        });
+        self.merge(world::replica_set(), &object.name_any(), patch).await
+    }
+
+    fn candidate_replica_set(&self, replicas: u32) -> Result<Value, ActError> {
+        let deployment = self.deployment()?;
+        let template = raw::pod_template(deployment)
+            .filter(|template| template::hash(template) == self.change.spec.candidate.template)
+            .ok_or_else(|| ActError::Missing("the candidate's template".to_owned()))?;
+        let hash = &self.change.spec.candidate.hash;
+        let mut selector = raw::at(deployment, "/spec/selector").cloned().unwrap_or_else(|| json!({}));
+        selector["matchLabels"][names::POD_TEMPLATE_HASH] = Value::from(hash.as_str());
+        let template = template::with_hash(template, hash);
+        let mut labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+        for (key, value) in self.labels() {
+            labels[key] = Value::from(value);
+        }
+        Ok(json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": self.change.spec.candidate.replica_set,
+                "namespace": self.change.namespace(),
+                "labels": labels,
+                "ownerReferences": [self.owner()],
+            },
+            "spec": {
+                "replicas": replicas,
+                "minReadySeconds": raw::number(deployment, "/spec/minReadySeconds").unwrap_or(0),
+                "selector": selector,
+                "template": template,
+            },
+        }))
+    }
+
+    fn deployment(&self) -> Result<&DynamicObject, ActError> {
+        self.objects.deployment.as_deref().ok_or_else(|| ActError::Missing(format!("Deployment {}", self.change.spec.target.name)))
+    }
+
+    fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, Option<&DynamicObject>)> {
+        let routes = self.change.spec.traffic.iter().flat_map(|traffic| &traffic.routes);
+        routes.zip(self.objects.routes.iter().map(Option::as_deref))
+    }
+
+    async fn set_weight(&self, weight: Weight) -> Result<(), ActError> {
+        let candidate = self.candidate_service_name();
+        let Some(backends) = self.backends(&candidate) else { return Ok(()) };
+        for (named, object) in self.named_routes() {
+            let Some(object) = object else { return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))) };
+            let weight = traffic::Weight::from_permille(u32::from(weight.as_permille()));
+            let patch = route::split(&raw::whole(object), backends, records_of(self.records, named, object), weight)
+                .map_err(|error| ActError::Traffic(error.to_string()))?;
+            if let Some(patch) = patch {
+                self.json(world::route(named.kind), &named.name, patch.into_value()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn zero_weight(&self) -> Result<(), ActError> {
+        let candidate = self.candidate_service_name();
+        let Some(backends) = self.backends(&candidate) else { return Ok(()) };
+        let all = self.named_routes().filter_map(|(named, object)| Some((named, object?)));
+        let results = join_all(all.map(|(named, object)| self.zero_route(named, object.clone(), backends))).await;
+        results.into_iter().collect()
+    }
+
+    async fn zero_route(&self, named: &RouteRef, mut object: DynamicObject, backends: Backends<'_>) -> Result<(), ActError> {
+        let api = self.api(world::route(named.kind));
+        let mut last = Ok(());
+        for _ in 0..ZERO_TRIES {
+            let Some(patch) = route::zero(&raw::whole(&object), backends, records_of(self.records, named, &object)) else {
+                return Ok(());
+            };
+            last = self.json(world::route(named.kind), &named.name, patch.into_value()).await;
+            match &last {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again"),
+            }
+            object = match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
+                Ok(object) => object,
+                Err(error) => return absent_is_fine(Err(error)),
+            };
+        }
+        last
+    }
+
+    async fn restore_routes(&self) -> Result<(), ActError> {
+        let candidate = self.candidate_service_name();
+        let Some(backends) = self.backends(&candidate) else { return Ok(()) };
+        for (named, object) in self.named_routes() {
+            let Some(object) = object else { continue };
+            let patch = route::restore(&raw::whole(object), backends, records_of(self.records, named, object))
+                .map_err(|error| ActError::Traffic(error.to_string()))?;
+            if let Some(patch) = patch {
+                self.json(world::route(named.kind), &named.name, patch.into_value()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One guarded patch: the ReplicaSet's controller becomes the Deployment, and it already carries the annotations by
+    /// which the native controller sees it at full size.
+    async fn hand_over(&self, replicas: u32) -> Result<(), ActError> {
+        let deployment = self.deployment()?;
+        let Some(object) = &self.objects.candidate else { return Err(ActError::Missing("the candidate's ReplicaSet".to_owned())) };
+        let largest = replicas.saturating_add(raw::max_surge(deployment));
+        let patch = json!({
+            "metadata": {
+                "uid": object.uid(),
+                "resourceVersion": object.resource_version(),
+                "annotations": {
+                    (names::DESIRED_REPLICAS): replicas.to_string(),
+                    (names::MAX_REPLICAS): largest.to_string(),
+                },
+                "labels": {(names::GUARD_LABEL): null, (names::CHANGE_LABEL): null},
+                "ownerReferences": [workload_owner(deployment)],
+            },
+        });
+        self.merge(world::replica_set(), &object.name_any(), patch).await
+    }
+
+    async fn give_back(&self) -> Result<(), ActError> {
+        let Some(object) = &self.objects.candidate else { return Ok(()) };
+        let Some(deployment) = self.objects.deployment.as_deref() else { return Ok(()) };
+        let patch = json!({
+            "metadata": {
+                "uid": object.uid(),
+                "resourceVersion": object.resource_version(),
+                "labels": {(names::GUARD_LABEL): null, (names::CHANGE_LABEL): null},
+                "ownerReferences": [workload_owner(deployment)],
+            },
+            "spec": {"replicas": 0},
+        });
+        self.merge(world::replica_set(), &object.name_any(), patch).await
+    }
+
+    async fn resume(&self) -> Result<(), ActError> {
+        let deployment = self.deployment()?;
+        let patch = json!({
+            "metadata": {
+                "uid": deployment.uid(),
+                "resourceVersion": deployment.resource_version(),
+                "annotations": {(names::HELD): null, (names::CHANGED_BY): null},
+            },
+            "spec": {"paused": null},
+        });
+        self.merge(world::deployment(), &deployment.name_any(), patch).await
+    }
+
+    async fn restore_template(&self) -> Result<(), ActError> {
+        let deployment = self.deployment()?;
+        let Some(stable) = self.objects.stable.as_deref() else { return Err(ActError::Missing("stable's ReplicaSet".to_owned())) };
+        let Some(template) = raw::pod_template(stable) else { return Err(ActError::Missing("stable's template".to_owned())) };
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": deployment.resource_version()},
+            {"op": "replace", "path": "/spec/template", "value": template::normalized(template)},
+        ]);
+        self.json(world::deployment(), &deployment.name_any(), patch).await
+    }
+}
+
+/// Pauses a workload and marks it held (late hold).
+pub(crate) async fn hold(client: &Client, namespace: &str, workload: &str, guard: &str) -> Result<(), ActError> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &world::deployment());
+    let patch = json!({"metadata": {"annotations": {(names::HELD): guard}}, "spec": {"paused": true}});
+    let params = patch_params();
+    within(format!("pause Deployment {workload}"), api.patch(workload, &params, &Patch::Merge(patch))).await?;
+    Ok(())
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn workload_owner(deployment: &DynamicObject) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": deployment.name_any(),
+        "uid": deployment.uid(),
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+fn absent_is_fine(result: Result<(), ActError>) -> Result<(), ActError> {
+    match result {
+        Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(()),
+        other => other,
+    }
+}
+
+async fn within<T>(what: String, call: impl Future<Output = kube::Result<T>>) -> Result<T, ActError> {
+    match tokio::time::timeout(WRITE_WITHIN, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(ActError::Api { what, source }),
+        Err(_) => Err(ActError::TimedOut(what)),
+    }
+}

@@ -1,0 +1,132 @@
+//! The beginning of a Change: what is under judgement, what it claims, what follows. Pure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use firebreak_api::{
+    Change, ChangeSpec, ClusterRiskPolicy, Guard,
+    change::{Candidate, Claims, Factor, Risk},
+    guard::{Hold, Revision},
+    names, template,
+};
+use firebreak_engine::risk;
+use jiff::Timestamp;
+use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
+use serde_json::Value;
+
+use crate::{convert, raw};
+
+/// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
+const LONGEST_REPLICA_SET: usize = 57;
+
+/// All that a Change begins from.
+pub(crate) struct Beginning<'a> {
+    pub(crate) guard: &'a Guard,
+    pub(crate) deployment: &'a DynamicObject,
+    pub(crate) stable: Revision,
+    pub(crate) policy: Option<&'a ClusterRiskPolicy>,
+    pub(crate) hold: Hold,
+    pub(crate) changes: &'a [Arc<Change>],
+    pub(crate) replica_sets: &'a [Arc<DynamicObject>],
+}
+
+/// The ReplicaSets that belong to a Deployment.
+pub(crate) fn own_replica_sets(deployment: &DynamicObject, all: &[Arc<DynamicObject>]) -> Vec<Arc<DynamicObject>> {
+    let uid = deployment.metadata.uid.as_ref();
+    all.iter().filter(|set| raw::controller(set).is_some_and(|owner| Some(&owner.uid) == uid)).cloned().collect()
+}
+
+/// The Change for the template that the workload carries now. The same beginning gives the same name.
+pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
+    let pod_template = raw::pod_template(from.deployment).cloned().unwrap_or(Value::Null);
+    let digest = template::hash(&pod_template);
+    let attempts = from.changes.iter().filter(|change| change.spec.candidate.template == digest);
+    let attempt = attempts.map(|change| change.spec.attempt).max().unwrap_or(0) + 1;
+    let claims = claims(from.deployment, &pod_template);
+    let assessment = risk::assess(&claims.annotations);
+    let spec = ChangeSpec {
+        guard: from.guard.name_any(),
+        target: from.guard.spec.target_ref.clone(),
+        target_uid: from.deployment.uid().unwrap_or_default(),
+        stable: from.stable.clone(),
+        candidate: candidate(from, &pod_template, &digest),
+        attempt,
+        detected_at: now,
+        hold: from.hold,
+        risk: Risk {
+            level: assessment.level.as_str().to_owned(),
+            factors: assessment
+                .factors
+                .iter()
+                .map(|factor| Factor { name: factor.name.to_owned(), effect: factor.effect.clone() })
+                .collect(),
+        },
+        claims: Claims { problems: assessment.problems, ..claims },
+        plan: convert::level_plan(from.policy, assessment.level),
+        policy: from.policy.map_or_else(|| "built-in".to_owned(), kube::ResourceExt::name_any),
+        availability: from.guard.spec.slo.as_ref().map(|slo| slo.availability),
+        traffic: from.guard.spec.traffic.clone(),
+        signals: from.guard.spec.metrics.signals.clone(),
+        prometheus_url: from.guard.spec.metrics.prometheus.url.clone(),
+        restore_template: from.guard.spec.rollback.as_ref().is_some_and(|rollback| rollback.restore_template),
+    };
+    let mut change = Change::new(&format!("{}-{digest}-{attempt}", from.guard.name_any()), spec);
+    change.metadata.namespace = from.guard.namespace();
+    change.metadata.owner_references = from.guard.controller_owner_ref(&()).map(|owner| vec![owner]);
+    change.metadata.labels = Some(BTreeMap::from([(names::GUARD_LABEL.to_owned(), from.guard.name_any())]));
+    change
+}
+
+/// The claims on the workload and on its template; the template's win.
+fn claims(deployment: &DynamicObject, pod_template: &Value) -> Claims {
+    let in_template = |name: &str| {
+        let annotations = pod_template.pointer("/metadata/annotations")?;
+        annotations.get(name).and_then(Value::as_str).map(str::to_owned)
+    };
+    let claim = |name: &&str| {
+        let value = in_template(name).or_else(|| raw::annotation(deployment, name).map(str::to_owned))?;
+        Some(((*name).to_owned(), value))
+    };
+    Claims {
+        annotations: names::CLAIMS.iter().filter_map(claim).collect(),
+        changed_by: raw::annotation(deployment, names::CHANGED_BY).map(str::to_owned),
+        problems: Vec::new(),
+    }
+}
+
+fn candidate(from: &Beginning<'_>, pod_template: &Value, digest: &str) -> Candidate {
+    let known = from.replica_sets.iter().find(|set| {
+        set.name_any() != from.stable.replica_set
+            && set.metadata.deletion_timestamp.is_none()
+            && raw::pod_template(set).is_some_and(|other| template::same(other, pod_template))
+            && belongs(from, set)
+    });
+    let images = raw::images(pod_template);
+    match known {
+        Some(set) => Candidate {
+            hash: raw::hash_label(set).unwrap_or_default().to_owned(),
+            replica_set: set.name_any(),
+            template: digest.to_owned(),
+            images,
+            taken_over: owned_by_workload(from, set),
+            late_pods: raw::number(set, "/status/replicas").unwrap_or(0),
+        },
+        None => Candidate {
+            hash: digest.to_owned(),
+            replica_set: names::bounded_name(&format!("{}-{digest}", from.deployment.name_any()), LONGEST_REPLICA_SET),
+            template: digest.to_owned(),
+            images,
+            taken_over: false,
+            late_pods: 0,
+        },
+    }
+}
+
+fn owned_by_workload(from: &Beginning<'_>, set: &DynamicObject) -> bool {
+    raw::controller(set).is_some_and(|owner| Some(&owner.uid) == from.deployment.metadata.uid.as_ref())
+}
+
+/// The workload's own, or left by an ended Change of this guard.
+fn belongs(from: &Beginning<'_>, set: &DynamicObject) -> bool {
+    let uid = raw::controller(set).map(|owner| owner.uid.clone());
+    owned_by_workload(from, set) || from.changes.iter().any(|change| change.metadata.uid == uid)
+}

@@ -1,0 +1,197 @@
+//! The eyes of one Change: its subscriptions to the metrics source, and the looks made from their answers.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use firebreak_api::Change;
+use firebreak_engine::{
+    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    stats::{
+        Phi,
+        dispersion::{PodCounts, PodStep},
+    },
+    units::Millis,
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    convert,
+    metrics::{Answer, History, Hub, PodSample, SignalShape, Span, Subscription, Target, Trouble},
+};
+
+/// Stable's past that is read: the longest that is asked for.
+const PAST: Duration = Duration::from_secs(45 * 60);
+/// Steps in which it is read.
+const PAST_STEP: Duration = Duration::from_secs(10);
+/// Time between two readings of a pod before it was learned.
+const SCRAPE_UNKNOWN: f64 = 15.0;
+
+/// Subscriptions of one Change, one a signal.
+pub(crate) struct Eyes {
+    stable_prefix: String,
+    candidate_prefix: String,
+    signals: Vec<SignalEye>,
+    last_at: i64,
+    pasts: Option<JoinHandle<Pasts>>,
+}
+
+struct SignalEye {
+    name: String,
+    subscription: Result<Subscription, Trouble>,
+}
+
+impl Eyes {
+    /// Opens the eyes of a Change; a backend that is missing shows in the looks.
+    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Self {
+        let spec = &change.spec;
+        let sets = vec![spec.stable.replica_set.clone(), spec.candidate.replica_set.clone()];
+        let url = spec.prometheus_url.as_deref();
+        let target = Target { namespace: namespace.to_owned(), replica_sets: sets };
+        let open = |signal: &firebreak_api::guard::Signal| {
+            let shape = convert::shape(signal)?;
+            let subscription = hub.watch(url, &shape, target.clone());
+            Some(SignalEye { name: signal.name.clone(), subscription })
+        };
+        Self {
+            stable_prefix: prefix(&spec.stable.replica_set),
+            candidate_prefix: prefix(&spec.candidate.replica_set),
+            signals: spec.signals.iter().filter_map(open).collect(),
+            last_at: i64::MIN,
+            pasts: Some(tokio::spawn(pasts(Arc::clone(hub), change.clone(), namespace.to_owned()))),
+        }
+    }
+
+    /// Resolves when a signal has a new answer; never where there is no subscription.
+    pub(crate) async fn changed(&mut self) {
+        let subscriptions = self.signals.iter_mut().filter_map(|eye| eye.subscription.as_mut().ok());
+        let waits: Vec<_> = subscriptions.map(|subscription| Box::pin(subscription.changed())).collect();
+        if waits.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(waits).await;
+    }
+
+    /// Stable's past, once it was read.
+    pub(crate) async fn pasts(&mut self) -> Option<Pasts> {
+        if !self.pasts.as_ref()?.is_finished() {
+            return None;
+        }
+        self.pasts.take()?.await.ok()
+    }
+
+    /// A look, if any signal has an answer newer than the last look.
+    pub(crate) fn look(&mut self, now: Millis) -> Option<Look> {
+        let answers: Vec<Option<Arc<Answer>>> =
+            self.signals.iter().map(|eye| eye.subscription.as_ref().ok().and_then(Subscription::latest)).collect();
+        let refused = self.signals.iter().any(|eye| eye.subscription.is_err());
+        let newest = answers.iter().flatten().map(|answer| answer.at_ms).max();
+        let newest = if refused { newest.or(Some(now.0)) } else { newest }?;
+        // A look needs a first answer of every signal; until then there is nothing to count from.
+        if newest <= self.last_at || (!refused && answers.iter().any(Option::is_none)) {
+            return None;
+        }
+        self.last_at = newest;
+        let scrape = self.signals.iter().filter_map(|eye| eye.subscription.as_ref().ok()?.scrape_interval());
+        let scrape_seconds = scrape.map(|interval| interval.as_secs_f64()).fold(0.0, f64::max);
+        let signals = self.signals.iter().zip(&answers).map(|(eye, answer)| match (&eye.subscription, answer) {
+            (Err(trouble), _) => told(trouble),
+            (Ok(_), Some(answer)) => self.signal(answer),
+            (Ok(_), None) => SignalLook::Read(Vec::new()),
+        });
+        let signals = signals.collect();
+        let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
+        Some(Look { at: Millis(newest), scrape_seconds, signals })
+    }
+
+    fn signal(&self, answer: &Answer) -> SignalLook {
+        match &answer.result {
+            Err(trouble) => told(trouble),
+            Ok(samples) => {
+                let readings = samples.iter().filter_map(|sample| {
+                    Some(Reading {
+                        arm: self.arm(&sample.pod)?,
+                        pod: sample.pod.clone(),
+                        requests: sample.requests?,
+                        failures: sample.failures.unwrap_or(0),
+                        read_at: Millis(sample.scraped_at_ms.unwrap_or(answer.at_ms)),
+                    })
+                });
+                SignalLook::Read(readings.collect())
+            }
+        }
+    }
+
+    fn arm(&self, pod: &str) -> Option<Arm> {
+        if pod.starts_with(&self.candidate_prefix) {
+            Some(Arm::Candidate)
+        } else if pod.starts_with(&self.stable_prefix) {
+            Some(Arm::Stable)
+        } else {
+            None
+        }
+    }
+
+    /// Candidate pods that every signal's source has seen: by their series, or because it reads them (`up`).
+    pub(crate) fn seen(&self) -> Vec<String> {
+        let by_signal = self.signals.iter().map(|eye| -> Vec<String> {
+            let answer = eye.subscription.as_ref().ok().and_then(Subscription::latest);
+            let samples = answer.as_ref().and_then(|answer| answer.result.as_ref().ok());
+            let seen = |sample: &&PodSample| sample.requests.is_some() || sample.up == Some(true);
+            samples.into_iter().flatten().filter(seen).map(|sample| sample.pod.clone()).collect()
+        });
+        by_signal.reduce(|both, one| both.into_iter().filter(|pod| one.contains(pod)).collect()).unwrap_or_default()
+    }
+
+    /// Names of the signals, for logs.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.signals.iter().map(|eye| eye.name.as_str())
+    }
+}
+
+/// Pods of a ReplicaSet are named by at most 58 characters of its name and a dash, and five of their own.
+fn prefix(replica_set: &str) -> String {
+    format!("{replica_set}-").chars().take(58).collect()
+}
+
+fn told(trouble: &Trouble) -> SignalLook {
+    SignalLook::Trouble { reason: trouble.reason().to_owned(), message: trouble.to_string() }
+}
+
+/// Reads stable's past for every signal. What cannot be read is left unknown: the engine then assumes bursts.
+async fn pasts(hub: Arc<Hub>, change: Change, namespace: String) -> Pasts {
+    let unknown = Past { requests: 0, failures: 0, phi: Phi::UNKNOWN };
+    let mut pasts = BTreeMap::new();
+    let target = Target { namespace, replica_sets: vec![change.spec.stable.replica_set.clone()] };
+    for signal in &change.spec.signals {
+        let Some(shape) = convert::shape(signal) else { continue };
+        let past = match past(&hub, &change, &shape, &target).await {
+            Ok(past) => past,
+            Err(trouble) => {
+                tracing::warn!(signal = signal.name, %trouble, "stable's past cannot be read; bursts are assumed");
+                unknown
+            }
+        };
+        pasts.insert(signal.name.clone(), past);
+    }
+    pasts
+}
+
+async fn past(hub: &Hub, change: &Change, shape: &SignalShape, target: &Target) -> Result<Past, Trouble> {
+    let url = change.spec.prometheus_url.as_deref();
+    let span = Span { window: PAST, step: PAST_STEP, at_ms: change.spec.detected_at.as_millisecond() };
+    let history = hub.history(url, shape, target, span).await?;
+    let steps = pod_steps(&history);
+    let sum = |of: fn(&PodCounts) -> u64| steps.iter().flat_map(|step| &step.pods).map(of).sum();
+    Ok(Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&steps) })
+}
+
+fn pod_steps(history: &History) -> Vec<PodStep> {
+    let steps = history.pods.values().map(Vec::len).max().unwrap_or(0);
+    let at = |step: usize| {
+        let counts = |series: &Vec<Option<crate::metrics::Step>>| {
+            let counted = series.get(step).copied().flatten();
+            counted.map_or(PodCounts::default(), |step| PodCounts { requests: step.requests, failures: step.failures })
+        };
+        PodStep { seconds: history.step_seconds, pods: history.pods.values().map(counts).collect() }
+    };
+    (0..steps).map(at).collect()
+}

@@ -1,0 +1,604 @@
+//! One Guard at work: which revision is stable, whether there is a change, and the Change that runs.
+//!
+//! Everything is read from the caches; an idle guard writes nothing. What ended Changes mean for the Guard (new stable,
+//! condemned templates) is derived from them, so a crash between the two loses nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use firebreak_api::{
+    Change, Guard, GuardStatus,
+    change::Phase,
+    conditions::{self, Set, kind},
+    guard::{Condemned, Hold, Revision},
+    intervention::{Action, Outcome},
+    names, template,
+};
+use firebreak_engine::units::Millis;
+use jiff::Timestamp;
+use kube::{
+    Api, Client, Resource as _, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::{
+    act,
+    begin::{self, Beginning},
+    convert,
+    events::Teller,
+    metrics::{self, Hub},
+    raw,
+    supervisor::Shared,
+    turn::{self, Went, Work},
+    world::View,
+};
+
+/// While a Change runs, a turn is taken at least this often: deadlines and bakes end without an event.
+const TURN_EVERY: Duration = Duration::from_millis(500);
+/// After a turn that did something, the next comes this soon, or with the watch event of what was done.
+const TURN_SOON: Duration = Duration::from_millis(150);
+/// Turns are not taken faster than this, whatever the watches say.
+const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
+/// A guard whose trouble needs someone else looks again this often without an event.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Condemned templates kept with a Guard.
+const MOST_CONDEMNED: usize = 20;
+/// Ended Changes kept with a Guard.
+const MOST_ENDED: usize = 10;
+/// Each write ends within this.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What every guard's task shares.
+pub(crate) struct Worker {
+    pub(crate) client: Client,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) teller: Teller,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) view: Arc<View>,
+    pub(crate) name: String,
+    hold_checked: Option<(Hold, tokio::time::Instant)>,
+}
+
+/// What comes after a turn.
+enum Next {
+    /// Nothing until something changes.
+    Wait,
+    /// Something within this time.
+    Within(Duration),
+    /// The Guard is gone.
+    Gone,
+}
+
+/// The hold is tried again this often while nothing changes: policies come and go.
+const HOLD_CHECK_EVERY: Duration = Duration::from_secs(600);
+
+impl Worker {
+    /// A worker for the Guard of this name.
+    pub(crate) fn new(client: Client, hub: Arc<Hub>, teller: Teller, shared: Arc<Shared>, view: Arc<View>, name: String) -> Self {
+        Self { client, hub, teller, shared, view, name, hold_checked: None }
+    }
+
+    /// Works until the Guard is gone.
+    pub(crate) async fn run(mut self) {
+        let mut bell = self.view.bell();
+        let mut guards = self.shared.bell.subscribe();
+        while let Err(kind) = self.view.ready().await {
+            tracing::warn!(guard = self.name, kind, "first list not complete yet; nothing is decided before");
+        }
+        let mut work: Option<Work> = None;
+        loop {
+            bell.mark_unchanged();
+            guards.mark_unchanged();
+            let next = self.turn(&mut work).await;
+            tokio::time::sleep(TURN_NOT_BEFORE).await;
+            let pause = match next {
+                Next::Gone => return,
+                Next::Wait => None,
+                Next::Within(pause) => Some(pause),
+            };
+            self.wait(&mut bell, &mut guards, work.as_mut(), pause).await;
+        }
+    }
+
+    async fn wait(
+        &self,
+        bell: &mut watch::Receiver<u64>,
+        guards: &mut watch::Receiver<u64>,
+        work: Option<&mut Work>,
+        pause: Option<Duration>,
+    ) {
+        let timer = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        let answer = async {
+            match work {
+                Some(work) => work.new_answer().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = bell.changed() => {}
+            _ = guards.changed() => {}
+            () = timer => {}
+            () = answer => {}
+        }
+    }
+
+    async fn turn(&mut self, work: &mut Option<Work>) -> Next {
+        let namespace = self.view.namespace().to_owned();
+        let Some(guard) = self.shared.guards.get(&namespace, &self.name) else { return Next::Gone };
+        let leaves = guard.metadata.deletion_timestamp.is_some();
+        let active = self.active(&guard);
+        if let Some(change) = active {
+            return self.work_on(work, &change, &guard, leaves).await;
+        }
+        *work = None;
+        if leaves {
+            self.finalizer(&guard, false).await;
+            return Next::Within(TURN_EVERY);
+        }
+        match self.idle(&guard).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::warn!(guard = self.name, %error, "not done yet; it is tried again");
+                Next::Within(TURN_EVERY * 4)
+            }
+        }
+    }
+
+    fn changes(&self, guard: &Guard) -> Vec<Arc<Change>> {
+        let mut changes: Vec<_> = self
+            .view
+            .changes
+            .all()
+            .into_iter()
+            .filter(|change| change.owner_references().iter().any(|owner| Some(&owner.uid) == guard.metadata.uid.as_ref()))
+            .collect();
+        changes.sort_by_key(|change| (change.spec.detected_at, change.name_any()));
+        changes
+    }
+
+    fn active(&self, guard: &Guard) -> Option<Arc<Change>> {
+        self.changes(guard).into_iter().find(|change| !ended(change))
+    }
+
+    async fn work_on(&self, work: &mut Option<Work>, change: &Arc<Change>, guard: &Guard, leaves: bool) -> Next {
+        let now = Millis(Timestamp::now().as_millisecond());
+        if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
+            let deployment = self.view.deployments.get(self.view.namespace(), &change.spec.target.name);
+            let deadline = deployment.as_deref().map_or(600.0, raw::progress_deadline);
+            match Work::take_up(&self.hub, Change::clone(change), deadline, now) {
+                Ok(taken) => *work = Some(taken),
+                Err(error) => {
+                    tracing::error!(change = %change.name_any(), %error, "cannot go on");
+                    return Next::Within(LOOK_AGAIN);
+                }
+            }
+        }
+        let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
+        match at_work.turn(&self.client, &self.view, &self.teller, now, leaves).await {
+            Went::Quiet => Next::Within(TURN_EVERY),
+            Went::Busy => Next::Within(TURN_SOON),
+            Went::Lost => {
+                *work = None;
+                Next::Within(TURN_SOON)
+            }
+            Went::Ended => {
+                let ended = at_work.change().clone();
+                *work = None;
+                if let Err(error) = self.account(guard, &[Arc::new(ended)]).await {
+                    tracing::warn!(guard = self.name, %error, "the Guard does not say yet how the Change ended; it is tried again");
+                }
+                Next::Within(TURN_SOON)
+            }
+        }
+    }
+
+    /// A guard without a running Change: account for what ended, adopt, detect, begin.
+    async fn idle(&mut self, guard: &Guard) -> Result<Next, kube::Error> {
+        let changes = self.changes(guard);
+        if let Some(status) = self.account(guard, &changes).await? {
+            let mut guard = guard.clone();
+            guard.status = Some(status);
+            return Box::pin(self.detect(&guard, &changes)).await;
+        }
+        self.detect(guard, &changes).await
+    }
+
+    async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
+        self.forget(changes).await;
+        self.refuse_late_acts(guard).await;
+        if let Some(refusal) = self.refusal(guard).await {
+            self.say(guard, |_| {}, &refusal).await?;
+            return Ok(Next::Within(LOOK_AGAIN));
+        }
+        let namespace = self.view.namespace();
+        let target = &guard.spec.target_ref.name;
+        let Some(deployment) = self.view.deployments.get(namespace, target) else {
+            let message = format!("Deployment {target} does not exist; the guard takes effect when it does");
+            self.say(guard, |_| {}, &Word::waits("TargetNotFound", message)).await?;
+            return Ok(Next::Wait);
+        };
+        let status = guard.status.clone().unwrap_or_default();
+        let known = status.stable.as_ref().and_then(|stable| self.view.replica_sets.get(namespace, &stable.replica_set));
+        let Some((stable, revision)) = known.zip(status.stable.clone()) else {
+            return self.adopt(guard, &deployment).await;
+        };
+        if raw::same_template(&deployment, &stable) {
+            return self.at_rest(guard, &deployment).await;
+        }
+        let hold = status.hold.unwrap_or(Hold::Late);
+        let bypassed = raw::annotation(&deployment, names::BYPASS).is_some_and(|reason| !reason.trim().is_empty());
+        if hold == Hold::Admission && bypassed && !raw::paused(&deployment) {
+            return self.adopt(guard, &deployment).await;
+        }
+        if !raw::paused(&deployment) || raw::annotation(&deployment, names::HELD).is_none() {
+            if let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
+                tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
+                return Ok(Next::Within(TURN_SOON));
+            }
+        }
+        let digest = raw::pod_template(&deployment).map(template::hash).unwrap_or_default();
+        if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
+            let message = format!(
+                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} to try it again",
+                condemned.change, self.name
+            );
+            if !self.retried(guard, condemned).await? {
+                self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
+                return Ok(Next::Wait);
+            }
+        }
+        self.finalizer(guard, true).await;
+        let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
+        let beginning = Beginning {
+            guard,
+            deployment: &deployment,
+            stable: revision,
+            policy: policy.as_deref(),
+            hold,
+            changes,
+            replica_sets: &self.view.replica_sets.all(),
+        };
+        let change = begin::change(&beginning, Timestamp::now());
+        let name = change.name_any();
+        let api: Api<Change> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match within(api.create(&params, &change)).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(error),
+        }
+        let message = format!("Change {name} runs");
+        self.say(guard, |status| status.active_change = Some(name.clone()), &Word::works("Changing", message)).await?;
+        Ok(Next::Within(TURN_SOON))
+    }
+
+    /// The workload carries stable's template: nothing is to be judged. A hold that is left is taken off.
+    async fn at_rest(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
+        if raw::paused(deployment) && raw::annotation(deployment, names::HELD).is_some() {
+            let api = Api::<DynamicObject>::namespaced_with(
+                self.client.clone(),
+                self.view.namespace(),
+                &crate::world::deployment(),
+            );
+            let patch = json!({
+                "metadata": {
+                    "resourceVersion": deployment.resource_version(),
+                    "annotations": {(names::HELD): null, (names::CHANGED_BY): null},
+                },
+                "spec": {"paused": null},
+            });
+            within(api.patch(&deployment.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
+        }
+        self.finalizer(guard, false).await;
+        let hold = self.hold_of(deployment).await;
+        let message = match hold {
+            Hold::Admission => "the next template change is held in the API server".to_owned(),
+            Hold::Late => "no admission policy holds template changes here, so the operator holds them when it sees them; \
+                           Kubernetes 1.36 and the chart's policy hold them in the API server"
+                .to_owned(),
+        };
+        self.say(guard, |status| {
+            status.active_change = None;
+            status.hold = Some(hold);
+        }, &Word::ready("Guarding", message))
+        .await?;
+        // The check of the hold is repeated; it is the one call an idle guard costs, once in ten minutes at most.
+        Ok(Next::Within(HOLD_CHECK_EVERY))
+    }
+
+    /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.
+    async fn hold_of(&mut self, deployment: &DynamicObject) -> Hold {
+        if let Some((hold, at)) = self.hold_checked
+            && at.elapsed() < HOLD_CHECK_EVERY
+        {
+            return hold;
+        }
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"firebreak.dev/dry-run": "true"}}}}});
+        let params = PatchParams { dry_run: true, ..patch_params() };
+        match within(api.patch(&deployment.name_any(), &params, &Patch::Merge(patch))).await {
+            Ok(answer) => {
+                let hold = if raw::paused(&answer) && !raw::paused(deployment) { Hold::Admission } else { Hold::Late };
+                self.hold_checked = Some((hold, tokio::time::Instant::now()));
+                hold
+            }
+            Err(error) => {
+                tracing::warn!(guard = self.name, %error, "cannot try whether the API server holds template changes");
+                self.hold_checked.map_or(Hold::Late, |(hold, _)| hold)
+            }
+        }
+    }
+
+    /// Takes the revision that serves users as stable.
+    async fn adopt(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
+        let own = begin::own_replica_sets(deployment, &self.view.replica_sets.all());
+        if !raw::paused(deployment) && !raw::rolled_out(deployment) {
+            let message = "a native rollout is under way; its revision becomes stable when it is complete".to_owned();
+            self.say(guard, |_| {}, &Word::works("RolloutUnderWay", message)).await?;
+            return Ok(Next::Wait);
+        }
+        let serving = |set: &&Arc<DynamicObject>| {
+            let ready = raw::number(set, "/status/readyReplicas").unwrap_or(0);
+            (ready, raw::same_template(deployment, set), raw::replicas(set))
+        };
+        let Some(stable) = own.iter().max_by_key(serving) else {
+            let message = format!("Deployment {} has no ReplicaSet yet", deployment.name_any());
+            self.say(guard, |_| {}, &Word::works("NoRevisionYet", message)).await?;
+            return Ok(Next::Wait);
+        };
+        let revision = Revision {
+            hash: raw::hash_label(stable).unwrap_or_default().to_owned(),
+            replica_set: stable.name_any(),
+        };
+        let message = format!("ReplicaSet {} is stable", revision.replica_set);
+        let hold = self.hold_of(deployment).await;
+        self.say(guard, |status| {
+            status.stable = Some(revision.clone());
+            status.hold = Some(hold);
+        }, &Word::works("Adopted", message))
+        .await?;
+        Ok(Next::Within(TURN_SOON))
+    }
+
+    /// Why this Guard cannot work, with the remedy.
+    async fn refusal(&self, guard: &Guard) -> Option<Word> {
+        let rivals = self.shared.guards.all();
+        let older = rivals.iter().find(|other| {
+            other.namespace() == guard.namespace()
+                && other.name_any() != guard.name_any()
+                && other.spec.target_ref == guard.spec.target_ref
+                && (&other.metadata.creation_timestamp, other.name_any()) < (&guard.metadata.creation_timestamp, guard.name_any())
+        });
+        if let Some(other) = older {
+            let (target, other) = (&guard.spec.target_ref.name, other.name_any());
+            let message = format!("Guard {other} guards Deployment {target} already and was there first; delete one of the two");
+            return Some(Word::stalled("TargetAlreadyGuarded", message));
+        }
+        for signal in &guard.spec.metrics.signals {
+            let valid = convert::shape(signal).map(|shape| metrics::validate(&shape));
+            if let Some(Err(trouble)) = valid {
+                let message = format!("spec.metrics.signals, {}: {trouble}", signal.name);
+                return Some(Word::stalled("BadSignal", message));
+            }
+        }
+        if let Some(policy) = &guard.spec.policy_ref
+            && self.shared.policies.get_cluster(&policy.name).is_none()
+        {
+            let message = format!(
+                "ClusterRiskPolicy {} does not exist; create it, or take spec.policyRef out for the built-in policy",
+                policy.name
+            );
+            return Some(Word::stalled("PolicyNotFound", message));
+        }
+        let deployment = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name)?;
+        let strategy = raw::at(&deployment, "/spec/strategy/type").and_then(serde_json::Value::as_str);
+        if strategy == Some("Recreate") {
+            let message = format!(
+                "Deployment {} has strategy Recreate: two revisions must never run together, so it cannot go up in stages; \
+                 set spec.strategy.type to RollingUpdate or delete this Guard",
+                deployment.name_any()
+            );
+            return Some(Word::stalled("StrategyRecreate", message));
+        }
+        None
+    }
+
+    /// Takes what ended Changes mean into the Guard's status. The new status, where it changed.
+    async fn account(&self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Option<GuardStatus>, kube::Error> {
+        let Some(newest) = changes.iter().rev().find(|change| ended(change)) else { return Ok(None) };
+        let old = guard.status.clone().unwrap_or_default();
+        let name = newest.name_any();
+        if old.last_change.as_ref() == Some(&name) {
+            return Ok(None);
+        }
+        let mut status = old;
+        status.active_change = None;
+        status.last_change = Some(name.clone());
+        match newest.status.as_ref().map(|status| status.phase) {
+            Some(Phase::Promoted) => {
+                status.stable = Some(Revision {
+                    hash: newest.spec.candidate.hash.clone(),
+                    replica_set: newest.spec.candidate.replica_set.clone(),
+                });
+            }
+            Some(Phase::RolledBack) => {
+                status.condemned.retain(|condemned| condemned.template != newest.spec.candidate.template);
+                status.condemned.push(Condemned { template: newest.spec.candidate.template.clone(), change: name });
+                let surplus = status.condemned.len().saturating_sub(MOST_CONDEMNED);
+                status.condemned.drain(..surplus);
+            }
+            _ => {}
+        }
+        self.write_status(guard, status.clone()).await?;
+        Ok(Some(status))
+    }
+
+    /// Whether a human asked to try a condemned template again; then it is cleared.
+    async fn retried(&self, guard: &Guard, condemned: &Condemned) -> Result<bool, kube::Error> {
+        let asked = self.view.interventions.all().into_iter().find(|act| {
+            act.spec.guard == self.name
+                && act.spec.action == Action::Retry
+                && act.spec.change == condemned.change
+                && act.status.as_ref().is_none_or(|status| status.outcome.is_none())
+        });
+        let Some(act) = asked else { return Ok(false) };
+        let mut status = guard.status.clone().unwrap_or_default();
+        status.condemned.retain(|other| other.template != condemned.template);
+        self.write_status(guard, status).await?;
+        let message = format!("template of Change {} is cleared; a new Change begins", condemned.change);
+        turn::answer(&self.client, self.view.namespace(), &act.name_any(), Outcome::Applied, &message).await;
+        Ok(true)
+    }
+
+    /// Interventions for Changes that do not run (any more) are answered, not left hanging.
+    async fn refuse_late_acts(&self, guard: &Guard) {
+        let condemned = guard.status.iter().flat_map(|status| &status.condemned);
+        let condemned: Vec<&String> = condemned.map(|condemned| &condemned.change).collect();
+        for act in self.view.interventions.all() {
+            let open = act.status.as_ref().is_none_or(|status| status.outcome.is_none());
+            if act.spec.guard != self.name || !open {
+                continue;
+            }
+            let retry = act.spec.action == Action::Retry;
+            if retry && condemned.contains(&&act.spec.change) {
+                continue;
+            }
+            let message = if retry {
+                format!("Change {} did not condemn the template that the workload carries; there is nothing to retry", act.spec.change)
+            } else {
+                format!("Change {} does not run; see kubectl firebreak status {}", act.spec.change, self.name)
+            };
+            turn::answer(&self.client, self.view.namespace(), &act.name_any(), Outcome::Refused, &message).await;
+        }
+    }
+
+    /// Deletes the oldest ended Changes beyond the limit, and with them their ReplicaSets.
+    async fn forget(&self, changes: &[Arc<Change>]) {
+        let ended: Vec<_> = changes.iter().filter(|change| ended(change)).collect();
+        let surplus = ended.len().saturating_sub(MOST_ENDED);
+        let api: Api<Change> = Api::namespaced(self.client.clone(), self.view.namespace());
+        for change in ended.iter().take(surplus) {
+            if let Err(error) = within(api.delete(&change.name_any(), &DeleteParams::default())).await {
+                tracing::debug!(change = %change.name_any(), %error, "old Change not deleted yet");
+            }
+        }
+    }
+
+    async fn finalizer(&self, guard: &Guard, wanted: bool) {
+        let has = guard.finalizers().iter().any(|name| name == names::FINALIZER);
+        if has == wanted {
+            return;
+        }
+        let mut finalizers: Vec<String> =
+            guard.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
+        if wanted {
+            finalizers.push(names::FINALIZER.to_owned());
+        }
+        let api: Api<Guard> = Api::namespaced(self.client.clone(), self.view.namespace());
+        let patch = json!({"metadata": {"resourceVersion": guard.resource_version(), "finalizers": finalizers}});
+        if let Err(error) = within(api.patch(&self.name, &patch_params(), &Patch::Merge(patch))).await {
+            tracing::debug!(guard = self.name, %error, "finalizer not written yet");
+        }
+    }
+
+    /// Sets conditions and what else is to be said, if it is not said already.
+    async fn say(&self, guard: &Guard, change: impl FnOnce(&mut GuardStatus), word: &Word) -> Result<(), kube::Error> {
+        let old = guard.status.clone().unwrap_or_default();
+        let mut status = old.clone();
+        status.observed_generation = guard.metadata.generation;
+        change(&mut status);
+        let sets = [(kind::READY, word.ready), (kind::RECONCILING, word.works), (kind::STALLED, word.stalled)];
+        for (kind, value) in sets {
+            let set = Set { kind, status: value, reason: word.reason, message: &word.message };
+            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
+        }
+        if let Some(hold) = status.hold {
+            let (value, reason) = (hold == Hold::Admission, if hold == Hold::Admission { "Held" } else { "HeldLate" });
+            let message = "found out by a dry run of a template change";
+            let set = Set { kind: kind::HOLDS, status: value, reason, message };
+            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
+        }
+        if status == old {
+            return Ok(());
+        }
+        let newly_stalled = word.stalled
+            && conditions::get(&old.conditions, kind::STALLED).is_none_or(|condition| condition.reason != word.reason);
+        self.write_status(guard, status).await?;
+        if newly_stalled {
+            let note = firebreak_engine::Note { reason: word.reason.to_owned(), message: word.message.clone(), warning: true };
+            self.teller.send(&note, guard.object_ref(&()));
+        }
+        Ok(())
+    }
+
+    async fn write_status(&self, guard: &Guard, status: GuardStatus) -> Result<(), kube::Error> {
+        let api: Api<Guard> = Api::namespaced(self.client.clone(), self.view.namespace());
+        let mut next = guard.clone();
+        next.metadata.managed_fields = None;
+        // The Guard's status has one writer, the leader, so its own newest word holds whatever the cache has.
+        next.metadata.resource_version = None;
+        next.status = Some(status);
+        let patch = json!({"status": full_status(next.status.as_ref())});
+        within(api.patch_status(&self.name, &patch_params(), &Patch::Merge(patch))).await.map(|_| ())
+    }
+}
+
+/// The status with every optional field spelled out, so that a merge patch also takes away.
+fn full_status(status: Option<&GuardStatus>) -> serde_json::Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        for field in ["activeChange", "lastChange", "stable", "hold", "condemned"] {
+            map.entry(field).or_insert(serde_json::Value::Null);
+        }
+    }
+    value
+}
+
+fn ended(change: &Change) -> bool {
+    change.status.as_ref().is_some_and(|status| status.phase.ended())
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    match tokio::time::timeout(WRITE_WITHIN, call).await {
+        Ok(result) => result,
+        Err(_) => Err(kube::Error::Service("the API server did not answer within 5 s".into())),
+    }
+}
+
+/// What a Guard says of itself.
+struct Word {
+    ready: bool,
+    works: bool,
+    stalled: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Word {
+    fn ready(reason: &'static str, message: String) -> Self {
+        Self { ready: true, works: false, stalled: false, reason, message }
+    }
+
+    fn works(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: true, stalled: false, reason, message }
+    }
+
+    fn waits(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: true, stalled: false, reason, message }
+    }
+
+    fn stalled(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: false, stalled: true, reason, message }
+    }
+}

@@ -1,0 +1,35 @@
+//! Evidence from Prometheus, or from anything that speaks its query API: raw cumulative counters, pod by pod.
+//!
+//! A [`Hub`] is asked to watch a [`SignalShape`] for a [`Target`] (the pods of both arms). One poller per backend and shape reads
+//! all targets in **one query at one explicit instant**, so that both arms are cut at the same moment and one request and its failure are
+//! seen together; each [`Subscription`] gets the [`Answer`] for its own target. Nothing is differenced, rated or judged here:
+//! [`Trouble`] says what keeps an answer from being judged and what to do about it, and an answer that is not whole is a trouble, never a number.
+//!
+//! Start at `hub` (who watches what) and `poller` (one look); `selector` and `promql` make the query, `client` and `reply` read
+//! the answer, `reading` turns rows into samples, `history` reads the past. No Kubernetes in here, and nothing of the rest of the operator.
+
+mod client;
+mod history;
+mod hub;
+mod memory;
+mod pace;
+mod poller;
+mod promql;
+mod reading;
+mod reply;
+mod selector;
+mod shape;
+mod stats;
+mod trouble;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::Limits;
+pub use history::{History, Span, Step};
+pub use hub::{Hub, Subscription};
+pub use poller::Answer;
+pub use reading::PodSample;
+pub use shape::{SignalShape, Target, validate};
+pub use stats::Stats;
+pub use trouble::{Class, Trouble};

@@ -1,0 +1,109 @@
+//! What is watched: the shape of a signal, and the pods it is read from.
+
+use super::{selector::Selector, trouble::Trouble};
+
+/// How a signal counts: requests and failures, or requests and slow requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SignalShape {
+    /// Two counters.
+    Requests {
+        /// PromQL selector of the counter of requests.
+        requests: String,
+        /// PromQL selector of the counter of failed requests.
+        failures: String,
+    },
+    /// A classic histogram of durations in seconds.
+    Histogram {
+        /// Its name or selector, without `_bucket`.
+        histogram: String,
+        /// A request slower than this many milliseconds counts as slow.
+        edge_ms: u64,
+    },
+}
+
+/// The pods a signal is read from: those of the ReplicaSets of both arms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// Their namespace.
+    pub namespace: String,
+    /// Names of their ReplicaSets.
+    pub replica_sets: Vec<String>,
+}
+
+/// Checks a shape without asking anyone.
+///
+/// # Errors
+/// [`Trouble::BadSelector`], with the field and what to write there.
+pub fn validate(shape: &SignalShape) -> Result<(), Trouble> {
+    Selectors::parse(shape).map(drop)
+}
+
+/// A [`SignalShape`] whose selectors were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selectors {
+    /// Two counters.
+    Requests {
+        /// Requests.
+        requests: Selector,
+        /// Failed requests.
+        failures: Selector,
+    },
+    /// A histogram.
+    Histogram {
+        /// The histogram itself, as a native one would be called.
+        histogram: Selector,
+        /// Upper bound in milliseconds of the requests that are not slow.
+        edge_ms: u64,
+    },
+}
+
+/// Longest edge: a day. Beyond, exposition formats begin to write bounds with exponents.
+const MAX_EDGE_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl Selectors {
+    pub(crate) fn parse(shape: &SignalShape) -> Result<Self, Trouble> {
+        match shape {
+            SignalShape::Requests { requests, failures } => Ok(Self::Requests {
+                requests: Selector::parse("requests", requests)?,
+                failures: Selector::parse("failures", failures)?,
+            }),
+            SignalShape::Histogram { histogram, edge_ms } => {
+                let bad = |field, detail: String| Err(Trouble::BadSelector { field, detail });
+                let selector = Selector::parse("histogram", histogram)?;
+                if let Some(base) = ["_bucket", "_count", "_sum"].into_iter().find_map(|s| selector.name().strip_suffix(s)) {
+                    return bad("histogram", format!("name the histogram without suffix: {base}"));
+                }
+                if selector.has("le") {
+                    return bad("histogram", "leave out the label le: slowerThan picks the bucket".to_owned());
+                }
+                if *edge_ms == 0 || *edge_ms > MAX_EDGE_MS {
+                    return bad(
+                        "slowerThan",
+                        "give a duration from 1ms to 24h that is the upper bound of one of the histogram's buckets".to_owned(),
+                    );
+                }
+                Ok(Self::Histogram { histogram: selector, edge_ms: *edge_ms })
+            }
+        }
+    }
+}
+
+/// Kubernetes cuts the name that a pod's random characters are added to: `maxGeneratedNameLength` in
+/// `apiserver/pkg/storage/names/generate.go`.
+const MAX_GENERATED_BASE: usize = 58;
+/// How many random characters end a pod's name: `randomLength`, same file.
+pub(crate) const RANDOM_CHARACTERS: usize = 5;
+
+impl Target {
+    /// What the names of the pods begin with, one a ReplicaSet.
+    pub(crate) fn pod_prefixes(&self) -> impl Iterator<Item = String> {
+        self.replica_sets.iter().map(|set| set.chars().chain(['-']).take(MAX_GENERATED_BASE).collect())
+    }
+
+    /// Whether a pod is one of its pods, by name.
+    pub(crate) fn owns(&self, namespace: &str, pod: &str) -> bool {
+        let random =
+            |text: &str| text.len() == RANDOM_CHARACTERS && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        namespace == self.namespace && self.pod_prefixes().any(|prefix| pod.strip_prefix(prefix.as_str()).is_some_and(random))
+    }
+}

@@ -1,0 +1,305 @@
+//! Observe: everything one turn of a Change may know, from the watch caches and the newest look. No call is made here.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use firebreak_api::{Change, names};
+use firebreak_api::change::RouteRecord;
+use firebreak_api::intervention::Action as Asked;
+use firebreak_engine::{
+    observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
+    units::Millis,
+};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{ResourceExt as _, api::DynamicObject};
+
+use crate::{
+    raw,
+    traffic::{self, Backends, route, service},
+    world::View,
+};
+
+/// Restarts of a container from which a waiting or restarting pod counts as crashing again and again.
+const CRASHES: i32 = 2;
+
+/// The objects that a Change is about, as they are in the caches now.
+#[derive(Clone, Default)]
+pub(crate) struct Objects {
+    pub(crate) deployment: Option<Arc<DynamicObject>>,
+    pub(crate) stable: Option<Arc<DynamicObject>>,
+    pub(crate) candidate: Option<Arc<DynamicObject>>,
+    pub(crate) service: Option<Arc<DynamicObject>>,
+    pub(crate) candidate_service: Option<Arc<DynamicObject>>,
+    /// Routes in the order of the Change's spec; `None` where one is missing.
+    pub(crate) routes: Vec<Option<Arc<DynamicObject>>>,
+    /// Why routes cannot be read.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Objects {
+    /// Finds the objects of a Change.
+    pub(crate) async fn find(view: &View, change: &Change) -> Self {
+        let namespace = view.namespace();
+        let spec = &change.spec;
+        let mut found = Self {
+            deployment: view.deployments.get(namespace, &spec.target.name).filter(|d| d.uid().as_deref() == Some(&spec.target_uid)),
+            stable: view.replica_sets.get(namespace, &spec.stable.replica_set),
+            candidate: view.replica_sets.get(namespace, &spec.candidate.replica_set),
+            ..Self::default()
+        };
+        let Some(traffic) = spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()) else { return found };
+        found.service = view.services.get(namespace, &traffic.service);
+        found.candidate_service = view.services.get(namespace, &names::candidate_service(&traffic.service));
+        for named in &traffic.routes {
+            match view.routes(named.kind).await {
+                Some(cache) => found.routes.push(cache.get(namespace, &named.name)),
+                None => {
+                    found.trouble = Some(format!(
+                        "{:?} objects cannot be read; install the Gateway API's definitions or take the route out of spec.traffic.routes",
+                        named.kind
+                    ));
+                    found.routes.push(None);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What one turn is given beside the caches.
+pub(crate) struct Given {
+    pub(crate) now: Millis,
+    pub(crate) look: Option<Look>,
+    pub(crate) seen: Vec<String>,
+    pub(crate) pasts: Option<Pasts>,
+    pub(crate) guard_leaves: bool,
+}
+
+/// One observation of a Change.
+pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: &[RouteRecord], given: Given) -> Observation {
+    let stable = arm(view, objects.stable.as_deref(), &change.spec.stable.hash, None, change);
+    let service = objects.candidate_service.as_ref().map(|service| service.name_any());
+    let routed = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+    let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
+    Observation {
+        now: given.now,
+        workload: workload(objects, change, given.guard_leaves),
+        stable,
+        candidate,
+        traffic: routed.then(|| traffic(objects, change, records)),
+        look: given.look,
+        pasts: given.pasts,
+        seen: given.seen,
+        acts: acts(view, change),
+    }
+}
+
+fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload {
+    let Some(deployment) = objects.deployment.as_deref() else {
+        return Workload { template: Template::Missing, replicas: 0, held: false, rolled_out: false, guard_leaves };
+    };
+    let hash = raw::pod_template(deployment).map(firebreak_api::template::hash).unwrap_or_default();
+    let is_stable = objects.stable.as_deref().is_some_and(|stable| raw::same_template(deployment, stable));
+    let template = if hash == change.spec.candidate.template {
+        Template::Candidate
+    } else if is_stable {
+        Template::Stable
+    } else {
+        Template::Newer
+    };
+    let old_gone = objects.stable.as_deref().is_none_or(|stable| {
+        raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0
+    });
+    Workload {
+        template,
+        replicas: raw::replicas(deployment),
+        held: raw::paused(deployment),
+        rolled_out: raw::rolled_out(deployment) && old_gone,
+        guard_leaves,
+    }
+}
+
+fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Option<String>, change: &Change) -> Pods {
+    let Some(replica_set) = replica_set else { return Pods::default() };
+    let namespace = view.namespace();
+    let mine = |pod: &&Arc<Pod>| {
+        pod.labels().get(names::POD_TEMPLATE_HASH).is_some_and(|label| label == hash)
+            && pod.owner_references().iter().any(|owner| owner.name == replica_set.name_any())
+    };
+    let all = view.pods.all();
+    let pods: Vec<&Arc<Pod>> = all.iter().filter(mine).collect();
+    let here: Vec<&&Arc<Pod>> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !finished(pod)).collect();
+    let mut names: Vec<String> = here.iter().map(|pod| pod.name_any()).collect();
+    names.sort_unstable();
+    let ready = here.iter().filter(|pod| is_ready(pod)).count();
+    let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !finished(pod)).count();
+    let owned_by_change = raw::controller(replica_set).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref());
+    let endpoints = match service {
+        Some(service) => ready_endpoints(view, namespace, &service),
+        None => u32::try_from(ready).unwrap_or(u32::MAX),
+    };
+    Pods {
+        exists: true,
+        owned_by_change,
+        wanted: raw::replicas(replica_set),
+        ready: u32::try_from(ready).unwrap_or(u32::MAX),
+        endpoints,
+        lingering: u32::try_from(ready + leaving).unwrap_or(u32::MAX),
+        crash_looping: u32::try_from(here.iter().filter(|pod| crash_loops(pod)).count()).unwrap_or(u32::MAX),
+        broken: here.iter().find_map(|pod| why_broken(pod)),
+        names,
+    }
+}
+
+fn finished(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"))
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten())
+}
+
+fn waiting_reason(container: &ContainerStatus) -> Option<&str> {
+    container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+}
+
+fn crash_loops(pod: &Pod) -> bool {
+    let unready = !is_ready(pod);
+    containers(pod).any(|container| {
+        let backing_off = waiting_reason(container) == Some("CrashLoopBackOff");
+        container.restart_count >= CRASHES && (backing_off || unready)
+    })
+}
+
+/// Why a pod does not start, in Kubernetes' words.
+fn why_broken(pod: &Pod) -> Option<String> {
+    let name = pod.name_any();
+    let container = containers(pod).find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref().filter(|reason| !matches!(*reason, "ContainerCreating" | "PodInitializing"))?;
+        let message = waiting.message.as_deref().map_or(String::new(), |message| format!(" ({})", brief(message)));
+        Some(format!("pod {name}, container {}: {reason}{message}", container.name))
+    });
+    container.or_else(|| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let unscheduled = conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+        let message = unscheduled.message.as_deref().map_or(String::new(), |message| format!(" ({})", brief(message)));
+        Some(format!("pod {name}: {}{message}", unscheduled.reason.as_deref().unwrap_or("Unschedulable")))
+    })
+}
+
+fn brief(message: &str) -> String {
+    message.chars().take(200).collect()
+}
+
+fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
+    let slices = view.slices.all();
+    let of_service = slices.iter().filter(|slice| {
+        slice.namespace().as_deref() == Some(namespace)
+            && slice.labels().get("kubernetes.io/service-name").is_some_and(|name| name == service)
+    });
+    let mut pods = BTreeSet::new();
+    for endpoint in of_service.flat_map(|slice| &slice.endpoints) {
+        let ready = endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready.unwrap_or(true));
+        if ready {
+            pods.extend(endpoint.target_ref.as_ref().and_then(|target| target.name.clone()));
+        }
+    }
+    u32::try_from(pods.len()).unwrap_or(u32::MAX)
+}
+
+fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
+    let Some(named) = &change.spec.traffic else { return nothing(None) };
+    let candidate = names::candidate_service(&named.service);
+    let backends = Backends { service: &named.service, candidate: &candidate };
+    let Some(service_object) = &objects.service else {
+        return nothing(Some(format!(
+            "Service {} does not exist; create it or correct spec.traffic.service",
+            named.service
+        )));
+    };
+    let service_json = raw::whole(service_object);
+    let mut state = nothing(objects.trouble.clone());
+    state.pinned = service::pinned_to(&service_json).as_deref() == Some(&change.spec.stable.hash);
+    state.candidate_service = objects.candidate_service.is_some();
+    if !state.pinned && let Err(error) = service::pin(&service_json, &change.spec.stable.hash) {
+        state.problem = Some(error.to_string());
+    }
+    let mut shares = Vec::new();
+    for (named_route, object) in named.routes.iter().zip(&objects.routes) {
+        let Some(object) = object else {
+            let words = format!("{:?} {} does not exist; create it or correct spec.traffic.routes", named_route.kind, named_route.name);
+            state.problem = state.problem.or(Some(words));
+            continue;
+        };
+        let json = raw::whole(object);
+        let rules = records_of(records, named_route, object);
+        let share = route::candidate_share(&json, backends);
+        state.carries_candidate |= share.is_some();
+        shares.push(share.map_or(0.0, route::Share::permille));
+        let usable = route::record(&json, backends, rules)
+            .and_then(|rules| route::split(&json, backends, &rules, traffic::Weight::ZERO));
+        if let Err(error) = usable {
+            state.problem = state.problem.or(Some(error.to_string()));
+        }
+        // What was written once and is not there any more was taken back by someone.
+        if share.is_none() && !rules.is_empty() {
+            state.contention = state.contention.or(route::other_manager(&json));
+        }
+    }
+    state.largest_share = shares.iter().copied().fold(0.0, f64::max);
+    state.smallest_share = shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
+    state
+}
+
+fn nothing(problem: Option<String>) -> Traffic {
+    Traffic {
+        pinned: false,
+        candidate_service: false,
+        largest_share: 0.0,
+        smallest_share: 0.0,
+        carries_candidate: false,
+        contention: None,
+        problem,
+    }
+}
+
+/// The recorded rules of a route; none where it is another object of the same name.
+pub(crate) fn records_of<'a>(
+    records: &'a [RouteRecord],
+    named: &firebreak_api::guard::RouteRef,
+    object: &DynamicObject,
+) -> &'a [firebreak_api::change::RuleRecord] {
+    let same = |record: &&RouteRecord| {
+        record.kind == named.kind && record.name == named.name && Some(&record.uid) == object.metadata.uid.as_ref()
+    };
+    records.iter().find(same).map_or(&[], |record| &record.rules)
+}
+
+/// What humans asked for this Change and was not answered, oldest first.
+fn acts(view: &View, change: &Change) -> Vec<Act> {
+    let mut asked: Vec<_> = view
+        .interventions
+        .all()
+        .into_iter()
+        .filter(|act| act.spec.guard == change.spec.guard && act.spec.change == change.name_any())
+        .filter(|act| act.status.as_ref().is_none_or(|status| status.outcome.is_none()))
+        .collect();
+    asked.sort_by_key(|act| (act.metadata.creation_timestamp.clone(), act.name_any()));
+    let acts = asked.iter().filter_map(|act| {
+        let action = match act.spec.action {
+            Asked::Promote => Action::Promote,
+            Asked::Pause => Action::Pause,
+            Asked::Resume => Action::Resume,
+            Asked::Abort => Action::Abort,
+            Asked::Retry => return None,
+        };
+        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone() })
+    });
+    acts.collect()
+}

@@ -1,0 +1,245 @@
+//! Record: what is stored with a Change and shown to people, from the engine's memory and the newest observation.
+//!
+//! The memory is the state; everything else here is derived from it. Each decision keeps the memory and observation it
+//! was computed from, so that it can be computed again, bit for bit.
+
+use std::io::{Read as _, Write as _};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use firebreak_api::{
+    Change, ChangeStatus,
+    change::{Arms, BlastRadius, Counted, DecisionRecord, Evidence, HarmScale, Phase, RouteRecord, Waiting},
+    conditions::{self, Set, kind},
+};
+use firebreak_engine::{
+    Memory, Note, Observation, Setup,
+    judge::Judgement,
+    memory::{Outcome, Phase as EnginePhase},
+    stats::Growth,
+    units::Millis,
+};
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Decisions kept with a Change.
+const MOST_DECISIONS: usize = 40;
+/// Bytes of all bases together; the oldest are dropped first, their words stay. An object holds 1.5 MB at most.
+const MOST_BASIS_BYTES: usize = 600_000;
+/// Bytes of a packed value when unpacked: what is stored by anyone else must not exhaust us.
+const MOST_UNPACKED: u64 = 16 * 1024 * 1024;
+
+/// What one decision was computed from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// What did not change while the Change ran.
+    pub setup: Setup,
+    /// The memory before.
+    pub memory: Memory,
+    /// What was seen.
+    pub observation: Observation,
+}
+
+/// A stored value that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} cannot be read ({detail}); abort the Change with kubectl firebreak abort")]
+pub struct PackError {
+    what: &'static str,
+    detail: String,
+}
+
+/// Packs a value: JSON, deflated, in base64.
+///
+/// # Errors
+/// Where the value cannot be written as JSON.
+pub fn pack<T: Serialize>(what: &'static str, value: &T) -> Result<String, PackError> {
+    let wrong = |detail: String| PackError { what, detail };
+    let json = serde_json::to_vec(value).map_err(|error| wrong(error.to_string()))?;
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&json).map_err(|error| wrong(error.to_string()))?;
+    Ok(BASE64.encode(encoder.finish().map_err(|error| wrong(error.to_string()))?))
+}
+
+/// Unpacks what [`pack`] made.
+///
+/// # Errors
+/// Where it was not made by [`pack`], or is too large.
+pub fn unpack<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, PackError> {
+    let wrong = |detail: String| PackError { what, detail };
+    let bytes = BASE64.decode(text).map_err(|error| wrong(error.to_string()))?;
+    let mut json = Vec::new();
+    let mut decoder = DeflateDecoder::new(bytes.as_slice()).take(MOST_UNPACKED);
+    decoder.read_to_end(&mut json).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&json).map_err(|error| wrong(error.to_string()))
+}
+
+pub(crate) fn timestamp(at: Millis) -> Timestamp {
+    Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What a turn adds to the record.
+pub(crate) struct Turned<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) before: &'a Memory,
+    pub(crate) memory: &'a Memory,
+    pub(crate) seen: &'a Observation,
+    pub(crate) notes: &'a [Note],
+    pub(crate) routes: Vec<RouteRecord>,
+}
+
+/// The status after a turn.
+pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> Result<ChangeStatus, PackError> {
+    let Turned { setup, memory, seen, .. } = turn;
+    let phase = phase(memory.phase);
+    let judgement = &memory.judgement;
+    let percent = |weight: firebreak_engine::units::Weight| f64::from(weight.as_permille()) / 10.0;
+    let mut new = ChangeStatus {
+        observed_generation: change.metadata.generation,
+        conditions: old.conditions.clone(),
+        phase,
+        stage: Some(format!("{}/{}", memory.stage + 1, setup.plan.stages.len())),
+        weight_percent: percent(memory.granted),
+        exposure_percent: judgement.signals.first().and_then(|signal| signal.total.rho()).map(|rho| rho * 100.0),
+        highest_weight_percent: percent(memory.highest),
+        waiting: memory.waiting.as_ref().map(|waiting| Waiting {
+            reason: waiting.reason.clone(),
+            message: waiting.message.clone(),
+            since: timestamp(waiting.since),
+        }),
+        paused: memory.paused,
+        exposed_at: memory.exposed_at.map(timestamp),
+        stage_began_at: memory.in_effect.map(timestamp),
+        ended_at: phase.ended().then(|| old.ended_at.unwrap_or_else(|| timestamp(seen.now))),
+        evidence: evidence(setup, judgement),
+        harm: Some(HarmScale {
+            evidence: judgement.harm_ln_e(setup),
+            needed: -setup.plan.alpha.ln(),
+            proved_ratio: judgement.proved_ratio(),
+        }),
+        arms: Some(Arms {
+            candidate_pods: seen.candidate.wanted,
+            candidate_ready: seen.candidate.ready,
+            stable_pods: seen.stable.wanted,
+            stable_ready: seen.stable.ready,
+        }),
+        blast_radius: blast(setup, memory, seen.now),
+        decisions: decisions(old, turn)?,
+        routes: turn.routes.clone(),
+        memory: Some(pack("memory", memory)?),
+    };
+    set_conditions(change, &mut new, memory, seen.now);
+    Ok(new)
+}
+
+fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
+    let named = setup.signals.iter().zip(&judgement.signals);
+    let one = |(signal, memory): (&firebreak_engine::plan::SignalSetup, &firebreak_engine::judge::SignalMemory)| Evidence {
+        signal: signal.name.clone(),
+        harm: memory.harm_ln_e(),
+        safety: memory.safety_ln_e(),
+        safety_needed: Judgement::safety_needed(setup),
+        candidate: Counted { requests: memory.total.n_c, failures: memory.total.x_c },
+        stable: Counted { requests: memory.total.n_s, failures: memory.total.x_s },
+        dispersion: memory.phi().get(),
+    };
+    named.map(one).collect()
+}
+
+fn blast(setup: &Setup, memory: &Memory, now: Millis) -> Option<BlastRadius> {
+    let next = setup.plan.weight(memory.stage + 1);
+    let judgement = &memory.judgement;
+    let blast = judgement.blast(setup, next)?;
+    let percent = |share: Option<f64>| share.map(|share| share * 100.0);
+    Some(BlastRadius {
+        signal: setup.signals.get(judgement.worst(setup))?.name.clone(),
+        failed_requests: blast.ef,
+        failed_requests_low: Some(blast.ef_lo),
+        share_percent: percent(blast.br),
+        share_percent_low: percent(blast.br_lo),
+        projected_percent: percent(blast.proj),
+        growing: match judgement.growth(setup, now) {
+            Growth::None => "no".to_owned(),
+            Growth::Intensity { ln_e } => format!("intensity rises beyond exposure (ln E {ln_e:.1})"),
+            Growth::Share { ratio } => format!("the harmed share of all requests rose {ratio:.1}x"),
+        },
+    })
+}
+
+fn decisions(old: &ChangeStatus, turn: &Turned<'_>) -> Result<Vec<DecisionRecord>, PackError> {
+    let mut decisions = old.decisions.clone();
+    if !turn.notes.is_empty() {
+        let basis = Basis { setup: turn.setup.clone(), memory: turn.before.clone(), observation: turn.seen.clone() };
+        let basis = pack("basis", &basis)?;
+        let count = turn.notes.len();
+        decisions.extend(turn.notes.iter().enumerate().map(|(place, note)| DecisionRecord {
+            at: timestamp(turn.seen.now),
+            reason: note.reason.clone(),
+            message: note.message.clone(),
+            // Notes of one turn have one basis; the last carries it.
+            basis: (place + 1 == count).then(|| basis.clone()),
+        }));
+    }
+    let surplus = decisions.len().saturating_sub(MOST_DECISIONS);
+    decisions.drain(..surplus);
+    let mut bytes = 0;
+    for decision in decisions.iter_mut().rev() {
+        bytes += decision.basis.as_ref().map_or(0, String::len);
+        if bytes > MOST_BASIS_BYTES {
+            decision.basis = None;
+        }
+    }
+    Ok(decisions)
+}
+
+/// The phase as the resource has it.
+#[must_use]
+pub fn phase(phase: EnginePhase) -> Phase {
+    match phase {
+        EnginePhase::Held => Phase::Held,
+        EnginePhase::Preparing => Phase::Preparing,
+        EnginePhase::Progressing => Phase::Progressing,
+        EnginePhase::Baking => Phase::Baking,
+        EnginePhase::Promoting => Phase::Promoting,
+        EnginePhase::Retreating => Phase::RollingBack,
+        EnginePhase::Ended(Outcome::Promoted) => Phase::Promoted,
+        EnginePhase::Ended(Outcome::RolledBack) => Phase::RolledBack,
+        EnginePhase::Ended(Outcome::Superseded) => Phase::Superseded,
+        EnginePhase::Ended(Outcome::Withdrawn) => Phase::Withdrawn,
+    }
+}
+
+fn set_conditions(change: &Change, status: &mut ChangeStatus, memory: &Memory, now: Millis) {
+    let ended = status.phase.ended();
+    let phase = format!("{:?}", status.phase);
+    let (reason, message) = match (&status.waiting, &memory.retreat) {
+        _ if ended => (phase.clone(), status.decisions.last().map_or(phase, |decision| decision.message.clone())),
+        (_, Some(retreat)) => (retreat.reason.clone(), retreat.message.clone()),
+        (Some(waiting), None) => (waiting.reason.clone(), waiting.message.clone()),
+        (None, None) => (phase.clone(), phase),
+    };
+    let stalled = !ended
+        && matches!(reason.as_str(), "WaitingForHuman" | "Inconclusive" | "HarmImmaterial" | "RouteNotUsable" | "Paused");
+    let sets = [(kind::READY, ended), (kind::RECONCILING, !ended && !stalled), (kind::STALLED, stalled)];
+    for (kind, value) in sets {
+        let set = Set { kind, status: value, reason: &reason, message: &message };
+        conditions::set(&mut status.conditions, change.metadata.generation, timestamp(now), &set);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn given_a_packed_value_when_unpacked_then_the_same() {
+        let value = vec![0.1_f64, 1e-300, f64::MAX];
+        assert_eq!(unpack::<Vec<f64>>("value", &pack("value", &value).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn given_what_was_not_packed_when_unpacked_then_it_says_what_to_do() {
+        let error = unpack::<Vec<f64>>("memory", "!!").unwrap_err().to_string();
+        assert!(error.contains("kubectl firebreak abort"), "{error}");
+    }
+}

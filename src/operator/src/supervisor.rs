@@ -1,0 +1,79 @@
+//! One task a Guard, one view a namespace that holds a Guard: begun when a Guard appears, ended when it goes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use firebreak_api::{ClusterRiskPolicy, Guard};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    events::Teller,
+    guard::Worker,
+    metrics::Hub,
+    world::{Bell, Cache, View, watch_kind},
+};
+
+/// Guards of one operator; more are refused in the log. Each costs a task and its namespace's caches.
+const MOST_GUARDS: usize = 10_000;
+/// Tasks that ended (their Guard went, or they failed) are looked for this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What is watched once for all guards.
+pub(crate) struct Shared {
+    pub(crate) guards: Cache<Guard>,
+    pub(crate) policies: Cache<ClusterRiskPolicy>,
+    pub(crate) bell: Bell,
+}
+
+/// Works on all Guards until it is dropped: with it go all tasks and watches.
+pub(crate) async fn run(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>) {
+    let mut watches = JoinSet::new();
+    let bell: Bell = Arc::new(watch::Sender::new(0));
+    let guards: Api<Guard> = match &namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let guards = watch_kind(&mut watches, guards, (), |guard| guard.metadata.managed_fields = None, bell.clone());
+    let policies = Api::<ClusterRiskPolicy>::all(client.clone());
+    let policies = watch_kind(&mut watches, policies, (), |policy| policy.metadata.managed_fields = None, bell.clone());
+    let shared = Arc::new(Shared { guards, policies, bell });
+    let mut changed = shared.bell.subscribe();
+    while !(shared.guards.ready().await && shared.policies.ready().await) {
+        tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
+    }
+    let mut views: HashMap<String, Weak<View>> = HashMap::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    let mut running: HashMap<(String, String), tokio::task::AbortHandle> = HashMap::new();
+    loop {
+        running.retain(|_, task| !task.is_finished());
+        for guard in shared.guards.all() {
+            let key = (guard.namespace().unwrap_or_default(), guard.name_any());
+            if running.contains_key(&key) {
+                continue;
+            }
+            if running.len() >= MOST_GUARDS {
+                tracing::error!(guard = key.1, namespace = key.0, "more than {MOST_GUARDS} Guards: this one is not worked on; run a second operator with --namespace");
+                continue;
+            }
+            let view = views.get(&key.0).and_then(Weak::upgrade).unwrap_or_else(|| {
+                let view = Arc::new(View::open(client.clone(), &key.0));
+                views.insert(key.0.clone(), Arc::downgrade(&view));
+                view
+            });
+            let worker = Worker::new(client.clone(), Arc::clone(&hub), teller.clone(), Arc::clone(&shared), view, key.1.clone());
+            running.insert(key, tasks.spawn(worker.run()));
+        }
+        views.retain(|_, view| view.strong_count() > 0);
+        tokio::select! {
+            _ = changed.changed() => {}
+            Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                tracing::error!(%error, "a guard's task failed; it is begun again");
+            },
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One Change at work: observe, decide, record intent, act, record outcome.
+//!
+//! The intent is recorded before it is acted on, guarded by the resourceVersion: a replica that lost the lease cannot
+//! write it, and a replica that comes after goes on from it. The one exception is the way back: it is recorded first as
+//! well, but a record that fails does not hold it up.
+
+use std::{sync::Arc, time::Duration};
+
+use firebreak_api::{
+    Change, ChangeStatus, Intervention,
+    change::RouteRecord,
+    intervention::{InterventionStatus, Outcome},
+    names,
+};
+use firebreak_engine::{Decision, Effect, Memory, Setup, decide, memory::Phase, units::Millis};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use crate::{
+    act::Actor,
+    convert,
+    events::Teller,
+    eyes::Eyes,
+    metrics::Hub,
+    observe::{self, Given, Objects},
+    raw,
+    record::{self, Turned},
+    traffic::{Backends, route},
+    world::View,
+};
+
+/// Without a decision, the memory is stored this often: a restart then has little to catch up with.
+const CHECKPOINT: Duration = Duration::from_secs(2);
+/// A record of the way back may take this long before it is acted on anyway.
+const RECORD_WITHIN: Duration = Duration::from_secs(1);
+/// Every other record.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A Change that this replica works on.
+pub(crate) struct Work {
+    change: Change,
+    setup: Setup,
+    memory: Memory,
+    routes: Vec<RouteRecord>,
+    eyes: Eyes,
+    stored_at: Millis,
+}
+
+/// How a turn went.
+pub(crate) enum Went {
+    /// Nothing was to be done.
+    Quiet,
+    /// Something was done: what it led to is to be looked at soon.
+    Busy,
+    /// The Change is over.
+    Ended,
+    /// Someone else wrote the Change: it has to be read again.
+    Lost,
+}
+
+impl Work {
+    /// Takes up a Change where its status says it stands.
+    pub(crate) fn take_up(hub: &Arc<Hub>, change: Change, deadline: f64, now: Millis) -> Result<Self, record::PackError> {
+        let setup = convert::setup(&change, deadline);
+        let status = change.status.clone().unwrap_or_default();
+        let memory = match &status.memory {
+            Some(text) => record::unpack("memory", text)?,
+            None => Memory::new(&setup, now),
+        };
+        let namespace = change.namespace().unwrap_or_default();
+        let eyes = Eyes::open(hub, &change, &namespace);
+        tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
+        Ok(Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), change })
+    }
+
+    /// The Change.
+    pub(crate) fn change(&self) -> &Change {
+        &self.change
+    }
+
+    /// Resolves when there is a new answer of the metrics source.
+    pub(crate) async fn new_answer(&mut self) {
+        self.eyes.changed().await;
+    }
+
+    /// One turn.
+    pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, now: Millis, guard_leaves: bool) -> Went {
+        let objects = Objects::find(view, &self.change).await;
+        if let Some(deployment) = &objects.deployment {
+            self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
+        }
+        let given = Given {
+            now,
+            look: self.eyes.look(now),
+            seen: self.eyes.seen(),
+            pasts: self.eyes.pasts().await,
+            guard_leaves,
+        };
+        let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
+        let decision = decide(&self.setup, &self.memory, &seen);
+        self.keep_routes(&objects, &decision);
+        let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
+        let decided = !decision.notes.is_empty()
+            || decision.memory.phase != self.memory.phase
+            || decision.memory.granted != self.memory.granted
+            || decision.memory.waiting.as_ref().map(|w| &w.reason) != self.memory.waiting.as_ref().map(|w| &w.reason);
+        if decided || (due && decision.memory != self.memory) {
+            let back = decision.memory.phase == Phase::Retreating;
+            match self.store(client, &decision, &seen, if back { RECORD_WITHIN } else { WRITE_WITHIN }).await {
+                Ok(()) => {}
+                Err(StoreError::Lost) => return Went::Lost,
+                Err(StoreError::Failed(error)) if back => {
+                    tracing::error!(%error, "the way back is not recorded yet; it is gone all the same");
+                }
+                Err(StoreError::Failed(error)) => {
+                    tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
+                    return Went::Busy;
+                }
+            }
+        }
+        for note in &decision.notes {
+            teller.tell(&self.change, objects.deployment.as_deref(), note);
+        }
+        let acted = self.act(client, &objects, &decision.effects).await;
+        self.answer(client, &seen.acts).await;
+        self.memory = decision.memory;
+        match self.memory.phase {
+            Phase::Ended(_) => Went::Ended,
+            _ if acted || decided => Went::Busy,
+            _ => Went::Quiet,
+        }
+    }
+
+    async fn act(&self, client: &Client, objects: &Objects, effects: &[Effect]) -> bool {
+        if effects.is_empty() {
+            return false;
+        }
+        let actor = Actor { client, change: &self.change, objects, records: &self.routes };
+        if let Err(error) = actor.run(effects).await {
+            tracing::warn!(change = %self.change.name_any(), %error, "not done yet; it is tried again");
+        }
+        true
+    }
+
+    /// Follows what the routes say without us, while the candidate is in them or is about to be.
+    fn keep_routes(&mut self, objects: &Objects, decision: &Decision) {
+        if !decision.effects.iter().any(|effect| matches!(effect, Effect::SetWeight(_))) {
+            return;
+        }
+        let Some(traffic) = &self.change.spec.traffic else { return };
+        let candidate = names::candidate_service(&traffic.service);
+        let backends = Backends { service: &traffic.service, candidate: &candidate };
+        let records = traffic.routes.iter().zip(&objects.routes).filter_map(|(named, object)| {
+            let object = object.as_deref()?;
+            let former = observe::records_of(&self.routes, named, object);
+            let rules = route::record(&raw::whole(object), backends, former).ok()?;
+            Some(RouteRecord { kind: named.kind, name: named.name.clone(), uid: object.uid().unwrap_or_default(), rules })
+        });
+        let records: Vec<RouteRecord> = records.collect();
+        if records.len() == traffic.routes.len() {
+            self.routes = records;
+        }
+    }
+
+    async fn store(
+        &mut self,
+        client: &Client,
+        decision: &Decision,
+        seen: &firebreak_engine::Observation,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let old = self.change.status.clone().unwrap_or_default();
+        let turned = Turned {
+            setup: &self.setup,
+            before: &self.memory,
+            memory: &decision.memory,
+            seen,
+            notes: &decision.notes,
+            routes: self.routes.clone(),
+        };
+        let status = record::status(&self.change, &old, &turned).map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.write(client, status, limit).await?;
+        self.stored_at = seen.now;
+        Ok(())
+    }
+
+    async fn write(&mut self, client: &Client, status: ChangeStatus, limit: Duration) -> Result<(), StoreError> {
+        let api: Api<Change> = Api::namespaced(client.clone(), &self.change.namespace().unwrap_or_default());
+        let mut next = self.change.clone();
+        next.metadata.managed_fields = None;
+        next.status = Some(status);
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let name = next.name_any();
+        match tokio::time::timeout(limit, api.replace_status(&name, &params, &next)).await {
+            Ok(Ok(stored)) => {
+                self.change = stored;
+                Ok(())
+            }
+            Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_not_found() => Err(StoreError::Lost),
+            Ok(Err(error)) => Err(StoreError::Failed(error.to_string())),
+            Err(_) => Err(StoreError::Failed(format!("no answer within {} s", limit.as_secs()))),
+        }
+    }
+
+    /// Tells the humans that what they asked for was done. Handled acts are remembered, so a failure here is only late.
+    async fn answer(&self, client: &Client, acts: &[firebreak_engine::observation::Act]) {
+        let namespace = self.change.namespace().unwrap_or_default();
+        for act in acts {
+            let message = format!("applied to Change {}", self.change.name_any());
+            answer(client, &namespace, &act.name, Outcome::Applied, &message).await;
+        }
+    }
+}
+
+enum StoreError {
+    Lost,
+    Failed(String),
+}
+
+/// Writes what became of an Intervention.
+pub(crate) async fn answer(client: &Client, namespace: &str, name: &str, outcome: Outcome, message: &str) {
+    let api: Api<Intervention> = Api::namespaced(client.clone(), namespace);
+    let status = InterventionStatus { outcome: Some(outcome), message: Some(message.to_owned()) };
+    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"status": status}));
+    match tokio::time::timeout(WRITE_WITHIN, api.patch_status(name, &params, &patch)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(intervention = name, %error, "not answered yet"),
+        Err(_) => tracing::warn!(intervention = name, "not answered yet: no answer within 5 s"),
+    }
+}

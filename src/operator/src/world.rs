@@ -1,0 +1,252 @@
+//! Watch caches: all reads of Kubernetes objects come from here, so an idle guard costs no API call.
+//!
+//! Guards and policies are watched once; everything else only in namespaces that hold a Guard ([`View`]), and routes
+//! only where a Guard names one. Objects are cut down to what is read. Raw kinds (workloads, ReplicaSets, Services,
+//! routes) stay JSON, so that fields this build does not know survive.
+
+use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+
+use firebreak_api::{Change, Intervention};
+use futures::StreamExt as _;
+use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
+use kube::{
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::watch, task::JoinSet};
+
+/// Objects of one page of a first list.
+const PAGE: u32 = 500;
+/// A watch whose first list takes longer is reported as not usable.
+const FIRST_LIST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Tells that something in a view changed.
+pub(crate) type Bell = Arc<watch::Sender<u64>>;
+
+/// `apps/v1` Deployment as raw JSON.
+pub(crate) fn deployment() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", "Deployment"), "deployments")
+}
+/// `apps/v1` ReplicaSet as raw JSON.
+pub(crate) fn replica_set() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", "ReplicaSet"), "replicasets")
+}
+/// `v1` Service as raw JSON.
+pub(crate) fn service() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Service"), "services")
+}
+/// A Gateway API route as raw JSON.
+pub(crate) fn route(kind: firebreak_api::guard::RouteKind) -> ApiResource {
+    let (kind, plural) = match kind {
+        firebreak_api::guard::RouteKind::HTTPRoute => ("HTTPRoute", "httproutes"),
+        firebreak_api::guard::RouteKind::GRPCRoute => ("GRPCRoute", "grpcroutes"),
+    };
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
+}
+
+/// One cached kind.
+#[derive(Clone)]
+pub(crate) struct Cache<K: reflector::Lookup + Clone + 'static>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    store: Store<K>,
+    dynamic: K::DynamicType,
+}
+
+impl<K> Cache<K>
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::new_with(name, self.dynamic.clone()).within(namespace))
+    }
+
+    /// A cluster-wide object.
+    pub(crate) fn get_cluster(&self, name: &str) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::new_with(name, self.dynamic.clone()))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<K>> {
+        self.store.state()
+    }
+
+    /// Waits for the first list; false where it did not come in time.
+    pub(crate) async fn ready(&self) -> bool {
+        matches!(tokio::time::timeout(FIRST_LIST_WITHIN, self.store.wait_until_ready()).await, Ok(Ok(())))
+    }
+}
+
+/// Begins to watch a kind; the watch ends with the task set, and the bell rings for every object that was touched.
+pub(crate) fn watch_kind<K>(
+    tasks: &mut JoinSet<()>,
+    api: Api<K>,
+    dynamic: K::DynamicType,
+    trim: fn(&mut K),
+    bell: Bell,
+) -> Cache<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Eq + Hash + Clone + Unpin + Send + Sync + 'static,
+{
+    let writer = reflector::store::Writer::<K>::new(dynamic.clone());
+    let store = writer.as_reader();
+    let config = watcher::Config::default().page_size(PAGE);
+    let kind = K::kind(&dynamic).into_owned();
+    let stream = watcher(api, config).modify(trim).default_backoff().reflect(writer);
+    tasks.spawn(async move {
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Ok(_) => {
+                    bell.send_modify(|count| *count = count.wrapping_add(1));
+                }
+                Err(error) => tracing::warn!(kind, %error, "watch interrupted; it is begun again"),
+            }
+        }
+    });
+    Cache { store, dynamic }
+}
+
+/// Everything in one namespace that guards of it may need.
+pub(crate) struct View {
+    pub(crate) deployments: Cache<DynamicObject>,
+    pub(crate) replica_sets: Cache<DynamicObject>,
+    pub(crate) services: Cache<DynamicObject>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) slices: Cache<EndpointSlice>,
+    pub(crate) changes: Cache<Change>,
+    pub(crate) interventions: Cache<Intervention>,
+    routes: tokio::sync::Mutex<Routes>,
+    bell: Bell,
+    namespace: String,
+    client: Client,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Routes {
+    http: Option<Cache<DynamicObject>>,
+    grpc: Option<Cache<DynamicObject>>,
+    tasks: JoinSet<()>,
+}
+
+impl View {
+    /// Begins to watch a namespace.
+    pub(crate) fn open(client: Client, namespace: &str) -> Self {
+        let mut tasks = JoinSet::new();
+        let bell: Bell = Arc::new(watch::Sender::new(0));
+        let raw = |tasks: &mut JoinSet<()>, kind: ApiResource, trim: fn(&mut DynamicObject)| {
+            let api = Api::namespaced_with(client.clone(), namespace, &kind);
+            watch_kind(tasks, api, kind, trim, bell.clone())
+        };
+        let deployments = raw(&mut tasks, deployment(), without_managers);
+        let replica_sets = raw(&mut tasks, replica_set(), without_managers);
+        let services = raw(&mut tasks, service(), managers_in_brief);
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let pods = watch_kind(&mut tasks, pods, (), trim_pod, bell.clone());
+        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+        let slices = watch_kind(&mut tasks, slices, (), |slice| slice.metadata.managed_fields = None, bell.clone());
+        let changes: Api<Change> = Api::namespaced(client.clone(), namespace);
+        let changes = watch_kind(&mut tasks, changes, (), trim_change, bell.clone());
+        let interventions: Api<Intervention> = Api::namespaced(client.clone(), namespace);
+        let interventions =
+            watch_kind(&mut tasks, interventions, (), |act| act.metadata.managed_fields = None, bell.clone());
+        Self {
+            deployments,
+            replica_sets,
+            services,
+            pods,
+            slices,
+            changes,
+            interventions,
+            routes: tokio::sync::Mutex::default(),
+            bell,
+            namespace: namespace.to_owned(),
+            client,
+            _tasks: tasks,
+        }
+    }
+
+    /// The namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Rings when anything in the namespace changed.
+    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// Waits for the first list of every kind; the kind that did not come in time.
+    pub(crate) async fn ready(&self) -> Result<(), &'static str> {
+        let lists = [
+            ("deployments", self.deployments.ready().await),
+            ("replicasets", self.replica_sets.ready().await),
+            ("services", self.services.ready().await),
+            ("pods", self.pods.ready().await),
+            ("endpointslices", self.slices.ready().await),
+            ("changes", self.changes.ready().await),
+            ("interventions", self.interventions.ready().await),
+        ];
+        lists.into_iter().find(|(_, ready)| !ready).map_or(Ok(()), |(kind, _)| Err(kind))
+    }
+
+    /// The cache of a kind of route, begun on first use; `None` where the API server does not list it in time.
+    pub(crate) async fn routes(&self, kind: firebreak_api::guard::RouteKind) -> Option<Cache<DynamicObject>> {
+        let cache = {
+            let mut routes = self.routes.lock().await;
+            let known = match kind {
+                firebreak_api::guard::RouteKind::HTTPRoute => routes.http.clone(),
+                firebreak_api::guard::RouteKind::GRPCRoute => routes.grpc.clone(),
+            };
+            known.unwrap_or_else(|| {
+                let resource = route(kind);
+                let api = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+                let cache = watch_kind(&mut routes.tasks, api, resource, managers_in_brief, self.bell.clone());
+                match kind {
+                    firebreak_api::guard::RouteKind::HTTPRoute => routes.http = Some(cache.clone()),
+                    firebreak_api::guard::RouteKind::GRPCRoute => routes.grpc = Some(cache.clone()),
+                }
+                cache
+            })
+        };
+        cache.ready().await.then_some(cache)
+    }
+}
+
+fn without_managers(object: &mut DynamicObject) {
+    object.metadata.managed_fields = None;
+}
+
+/// Managers stay (they are named in reports of contention), what they wrote goes.
+fn managers_in_brief(object: &mut DynamicObject) {
+    for entry in object.metadata.managed_fields.iter_mut().flatten() {
+        let spec = entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some());
+        let kept = if spec { serde_json::json!({"f:spec": {"f:rules": {}, "f:selector": {}}}) } else { serde_json::json!({}) };
+        entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(kept));
+    }
+}
+
+fn trim_pod(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.annotations = None;
+    pod.spec = None;
+}
+
+/// Ended Changes are read for their outcome only; what a running one remembers is read from its status once.
+fn trim_change(change: &mut Change) {
+    change.metadata.managed_fields = None;
+    if let Some(status) = change.status.as_mut().filter(|status| status.phase.ended()) {
+        status.memory = None;
+        status.decisions.clear();
+    }
+}

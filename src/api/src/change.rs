@@ -14,8 +14,15 @@ use crate::{
 /// One candidate's whole way, from hold to promoted or taken back, and the record of it. Made by the operator.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
-    group = "firebreak.dev", version = "v1alpha1", kind = "Change", plural = "changes", shortname = "chg", category = "firebreak",
-    namespaced, status = "ChangeStatus", derive = "PartialEq",
+    group = "firebreak.dev",
+    version = "v1alpha1",
+    kind = "Change",
+    plural = "changes",
+    shortname = "chg",
+    category = "firebreak",
+    namespaced,
+    status = "ChangeStatus",
+    derive = "PartialEq",
     doc = "One candidate's whole way, from hold to promoted or taken back, and the record of it. Made by the operator.",
     printcolumn(json_path = ".spec.guard", name = "Guard", type_ = "string"),
     printcolumn(json_path = ".spec.risk.level", name = "Risk", type_ = "string"),

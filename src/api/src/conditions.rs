@@ -1,7 +1,7 @@
 //! Conditions as kstatus reads them: `Ready`, `Reconciling`, `Stalled`, each with reason, message and generation.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// Condition types in use.
 pub mod kind {

@@ -7,8 +7,15 @@ use serde::{Deserialize, Serialize};
 /// A human's recorded act on a guarded workload.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
-    group = "firebreak.dev", version = "v1alpha1", kind = "Intervention", plural = "interventions", shortname = "iv", category = "firebreak",
-    namespaced, status = "InterventionStatus", derive = "PartialEq",
+    group = "firebreak.dev",
+    version = "v1alpha1",
+    kind = "Intervention",
+    plural = "interventions",
+    shortname = "iv",
+    category = "firebreak",
+    namespaced,
+    status = "InterventionStatus",
+    derive = "PartialEq",
     doc = "A human's recorded act on a guarded workload.",
     printcolumn(json_path = ".spec.guard", name = "Guard", type_ = "string"),
     printcolumn(json_path = ".spec.action", name = "Action", type_ = "string"),

@@ -7,6 +7,8 @@
 
 // The derive for schemas repeats each struct in a private module, where `pub` reaches nobody.
 #![allow(unreachable_pub)]
+// Every printed column has a type of its own, which the lint takes for a repetition.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod change;
 pub mod conditions;

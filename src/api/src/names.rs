@@ -24,8 +24,7 @@ pub const CHANGE_URL: &str = "firebreak.dev/change-url";
 /// Claim: the change in a sentence.
 pub const SUMMARY: &str = "firebreak.dev/summary";
 /// The nine claims, in the order in which they are shown.
-pub const CLAIMS: [&str; 9] =
-    [RISK, RISK_SCORE, AI_CONTRIBUTION, AI_AGENTS, REVISION, AUTHOR, REVIEWED_BY, CHANGE_URL, SUMMARY];
+pub const CLAIMS: [&str; 9] = [RISK, RISK_SCORE, AI_CONTRIBUTION, AI_AGENTS, REVISION, AUTHOR, REVIEWED_BY, CHANGE_URL, SUMMARY];
 
 /// Stamped by the admission policy: who asked for the template that is held.
 pub const CHANGED_BY: &str = "firebreak.dev/changed-by";
@@ -33,6 +32,8 @@ pub const CHANGED_BY: &str = "firebreak.dev/changed-by";
 pub const HELD: &str = "firebreak.dev/held";
 /// Asks the admission policy to let a template change or a resume through; its value is the reason.
 pub const BYPASS: &str = "firebreak.dev/bypass";
+/// Set by the admission policy alone when it let a request through that was allowed to bypass; its value is the reason.
+pub const BYPASSED: &str = "firebreak.dev/bypassed";
 /// On a pinned Service: the pod-template-hash it is pinned to. The admission policy keeps pin and annotation.
 pub const PIN: &str = "firebreak.dev/pin";
 

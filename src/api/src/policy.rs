@@ -9,8 +9,13 @@ use crate::Span;
 /// What each risk level means: how much proof, in which stages, with whom asked.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
-    group = "firebreak.dev", version = "v1alpha1", kind = "ClusterRiskPolicy", plural = "clusterriskpolicies", shortname = "crp",
-    category = "firebreak", derive = "PartialEq",
+    group = "firebreak.dev",
+    version = "v1alpha1",
+    kind = "ClusterRiskPolicy",
+    plural = "clusterriskpolicies",
+    shortname = "crp",
+    category = "firebreak",
+    derive = "PartialEq",
     doc = "What each risk level means: how much proof, in which stages, with whom asked.",
     printcolumn(json_path = ".spec.levels.medium.stages", name = "Medium", type_ = "string"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")

@@ -78,8 +78,13 @@ impl CounterBook {
             let (requests, failures) = match before {
                 Some(last) => (
                     increment(last.requests, reading.requests),
-                    // A reset shows in the requests first: a failure counter at the same small value was reset with them.
-                    if reading.requests < last.requests { reading.failures } else { increment(last.failures, reading.failures) },
+                    // A reset shows in the requests. Failures that fall while requests do not are no reset but a lost series:
+                    // what is left of them was counted before.
+                    if reading.requests < last.requests {
+                        reading.failures
+                    } else {
+                        reading.failures.saturating_sub(last.failures)
+                    },
                 ),
                 None if self.opened => (reading.requests, reading.failures),
                 None => (0, 0),
@@ -89,12 +94,8 @@ impl CounterBook {
                 Arm::Stable => Counts::new(0, requests, 0, failures),
             };
             counts = counts.plus(added);
-            let last = Last {
-                arm: reading.arm,
-                requests: reading.requests,
-                failures: reading.failures,
-                read_at: reading.read_at,
-            };
+            let last =
+                Last { arm: reading.arm, requests: reading.requests, failures: reading.failures, read_at: reading.read_at };
             self.pods.insert(reading.pod.clone(), last);
         }
         self.opened = true;
@@ -106,9 +107,7 @@ impl CounterBook {
     fn stale(&self, present: Present<'_>, at: Millis, limit: f64) -> Option<(Arm, String)> {
         let arms = [(Arm::Candidate, present.candidate), (Arm::Stable, present.stable)];
         arms.into_iter().find_map(|(arm, names)| {
-            let stale = |name: &&String| {
-                self.pods.get(name.as_str()).is_some_and(|last| at.seconds_since(last.read_at) > limit)
-            };
+            let stale = |name: &&String| self.pods.get(name.as_str()).is_some_and(|last| at.seconds_since(last.read_at) > limit);
             names.iter().find(stale).map(|name| (arm, name.clone()))
         })
     }
@@ -129,9 +128,8 @@ mod tests {
     }
 
     fn enter(book: &mut CounterBook, readings: &[Reading], seconds: i64) -> Step {
-        let names = |prefix: char| -> Vec<String> {
-            readings.iter().map(|r| r.pod.clone()).filter(|p| p.starts_with(prefix)).collect()
-        };
+        let names =
+            |prefix: char| -> Vec<String> { readings.iter().map(|r| r.pod.clone()).filter(|p| p.starts_with(prefix)).collect() };
         let (candidate, stable) = (names('c'), names('s'));
         book.enter(readings, Present { candidate: &candidate, stable: &stable }, Millis(seconds * 1000), 1.0)
     }

@@ -150,12 +150,16 @@ impl Turn<'_> {
 
     fn report_contention(&mut self) {
         let now = self.seen.traffic.as_ref().and_then(|traffic| traffic.contention.clone());
-        if now.is_some() && now != self.memory.contention {
+        // Before the first weight was seen in effect, nobody can have taken it back.
+        let exposed = self.memory.in_effect.is_some() && matches!(self.memory.phase, Phase::Progressing | Phase::Baking);
+        if exposed && now.is_some() && now != self.memory.contention {
             let manager = now.clone().unwrap_or_default();
             self.note(
                 "Contention",
-                format!("\"{manager}\" writes the routes or the Service as well and took back what Firebreak wrote; \
-                         Firebreak writes it again. Stop {manager} from writing backendRefs while a Change runs"),
+                format!(
+                    "\"{manager}\" writes the routes or the Service as well and took back what Firebreak wrote; \
+                         Firebreak writes it again. Stop {manager} from writing backendRefs while a Change runs"
+                ),
                 true,
             );
             self.memory.contention = now;
@@ -257,7 +261,9 @@ impl Turn<'_> {
         };
         let next = match retreat.outcome {
             Outcome::RolledBack if self.setup.restore_template => "; then stable's template is written back",
-            Outcome::RolledBack => "; the workload stays held. Ship a fixed template, or kubectl firebreak retry to try this one again",
+            Outcome::RolledBack => {
+                "; the workload stays held. Ship a fixed template, or kubectl firebreak retry to try this one again"
+            }
             _ => "",
         };
         let message = format!("{}: {what} from {}{next}", retreat.message, self.memory.granted);
@@ -434,7 +440,10 @@ impl Turn<'_> {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
             let ready = self.seen.candidate.ready;
             let weight = self.memory.granted;
-            self.wait("WaitingForPods", &format!("{ready} of {pods} candidate pods are ready{why}; it stays at {weight} until then"));
+            self.wait(
+                "WaitingForPods",
+                &format!("{ready} of {pods} candidate pods are ready{why}; it stays at {weight} until then"),
+            );
             return false;
         }
         self.memory.in_effect.is_some()
@@ -473,7 +482,11 @@ impl Turn<'_> {
         let weight = self.setup.plan.weight(next);
         self.enter_stage(next);
         let count = self.setup.plan.stages.len();
-        self.note("StageStarted", format!("stage {} of {count}: {weight} of the traffic, after {baked:.0} s at the stage before", next + 1), false);
+        self.note(
+            "StageStarted",
+            format!("stage {} of {count}: {weight} of the traffic, after {baked:.0} s at the stage before", next + 1),
+            false,
+        );
         self.place_weight();
     }
 
@@ -496,7 +509,8 @@ impl Turn<'_> {
             return true;
         }
         if let Some(words) = &verdict.immaterial {
-            let message = format!("{words}; but too little to matter and not growing. Decide: kubectl firebreak promote or abort");
+            let message =
+                format!("{words}; but too little to matter and not growing. Decide: kubectl firebreak promote or abort");
             self.hold("HarmImmaterial", &message, true);
             return true;
         }
@@ -554,7 +568,9 @@ impl Turn<'_> {
         let weight = self.setup.plan.weight(stage);
         let needed = self.setup.plan.approval_at.contains(&weight) && self.memory.let_through != Some(stage);
         if needed {
-            let message = format!("the policy asks a human before {weight}; kubectl firebreak promote lets it go on, kubectl firebreak abort takes it back");
+            let message = format!(
+                "the policy asks a human before {weight}; kubectl firebreak promote lets it go on, kubectl firebreak abort takes it back"
+            );
             self.hold("WaitingForHuman", &message, true);
         }
         needed

@@ -12,8 +12,8 @@ use crate::{
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     plan::{Exposure, Setup, SignalCounts},
     stats::{
-        BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates,
-        StartMass, exposure::split_ln_e, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
+        BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
+        exposure::split_ln_e, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
     },
     units::{Millis, Weight},
 };
@@ -288,9 +288,8 @@ impl Judgement {
         for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
             if let Some(past) = pasts.get(&signal.name) {
                 memory.past = Some(*past);
-                memory.past_upper = (past.requests > 0).then(|| {
-                    rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi
-                });
+                memory.past_upper = (past.requests > 0)
+                    .then(|| rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi);
                 memory.rates = None;
             }
         }
@@ -448,9 +447,7 @@ impl Judgement {
     /// The signal that shows most of the harm: its place.
     #[must_use]
     pub fn worst(&self, setup: &Setup) -> usize {
-        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| {
-            signal.share.ln() + memory.harm.ln_e()
-        };
+        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| signal.share.ln() + memory.harm.ln_e();
         let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
         ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
     }

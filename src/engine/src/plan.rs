@@ -128,9 +128,7 @@ impl Plan {
                 let plan = row(0.005, 0.10, 1.5, 0.20, &[10, 50, 100], (MINUTE, 10.0 * MINUTE, 0.0));
                 (Self { inconclusive: Inconclusive::Promote, ..plan }, 0.2)
             }
-            Level::Medium => {
-                (row(0.01, 0.05, 1.25, 0.10, &[5, 20, 50, 100], (2.0 * MINUTE, 30.0 * MINUTE, 5.0 * MINUTE)), 0.1)
-            }
+            Level::Medium => (row(0.01, 0.05, 1.25, 0.10, &[5, 20, 50, 100], (2.0 * MINUTE, 30.0 * MINUTE, 5.0 * MINUTE)), 0.1),
             Level::High => {
                 let bakes = (5.0 * MINUTE, HOUR, 30.0 * MINUTE);
                 let plan = row(0.02, 0.05, 1.25, 0.05, &[1, 5, 20, 50, 100], bakes);

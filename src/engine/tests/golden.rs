@@ -2,31 +2,20 @@
 //!
 //! Where a file states none, results must agree to about 1e-12 of the terms that were summed. A key this test does not
 //! know fails it: new reference values must not be skipped silently.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use firebreak_engine::stats::exposure::{
-    Arm, dirichlet_ln_e, one_sided_ln_e, p_value, split_delta,
-};
+use firebreak_engine::stats::exposure::{Arm, dirichlet_ln_e, one_sided_ln_e, p_value, split_delta};
 use firebreak_engine::stats::special::{incomplete_beta, ln_gamma, log_add_exp, log_sum_exp};
 use firebreak_engine::stats::{
-    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, Phi, PromotionInput,
-    PromotionProcess, RatioSequence, StartMass, rate_bounds,
+    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, Phi, PromotionInput, PromotionProcess, RatioSequence,
+    StartMass, rate_bounds,
 };
 use serde_json::{Map, Value};
 
 fn golden(file: &str) -> Map<String, Value> {
     let path = format!("{}/../../tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    serde_json::from_str::<Value>(&text)
-        .unwrap()
-        .as_object()
-        .unwrap()
-        .clone()
+    serde_json::from_str::<Value>(&text).unwrap().as_object().unwrap().clone()
 }
 
 /// Refuses keys that no check reads.
@@ -41,9 +30,7 @@ fn only_case_keys(case: &Value, known: &[&str]) {
 }
 
 fn list<'a>(object: &'a Value, key: &str) -> &'a [Value] {
-    object[key]
-        .as_array()
-        .unwrap_or_else(|| panic!("{key} is no list in {object}"))
+    object[key].as_array().unwrap_or_else(|| panic!("{key} is no list in {object}"))
 }
 
 fn cases<'a>(file: &'a Map<String, Value>, key: &str) -> &'a [Value] {
@@ -77,11 +64,7 @@ fn counts(row: &Value) -> Counts {
 #[track_caller]
 fn close(got: f64, want: f64, tolerance: f64, what: &str) {
     let same = got == want || (got - want).abs() <= tolerance;
-    assert!(
-        same,
-        "{what}: got {got:e}, want {want:e}, off {:e}, allowed {tolerance:e}",
-        (got - want).abs()
-    );
+    assert!(same, "{what}: got {got:e}, want {want:e}, off {:e}, allowed {tolerance:e}", (got - want).abs());
 }
 
 #[track_caller]
@@ -92,41 +75,21 @@ fn close_relative(got: f64, want: f64, tolerance: f64, what: &str) {
 fn start_of(case: &Value) -> StartMass {
     match &case["restart_m"] {
         Value::Null => StartMass::AllAtOnce,
-        m => StartMass::Planned {
-            evaluations: m.as_u64().unwrap(),
-        },
+        m => StartMass::Planned { evaluations: m.as_u64().unwrap() },
     }
 }
 
 /// The rule behind the stated tolerances, 2e-12 + 5e-16 A, where none is stated: A is the size of the terms summed.
 fn rounding(case: &Value, phi: f64) -> f64 {
-    let failures: f64 = list(case, "intervals")
-        .iter()
-        .map(|row| counts(row).failures() as f64)
-        .sum();
+    let failures: f64 = list(case, "intervals").iter().map(|row| counts(row).failures() as f64).sum();
     2e-12 + 5e-16 * 2.0 * failures * 200_f64.ln() / phi
 }
 
 fn harm_case(case: &Value, factor: fn(Phi) -> Factor) {
-    only_case_keys(
-        case,
-        &[
-            "id",
-            "note",
-            "r0",
-            "phi",
-            "restart_m",
-            "intervals",
-            "ln_e",
-            "marks",
-            "tol",
-        ],
-    );
+    only_case_keys(case, &["id", "note", "r0", "phi", "restart_m", "intervals", "ln_e", "marks", "tol"]);
     let phi = Phi::new(num(case, "phi"));
     let margin = Margin::new(num(case, "r0"));
-    let tolerance = case
-        .get("tol")
-        .map_or_else(|| rounding(case, phi.get()), number);
+    let tolerance = case.get("tol").map_or_else(|| rounding(case, phi.get()), number);
     let mut process = HarmProcess::new(margin, start_of(case));
     let mut grid = MarginGrid::new(margin, start_of(case));
     let (intervals, expected) = (list(case, "intervals"), list(case, "ln_e"));
@@ -140,63 +103,25 @@ fn harm_case(case: &Value, factor: fn(Phi) -> Factor) {
             Mark::Silent => 'S',
             Mark::Pending => 'P',
         });
-        close(
-            process.ln_e(),
-            number(want),
-            tolerance,
-            &format!("{} interval {at}", case["id"]),
-        );
-        assert_eq!(
-            grid.ln_e().to_bits(),
-            process.ln_e().to_bits(),
-            "the grid must hold the same process"
-        );
+        close(process.ln_e(), number(want), tolerance, &format!("{} interval {at}", case["id"]));
+        assert_eq!(grid.ln_e().to_bits(), process.ln_e().to_bits(), "the grid must hold the same process");
     }
-    let want = case.get("marks").map_or_else(
-        || "U".repeat(intervals.len()),
-        |m| m.as_str().unwrap().to_owned(),
-    );
+    let want = case.get("marks").map_or_else(|| "U".repeat(intervals.len()), |m| m.as_str().unwrap().to_owned());
     assert_eq!(marks, want, "{}", case["id"]);
 }
 
 #[test]
 fn harm_evidence_is_exact() {
     let file = golden("harm.json");
-    let known = [
-        "title",
-        "intervals",
-        "grid",
-        "restart_m",
-        "marks",
-        "tol",
-        "burst_note",
-        "cases",
-        "burst_cases",
-    ];
+    let known = ["title", "intervals", "grid", "restart_m", "marks", "tol", "burst_note", "cases", "burst_cases"];
     only_keys(&file, &known);
-    cases(&file, "cases")
-        .iter()
-        .for_each(|case| harm_case(case, Factor::Tempered));
-    cases(&file, "burst_cases")
-        .iter()
-        .for_each(|case| harm_case(case, Factor::BurstExact));
+    cases(&file, "cases").iter().for_each(|case| harm_case(case, Factor::Tempered));
+    cases(&file, "burst_cases").iter().for_each(|case| harm_case(case, Factor::BurstExact));
 }
 
 fn promotion_file() -> Map<String, Value> {
     let file = golden("promotion.json");
-    only_keys(
-        &file,
-        &[
-            "title",
-            "rows",
-            "out",
-            "q_rule",
-            "opens_at",
-            "promotion",
-            "ratio_cs",
-            "rate_cs",
-        ],
-    );
+    only_keys(&file, &["title", "rows", "out", "q_rule", "opens_at", "promotion", "ratio_cs", "rate_cs"]);
     file
 }
 
@@ -204,9 +129,7 @@ fn promotion_file() -> Map<String, Value> {
 fn promotion_evidence_is_exact() {
     for case in cases(&promotion_file(), "promotion") {
         only_case_keys(case, &["id", "note", "beta", "phi", "stages"]);
-        list(case, "stages")
-            .iter()
-            .for_each(|stage| promotion_stage(case, stage));
+        list(case, "stages").iter().for_each(|stage| promotion_stage(case, stage));
     }
 }
 
@@ -226,16 +149,10 @@ fn promotion_stage(case: &Value, stage: &Value) {
             stable_rate: number(&row[6]),
             phi: Phi::new(num(case, "phi")),
         };
-        close_relative(
-            input.budget / input.w_next,
-            num(stage, "delta"),
-            1e-14,
-            "delta",
-        );
+        close_relative(input.budget / input.w_next, num(stage, "delta"), 1e-14, "delta");
         process.update(counts(row), &input);
         let judged = input.terms();
-        terms +=
-            counts(row).failures() as f64 * judged.th0.ln() + counts(row).n_c as f64 * judged.m;
+        terms += counts(row).failures() as f64 * judged.th0.ln() + counts(row).n_c as f64 * judged.m;
         let tolerance = 1e-12 + 1e-15 * terms;
         let what = format!("{} interval {at}", case["id"]);
         close_relative(judged.th0, number(&out[0]), 1e-14, &what);
@@ -255,19 +172,7 @@ fn promotion_stage(case: &Value, stage: &Value) {
 fn confidence_sequences_are_exact() {
     let file = promotion_file();
     for case in cases(&file, "ratio_cs") {
-        only_case_keys(
-            case,
-            &[
-                "id",
-                "note",
-                "alpha",
-                "phi",
-                "intervals",
-                "th_hat",
-                "th_lo",
-                "th_hi",
-            ],
-        );
+        only_case_keys(case, &["id", "note", "alpha", "phi", "intervals", "th_hat", "th_lo", "th_hi"]);
         let what = case["id"].to_string();
         let mut sequence = RatioSequence::new();
         for interval in list(case, "intervals") {
@@ -294,13 +199,9 @@ fn confidence_sequences_are_exact() {
 #[test]
 fn blast_radius_is_exact() {
     let file = golden("blast.json");
-    let sizes = [
-        "ef", "ef_lo", "br", "br_lo", "proj", "proj_lo", "burn", "burn_lo",
-    ];
+    let sizes = ["ef", "ef_lo", "br", "br_lo", "proj", "proj_lo", "burn", "burn_lo"];
     only_keys(&file, &[&["title", "null", "cases"][..], &sizes].concat());
-    let inputs = [
-        "id", "note", "n_c", "n_s", "x_c", "x_s", "th_lo", "w_next", "slo", "p_c", "p_s", "th_hat",
-    ];
+    let inputs = ["id", "note", "n_c", "n_s", "x_c", "x_s", "th_lo", "w_next", "slo", "p_c", "p_s", "th_hat"];
     for case in cases(&file, "cases") {
         only_case_keys(case, &[&inputs[..], &sizes].concat());
         blast_case(case);
@@ -308,24 +209,14 @@ fn blast_radius_is_exact() {
 }
 
 fn blast_case(case: &Value) {
-    let counts = Counts::new(
-        int(case, "n_c"),
-        int(case, "n_s"),
-        int(case, "x_c"),
-        int(case, "x_s"),
-    );
+    let counts = Counts::new(int(case, "n_c"), int(case, "n_s"), int(case, "x_c"), int(case, "x_s"));
     let slo = (!case["slo"].is_null()).then(|| num(case, "slo"));
     let blast = BlastRadius::of(counts, num(case, "th_lo"), num(case, "w_next"), slo);
     let rates = counts.candidate_rate().zip(counts.stable_rate());
     let checks = [
         ("p_c", counts.candidate_rate()),
         ("p_s", counts.stable_rate()),
-        (
-            "th_hat",
-            rates
-                .filter(|(p_c, p_s)| p_c + p_s > 0.0)
-                .map(|(p_c, p_s)| p_c / p_s),
-        ),
+        ("th_hat", rates.filter(|(p_c, p_s)| p_c + p_s > 0.0).map(|(p_c, p_s)| p_c / p_s)),
         ("ef", blast.ef),
         ("ef_lo", Some(blast.ef_lo)),
         ("br", blast.br),
@@ -343,12 +234,7 @@ fn blast_case(case: &Value) {
                 // A difference is as exact as its terms, not as itself: x_c for ef, probabilities for the rest.
                 let terms = if key == "ef" { counts.x_c as f64 } else { 1.0 };
                 let tolerance = 1e-12 * number(want).abs() + 1e-15 * terms;
-                close(
-                    got.unwrap_or_else(|| panic!("{what}")),
-                    number(want),
-                    tolerance,
-                    &what,
-                );
+                close(got.unwrap_or_else(|| panic!("{what}")), number(want), tolerance, &what);
             }
         }
     }
@@ -357,25 +243,14 @@ fn blast_case(case: &Value) {
 #[test]
 fn multinomial_test_is_exact() {
     let file = golden("lindon_malek.json");
-    only_keys(
-        &file,
-        &["title", "ln_e", "p", "delta", "cases", "one_sided"],
-    );
-    let known = [
-        "id", "note", "counts", "rho", "k", "ln_e", "p", "alpha", "delta_lo", "delta_hi",
-    ];
+    only_keys(&file, &["title", "ln_e", "p", "delta", "cases", "one_sided"]);
+    let known = ["id", "note", "counts", "rho", "k", "ln_e", "p", "alpha", "delta_lo", "delta_hi"];
     for case in cases(&file, "cases") {
-        only_case_keys(
-            case,
-            &[&known[..], &["running_delta_hi", "running_at"]].concat(),
-        );
+        only_case_keys(case, &[&known[..], &["running_delta_hi", "running_at"]].concat());
         multinomial_case(case);
     }
     for case in cases(&file, "one_sided") {
-        only_case_keys(
-            case,
-            &["id", "note", "x_c", "x_s", "n_c", "n_s", "r0", "k", "ln_e"],
-        );
+        only_case_keys(case, &["id", "note", "x_c", "x_s", "n_c", "n_s", "r0", "k", "ln_e"]);
         let (r0, n_c, n_s) = (num(case, "r0"), num(case, "n_c"), num(case, "n_s"));
         let s = r0 * n_c / (r0 * n_c + n_s);
         let got = one_sided_ln_e(int(case, "x_c"), int(case, "x_s"), s, num(case, "k"));
@@ -385,44 +260,20 @@ fn multinomial_test_is_exact() {
 
 fn multinomial_case(case: &Value) {
     let what = case["id"].to_string();
-    let arm = |(count, share)| Arm {
-        count: number(count),
-        share: number(share),
-    };
-    let arms: Vec<Arm> = list(case, "counts")
-        .iter()
-        .zip(list(case, "rho"))
-        .map(arm)
-        .collect();
+    let arm = |(count, share)| Arm { count: number(count), share: number(share) };
+    let arms: Vec<Arm> = list(case, "counts").iter().zip(list(case, "rho")).map(arm).collect();
     let (k, want) = (num(case, "k"), num(case, "ln_e"));
     let tolerance = 1e-11 + 1e-13 * want.abs();
     let ln_e = dirichlet_ln_e(&arms, k);
     close(ln_e, want, tolerance, &what);
-    close(
-        p_value(ln_e),
-        num(case, "p"),
-        tolerance * num(case, "p"),
-        &what,
-    );
+    close(p_value(ln_e), num(case, "p"), tolerance * num(case, "p"), &what);
     if case.get("alpha").is_none() {
         assert!(case.get("delta_lo").is_none());
         return;
     }
     let alpha = num(case, "alpha");
-    let delta = |first: f64, second: f64| {
-        split_delta(
-            Arm {
-                count: first,
-                ..arms[0]
-            },
-            Arm {
-                count: second,
-                ..arms[1]
-            },
-            k,
-            alpha,
-        )
-    };
+    let delta =
+        |first: f64, second: f64| split_delta(Arm { count: first, ..arms[0] }, Arm { count: second, ..arms[1] }, k, alpha);
     let (lo, hi) = delta(arms[0].count, arms[1].count);
     close(lo, num(case, "delta_lo"), 1e-10, &what);
     close(hi, num(case, "delta_hi"), 1e-10, &what);
@@ -439,26 +290,12 @@ fn multinomial_case(case: &Value) {
 #[test]
 fn special_functions_are_exact() {
     let file = golden("special.json");
-    only_keys(
-        &file,
-        &[
-            "title",
-            "inputs",
-            "incomplete_beta",
-            "ln_gamma",
-            "incomplete_beta_cases",
-            "logsumexp",
-        ],
-    );
+    only_keys(&file, &["title", "inputs", "incomplete_beta", "ln_gamma", "incomplete_beta_cases", "logsumexp"]);
     for case in cases(&file, "ln_gamma") {
         only_case_keys(case, &["x", "ln_gamma"]);
         let (x, want) = (num(case, "x"), num(case, "ln_gamma"));
         let near_zero = (x - 1.0).abs() < 0.5 || (x - 2.0).abs() < 0.5;
-        let tolerance = if near_zero {
-            1e-15 * want.abs().max(1.0)
-        } else {
-            2e-15 * want.abs()
-        };
+        let tolerance = if near_zero { 1e-15 * want.abs().max(1.0) } else { 2e-15 * want.abs() };
         close(ln_gamma(x), want, tolerance, &format!("ln_gamma({x})"));
     }
     for case in cases(&file, "incomplete_beta_cases") {
@@ -486,21 +323,8 @@ fn incomplete_beta_case(case: &Value) {
     // Both tails come from one prefix, so its rounding bounds both. At x = 0 there is nothing to round.
     let ln_x = if x > 0.0 { x.ln().abs() } else { 0.0 };
     let tolerance = 1e-12 + 4e-16 * (a + b) * ln_x;
-    for (ln, value, ln_key, key) in [
-        (got.ln_value, got.value, "ln_i", "i"),
-        (got.ln_complement, got.complement, "ln_q", "q"),
-    ] {
-        close(
-            ln,
-            num(case, ln_key),
-            tolerance,
-            &format!("{what} {ln_key}"),
-        );
-        close(
-            value,
-            num(case, key),
-            tolerance * num(case, key),
-            &format!("{what} {key}"),
-        );
+    for (ln, value, ln_key, key) in [(got.ln_value, got.value, "ln_i", "i"), (got.ln_complement, got.complement, "ln_q", "q")] {
+        close(ln, num(case, ln_key), tolerance, &format!("{what} {ln_key}"));
+        close(value, num(case, key), tolerance * num(case, key), &format!("{what} {key}"));
     }
 }

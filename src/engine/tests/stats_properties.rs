@@ -1,17 +1,12 @@
 //! What the statistics keep for any counts within their range, not only for the reference values.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use firebreak_engine::stats::dispersion::{PodCounts, PodStep};
 use firebreak_engine::stats::exposure::split_ln_e;
 use firebreak_engine::stats::growth::Growth;
 use firebreak_engine::stats::{
-    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, OneArmProcess, Phi,
-    PromotionInput, PromotionProcess, RatioSequence, StableRates, StartMass, bits, rate_bounds,
+    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, OneArmProcess, Phi, PromotionInput, PromotionProcess,
+    RatioSequence, StableRates, StartMass, bits, rate_bounds,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -26,22 +21,12 @@ fn any_counts() -> impl Strategy<Value = Counts> {
 
 /// Counts in which no arm has more failures than requests.
 fn consistent() -> impl Strategy<Value = Counts> {
-    any_counts().prop_map(|c| {
-        Counts::new(
-            c.n_c.max(c.x_c),
-            c.n_s.max(c.x_s),
-            c.x_c.min(c.n_c),
-            c.x_s.min(c.n_s),
-        )
-    })
+    any_counts().prop_map(|c| Counts::new(c.n_c.max(c.x_c), c.n_s.max(c.x_s), c.x_c.min(c.n_c), c.x_s.min(c.n_s)))
 }
 
 fn factors() -> impl Strategy<Value = Factor> {
     let phi = || prop_oneof![Just(1.0), 1.0..1.01, 1.0..20.0, Just(1e6)].prop_map(Phi::new);
-    prop_oneof![
-        phi().prop_map(Factor::Tempered),
-        phi().prop_map(Factor::BurstExact)
-    ]
+    prop_oneof![phi().prop_map(Factor::Tempered), phi().prop_map(Factor::BurstExact)]
 }
 
 fn starts() -> impl Strategy<Value = StartMass> {
@@ -71,16 +56,9 @@ fn close(a: f64, b: f64, relative: f64) -> bool {
 
 fn promotion_input() -> impl Strategy<Value = PromotionInput> {
     let rate = || prop_oneof![Just(0.0), Just(1.0), Just(f64::NAN), 1e-7..0.5];
-    (rate(), rate(), rate(), rate(), rate(), 1.0..10.0).prop_map(
-        |(budget, w_next, upper, lower, stable_rate, phi)| PromotionInput {
-            budget,
-            w_next,
-            upper,
-            lower,
-            stable_rate,
-            phi: Phi::new(phi),
-        },
-    )
+    (rate(), rate(), rate(), rate(), rate(), 1.0..10.0).prop_map(|(budget, w_next, upper, lower, stable_rate, phi)| {
+        PromotionInput { budget, w_next, upper, lower, stable_rate, phi: Phi::new(phi) }
+    })
 }
 
 proptest! {
@@ -264,63 +242,29 @@ fn given_more_shares_than_are_kept_then_bounds_move_little() {
         merged.update(Counts::new(5_000 + at % 700, 95_000, 8, 100));
         pooled.update(Counts::new(5_350, 95_000, 8, 100));
     }
-    assert!(
-        serde_json::to_string(&merged).unwrap().len() < 20_000,
-        "memory must stay bounded"
-    );
-    let (merged, pooled) = (
-        merged.bounds(0.05, Phi::INDEPENDENT),
-        pooled.bounds(0.05, Phi::INDEPENDENT),
-    );
-    assert!(
-        close(merged.lo, pooled.lo, 5e-3) && close(merged.hi, pooled.hi, 5e-3),
-        "{merged:?} {pooled:?}"
-    );
+    assert!(serde_json::to_string(&merged).unwrap().len() < 20_000, "memory must stay bounded");
+    let (merged, pooled) = (merged.bounds(0.05, Phi::INDEPENDENT), pooled.bounds(0.05, Phi::INDEPENDENT));
+    assert!(close(merged.lo, pooled.lo, 5e-3) && close(merged.hi, pooled.hi, 5e-3), "{merged:?} {pooled:?}");
 }
 
 #[test]
 fn given_pending_counts_then_they_join_the_next_interval() {
     let factor = Factor::Tempered(Phi::INDEPENDENT);
     let mut process = HarmProcess::new(Margin::default(), StartMass::AllAtOnce);
-    assert_eq!(
-        process.update(Counts::new(0, 10, 2, 0), factor, 1.0),
-        Mark::Pending
-    );
+    assert_eq!(process.update(Counts::new(0, 10, 2, 0), factor, 1.0), Mark::Pending);
     assert_eq!((process.ln_e(), process.evaluations()), (0.0, 0));
-    assert_eq!(
-        process.update(Counts::new(5, 90, 1, 1), factor, 2.0),
-        Mark::Used
-    );
-    let whole = judged(
-        StartMass::AllAtOnce,
-        Margin::default(),
-        &[Counts::new(5, 100, 3, 1)],
-        factor,
-    );
+    assert_eq!(process.update(Counts::new(5, 90, 1, 1), factor, 2.0), Mark::Used);
+    let whole = judged(StartMass::AllAtOnce, Margin::default(), &[Counts::new(5, 100, 3, 1)], factor);
     assert_eq!(process.ln_e().to_bits(), whole.ln_e().to_bits());
 }
 
 #[test]
 fn given_harm_that_begins_late_then_a_hazard_sees_it_sooner_than_a_single_start() {
     let factor = Factor::Tempered(Phi::INDEPENDENT);
-    let intervals: Vec<Counts> = (0..900)
-        .map(|at| Counts::new(50, 950, u64::from(at >= 850) * 2, 10))
-        .collect();
-    let hazard = judged(
-        StartMass::Hazard {
-            tau_seconds: 1000.0,
-        },
-        Margin::default(),
-        &intervals,
-        factor,
-    );
+    let intervals: Vec<Counts> = (0..900).map(|at| Counts::new(50, 950, u64::from(at >= 850) * 2, 10)).collect();
+    let hazard = judged(StartMass::Hazard { tau_seconds: 1000.0 }, Margin::default(), &intervals, factor);
     let once = judged(StartMass::AllAtOnce, Margin::default(), &intervals, factor);
-    assert!(
-        hazard.ln_e() > once.ln_e() + 5.0,
-        "{} {}",
-        hazard.ln_e(),
-        once.ln_e()
-    );
+    assert!(hazard.ln_e() > once.ln_e() + 5.0, "{} {}", hazard.ln_e(), once.ln_e());
     assert!(hazard.has_crossed(0.01) && !once.has_crossed(0.01));
 }
 
@@ -348,44 +292,18 @@ fn growth_is_told_by_its_cause(
     #[case] intensity: bool,
     #[case] share: bool,
 ) {
-    let counts = |w: &[(u64, u64, u64, u64)]| {
-        w.iter()
-            .map(|c| Counts::new(c.0, c.1, c.2, c.3))
-            .collect::<Vec<_>>()
-    };
-    let growth = Growth::between(
-        &counts(a),
-        &counts(b),
-        3.0,
-        Factor::Tempered(Phi::INDEPENDENT),
-    );
-    assert_eq!(
-        matches!(growth, Growth::Intensity { .. }),
-        intensity,
-        "{growth:?}"
-    );
+    let counts = |w: &[(u64, u64, u64, u64)]| w.iter().map(|c| Counts::new(c.0, c.1, c.2, c.3)).collect::<Vec<_>>();
+    let growth = Growth::between(&counts(a), &counts(b), 3.0, Factor::Tempered(Phi::INDEPENDENT));
+    assert_eq!(matches!(growth, Growth::Intensity { .. }), intensity, "{growth:?}");
     assert_eq!(matches!(growth, Growth::Share { .. }), share, "{growth:?}");
-    assert_eq!(
-        Growth::between(
-            &counts(a),
-            &counts(b),
-            1.0,
-            Factor::Tempered(Phi::INDEPENDENT)
-        ),
-        Growth::None
-    );
+    assert_eq!(Growth::between(&counts(a), &counts(b), 1.0, Factor::Tempered(Phi::INDEPENDENT)), Growth::None);
 }
 
 fn history(pods: usize, failures: impl Fn(usize, usize) -> u64) -> Vec<PodStep> {
     (0..1200)
         .map(|t| PodStep {
             seconds: 1.0,
-            pods: (0..pods)
-                .map(|pod| PodCounts {
-                    requests: 100,
-                    failures: failures(t, pod),
-                })
-                .collect(),
+            pods: (0..pods).map(|pod| PodCounts { requests: 100, failures: failures(t, pod) }).collect(),
         })
         .collect()
 }
@@ -393,39 +311,27 @@ fn history(pods: usize, failures: impl Fn(usize, usize) -> u64) -> Vec<PodStep> 
 #[test]
 fn given_few_failures_then_phi_is_two() {
     assert_eq!(Phi::between_pods(&[]), Phi::UNKNOWN);
-    assert_eq!(
-        Phi::between_pods(&history(3, |t, pod| u64::from(t < 49 && pod == 0))),
-        Phi::UNKNOWN
-    );
+    assert_eq!(Phi::between_pods(&history(3, |t, pod| u64::from(t < 49 && pod == 0))), Phi::UNKNOWN);
 }
 
 #[test]
 fn given_swings_all_pods_share_then_no_dispersion() {
     let phi = Phi::between_pods(&history(4, |t, _| if t / 300 % 2 == 0 { 1 } else { 20 }));
     assert_eq!(phi, Phi::INDEPENDENT);
-    assert!(
-        Phi::between_pods(&history(1, |t, _| if t / 300 % 2 == 0 { 1 } else { 20 })).get() > 10.0
-    );
+    assert!(Phi::between_pods(&history(1, |t, _| if t / 300 % 2 == 0 { 1 } else { 20 })).get() > 10.0);
 }
 
 #[test]
 fn given_bursts_of_ten_on_one_pod_then_phi_is_about_ten() {
     // Each 10 s one pod of four fails ten times together: per block of X = 10, sum (x - X/4)^2 = 75 over a mean of 7.5.
-    let phi = Phi::between_pods(&history(4, |t, pod| {
-        if t % 10 == 0 && (t / 10 * 7 + t / 40) % 4 == pod {
-            10
-        } else {
-            0
-        }
-    }));
+    let phi = Phi::between_pods(&history(4, |t, pod| if t % 10 == 0 && (t / 10 * 7 + t / 40) % 4 == pod { 10 } else { 0 }));
     assert!((9.0..=12.0).contains(&phi.get()), "{phi:?}");
     assert_eq!(phi.raised_to(Phi::UNKNOWN), phi);
 }
 
 #[test]
 fn given_a_record_that_is_damaged_then_it_is_refused() {
-    let text =
-        serde_json::to_string(&HarmProcess::new(Margin::default(), StartMass::AllAtOnce)).unwrap();
+    let text = serde_json::to_string(&HarmProcess::new(Margin::default(), StartMass::AllAtOnce)).unwrap();
     assert!(serde_json::from_str::<HarmProcess>(&text).is_ok());
     assert!(serde_json::from_str::<HarmProcess>(&text.replacen("AAAA", "AA!A", 1)).is_err());
     assert!(serde_json::from_str::<HarmProcess>(&text.replacen("AAAA", "", 1)).is_err());

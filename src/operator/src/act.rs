@@ -116,14 +116,24 @@ impl Actor<'_> {
     }
 
     async fn hold(&self) -> Result<(), ActError> {
-        hold(self.client, self.change.namespace().as_deref().unwrap_or_default(), &self.change.spec.target.name, &self.change.spec.guard).await
+        hold(
+            self.client,
+            self.change.namespace().as_deref().unwrap_or_default(),
+            &self.change.spec.target.name,
+            &self.change.spec.guard,
+        )
+        .await
     }
 
+    /// Writes the pin's annotation; the admission policy makes the selector follow, owned by nobody, so that the user's own
+    /// server-side apply does not conflict. Where there is no policy the selector is written here.
     async fn pin(&self) -> Result<(), ActError> {
         let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to pin".to_owned())) };
-        let patch = service::pin(&raw::whole(object), &self.change.spec.stable.hash)
-            .map_err(|error| ActError::Traffic(error.to_string()))?;
-        match patch {
+        let hash = &self.change.spec.stable.hash;
+        // Refuses what cannot be pinned, before anything is written.
+        service::pin(&raw::whole(object), hash).map_err(|error| ActError::Traffic(error.to_string()))?;
+        let answer = self.annotate_pin(&object.name_any(), json!(hash), false).await?;
+        match service::pin(&raw::whole(&answer), hash).map_err(|error| ActError::Traffic(error.to_string()))? {
             Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
             None => Ok(()),
         }
@@ -131,10 +141,21 @@ impl Actor<'_> {
 
     async fn unpin(&self) -> Result<(), ActError> {
         let Some(object) = &self.objects.service else { return Ok(()) };
-        match service::unpin(&raw::whole(object)) {
-            Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
-            None => Ok(()),
+        let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
+        let name = object.name_any();
+        // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
+        let tried = self.annotate_pin(&name, Value::Null, true).await?;
+        if raw::at(&tried, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH)).is_none() {
+            return self.annotate_pin(&name, Value::Null, false).await.map(|_| ());
         }
+        self.json(world::service(), &name, patch.into_value()).await
+    }
+
+    async fn annotate_pin(&self, service: &str, hash: Value, dry_run: bool) -> Result<DynamicObject, ActError> {
+        let patch = json!({"metadata": {"annotations": {(names::PIN): hash}}});
+        let params = PatchParams { dry_run, ..patch_params() };
+        let api = self.api(world::service());
+        within(format!("patch Service {service}"), api.patch(service, &params, &Patch::Merge(patch))).await
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
@@ -146,10 +167,7 @@ impl Actor<'_> {
     }
 
     fn owner(&self) -> Value {
-        self.change
-            .controller_owner_ref(&())
-            .and_then(|owner| serde_json::to_value(owner).ok())
-            .unwrap_or(Value::Null)
+        self.change.controller_owner_ref(&()).and_then(|owner| serde_json::to_value(owner).ok()).unwrap_or(Value::Null)
     }
 
     async fn make_candidate_service(&self) -> Result<(), ActError> {
@@ -191,7 +209,9 @@ impl Actor<'_> {
     /// Makes the candidate's ReplicaSet, takes over the one that is there, or changes its size.
     async fn make_candidate(&self, replicas: u32) -> Result<(), ActError> {
         match &self.objects.candidate {
-            Some(object) if raw::controller(object).is_some_and(|owner| Some(&owner.uid) == self.change.metadata.uid.as_ref()) => {
+            Some(object)
+                if raw::controller(object).is_some_and(|owner| Some(&owner.uid) == self.change.metadata.uid.as_ref()) =>
+            {
                 self.scale(replicas).await
             }
             Some(object) => self.take_over(object, replicas).await,
@@ -252,7 +272,10 @@ impl Actor<'_> {
     }
 
     fn deployment(&self) -> Result<&DynamicObject, ActError> {
-        self.objects.deployment.as_deref().ok_or_else(|| ActError::Missing(format!("Deployment {}", self.change.spec.target.name)))
+        self.objects
+            .deployment
+            .as_deref()
+            .ok_or_else(|| ActError::Missing(format!("Deployment {}", self.change.spec.target.name)))
     }
 
     fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, Option<&DynamicObject>)> {
@@ -293,7 +316,9 @@ impl Actor<'_> {
             last = self.json(world::route(named.kind), &named.name, patch.into_value()).await;
             match &last {
                 Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again"),
+                Err(error) => {
+                    tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again")
+                }
             }
             object = match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
                 Ok(object) => object,
@@ -321,7 +346,9 @@ impl Actor<'_> {
     /// which the native controller sees it at full size.
     async fn hand_over(&self, replicas: u32) -> Result<(), ActError> {
         let deployment = self.deployment()?;
-        let Some(object) = &self.objects.candidate else { return Err(ActError::Missing("the candidate's ReplicaSet".to_owned())) };
+        let Some(object) = &self.objects.candidate else {
+            return Err(ActError::Missing("the candidate's ReplicaSet".to_owned()));
+        };
         let largest = replicas.saturating_add(raw::max_surge(deployment));
         let patch = json!({
             "metadata": {
@@ -368,7 +395,9 @@ impl Actor<'_> {
 
     async fn restore_template(&self) -> Result<(), ActError> {
         let deployment = self.deployment()?;
-        let Some(stable) = self.objects.stable.as_deref() else { return Err(ActError::Missing("stable's ReplicaSet".to_owned())) };
+        let Some(stable) = self.objects.stable.as_deref() else {
+            return Err(ActError::Missing("stable's ReplicaSet".to_owned()));
+        };
         let Some(template) = raw::pod_template(stable) else { return Err(ActError::Missing("stable's template".to_owned())) };
         let patch = json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": deployment.resource_version()},

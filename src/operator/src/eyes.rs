@@ -21,7 +21,7 @@ use crate::{
 /// Stable's past that is read: the longest that is asked for.
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
-const PAST_STEP: Duration = Duration::from_secs(10);
+const PAST_STEP: Duration = Duration::from_secs(15);
 /// Time between two readings of a pod before it was learned.
 const SCRAPE_UNKNOWN: f64 = 15.0;
 
@@ -121,12 +121,12 @@ impl Eyes {
     }
 
     fn arm(&self, pod: &str) -> Option<Arm> {
-        if pod.starts_with(&self.candidate_prefix) {
-            Some(Arm::Candidate)
-        } else if pod.starts_with(&self.stable_prefix) {
-            Some(Arm::Stable)
-        } else {
-            None
+        // One ReplicaSet's name can begin with the other's: the longer one that fits is meant.
+        let fits = |prefix: &String| pod.starts_with(prefix.as_str()).then_some(prefix.len());
+        match (fits(&self.candidate_prefix), fits(&self.stable_prefix)) {
+            (None, None) => None,
+            (candidate, stable) if candidate > stable => Some(Arm::Candidate),
+            _ => Some(Arm::Stable),
         }
     }
 

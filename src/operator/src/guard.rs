@@ -70,8 +70,14 @@ enum Next {
     Gone,
 }
 
-/// The hold is tried again this often while nothing changes: policies come and go.
-const HOLD_CHECK_EVERY: Duration = Duration::from_secs(600);
+/// The hold is tried again this often while nothing changes: policies come and go, and an API server that just started
+/// does not apply them for up to half a minute.
+const fn hold_check_after(hold: Hold) -> Duration {
+    match hold {
+        Hold::Admission => Duration::from_secs(600),
+        Hold::Late => Duration::from_secs(30),
+    }
+}
 
 impl Worker {
     /// A worker for the Guard of this name.
@@ -138,7 +144,7 @@ impl Worker {
         }
         *work = None;
         if leaves {
-            self.finalizer(&guard, false).await;
+            self.leave(&guard).await;
             return Next::Within(TURN_EVERY);
         }
         match self.idle(&guard).await {
@@ -148,6 +154,23 @@ impl Worker {
                 Next::Within(TURN_EVERY * 4)
             }
         }
+    }
+
+    /// A Guard that goes takes its marks off the workload; what is paused stays paused, for its owner to resume.
+    async fn leave(&self, guard: &Guard) {
+        let target = &guard.spec.target_ref.name;
+        if let Some(deployment) = self.view.deployments.get(self.view.namespace(), target)
+            && raw::annotation(&deployment, names::HELD) == Some(&self.name)
+        {
+            let api =
+                Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
+            let patch = json!({"metadata": {"annotations": {(names::HELD): null, (names::CHANGED_BY): null}}});
+            if let Err(error) = within(api.patch(target, &patch_params(), &Patch::Merge(patch))).await {
+                tracing::warn!(guard = self.name, %error, "marks not taken off yet");
+                return;
+            }
+        }
+        self.finalizer(guard, false).await;
     }
 
     fn changes(&self, guard: &Guard) -> Vec<Arc<Change>> {
@@ -232,7 +255,8 @@ impl Worker {
             return self.at_rest(guard, &deployment).await;
         }
         let hold = status.hold.unwrap_or(Hold::Late);
-        let bypassed = raw::annotation(&deployment, names::BYPASS).is_some_and(|reason| !reason.trim().is_empty());
+        // Only the policy can write this mark; the annotation that asks for it anyone can, so it proves nothing.
+        let bypassed = raw::annotation(&deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty());
         if hold == Hold::Admission && bypassed && !raw::paused(&deployment) {
             return self.adopt(guard, &deployment).await;
         }
@@ -280,19 +304,15 @@ impl Worker {
 
     /// The workload carries stable's template: nothing is to be judged. A hold that is left is taken off.
     async fn at_rest(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
-        if raw::paused(deployment) && raw::annotation(deployment, names::HELD).is_some() {
-            let api = Api::<DynamicObject>::namespaced_with(
-                self.client.clone(),
-                self.view.namespace(),
-                &crate::world::deployment(),
-            );
-            let patch = json!({
-                "metadata": {
-                    "resourceVersion": deployment.resource_version(),
-                    "annotations": {(names::HELD): null, (names::CHANGED_BY): null},
-                },
-                "spec": {"paused": null},
-            });
+        let held = raw::paused(deployment) && raw::annotation(deployment, names::HELD).is_some();
+        if held || raw::annotation(deployment, names::BYPASSED).is_some() {
+            let api =
+                Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
+            let marks = json!({(names::HELD): null, (names::CHANGED_BY): null, (names::BYPASSED): null});
+            let mut patch = json!({"metadata": {"resourceVersion": deployment.resource_version(), "annotations": marks}});
+            if held {
+                patch["spec"] = json!({"paused": null});
+            }
             within(api.patch(&deployment.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
         self.finalizer(guard, false).await;
@@ -303,29 +323,32 @@ impl Worker {
                            Kubernetes 1.36 and the chart's policy hold them in the API server"
                 .to_owned(),
         };
-        self.say(guard, |status| {
-            status.active_change = None;
-            status.hold = Some(hold);
-        }, &Word::ready("Guarding", message))
+        self.say(
+            guard,
+            |status| {
+                status.active_change = None;
+                status.hold = Some(hold);
+            },
+            &Word::ready("Guarding", message),
+        )
         .await?;
-        // The check of the hold is repeated; it is the one call an idle guard costs, once in ten minutes at most.
-        Ok(Next::Within(HOLD_CHECK_EVERY))
+        // The check of the hold is repeated: it is the one call that an idle guard costs.
+        Ok(Next::Within(hold_check_after(hold)))
     }
 
     /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.
     async fn hold_of(&mut self, deployment: &DynamicObject) -> Hold {
         if let Some((hold, at)) = self.hold_checked
-            && at.elapsed() < HOLD_CHECK_EVERY
+            && at.elapsed() < hold_check_after(hold)
         {
             return hold;
         }
-        let api =
-            Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
         let patch = json!({"spec": {"template": {"metadata": {"annotations": {"firebreak.dev/dry-run": "true"}}}}});
         let params = PatchParams { dry_run: true, ..patch_params() };
         match within(api.patch(&deployment.name_any(), &params, &Patch::Merge(patch))).await {
             Ok(answer) => {
-                let hold = if raw::paused(&answer) && !raw::paused(deployment) { Hold::Admission } else { Hold::Late };
+                let hold = if raw::annotation(&answer, names::HELD).is_some() { Hold::Admission } else { Hold::Late };
                 self.hold_checked = Some((hold, tokio::time::Instant::now()));
                 hold
             }
@@ -353,16 +376,17 @@ impl Worker {
             self.say(guard, |_| {}, &Word::works("NoRevisionYet", message)).await?;
             return Ok(Next::Wait);
         };
-        let revision = Revision {
-            hash: raw::hash_label(stable).unwrap_or_default().to_owned(),
-            replica_set: stable.name_any(),
-        };
+        let revision = Revision { hash: raw::hash_label(stable).unwrap_or_default().to_owned(), replica_set: stable.name_any() };
         let message = format!("ReplicaSet {} is stable", revision.replica_set);
         let hold = self.hold_of(deployment).await;
-        self.say(guard, |status| {
-            status.stable = Some(revision.clone());
-            status.hold = Some(hold);
-        }, &Word::works("Adopted", message))
+        self.say(
+            guard,
+            |status| {
+                status.stable = Some(revision.clone());
+                status.hold = Some(hold);
+            },
+            &Word::works("Adopted", message),
+        )
         .await?;
         Ok(Next::Within(TURN_SOON))
     }
@@ -471,7 +495,10 @@ impl Worker {
                 continue;
             }
             let message = if retry {
-                format!("Change {} did not condemn the template that the workload carries; there is nothing to retry", act.spec.change)
+                format!(
+                    "Change {} did not condemn the template that the workload carries; there is nothing to retry",
+                    act.spec.change
+                )
             } else {
                 format!("Change {} does not run; see kubectl firebreak status {}", act.spec.change, self.name)
             };
@@ -496,8 +523,7 @@ impl Worker {
         if has == wanted {
             return;
         }
-        let mut finalizers: Vec<String> =
-            guard.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
+        let mut finalizers: Vec<String> = guard.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
         if wanted {
             finalizers.push(names::FINALIZER.to_owned());
         }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use firebreak_api::{Change, names};
 use firebreak_api::change::RouteRecord;
 use firebreak_api::intervention::Action as Asked;
+use firebreak_api::{Change, names};
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
     units::Millis,
@@ -41,7 +41,10 @@ impl Objects {
         let namespace = view.namespace();
         let spec = &change.spec;
         let mut found = Self {
-            deployment: view.deployments.get(namespace, &spec.target.name).filter(|d| d.uid().as_deref() == Some(&spec.target_uid)),
+            deployment: view
+                .deployments
+                .get(namespace, &spec.target.name)
+                .filter(|d| d.uid().as_deref() == Some(&spec.target_uid)),
             stable: view.replica_sets.get(namespace, &spec.stable.replica_set),
             candidate: view.replica_sets.get(namespace, &spec.candidate.replica_set),
             ..Self::default()
@@ -106,9 +109,10 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
     } else {
         Template::Newer
     };
-    let old_gone = objects.stable.as_deref().is_none_or(|stable| {
-        raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0
-    });
+    let old_gone = objects
+        .stable
+        .as_deref()
+        .is_none_or(|stable| raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0);
     Workload {
         template,
         replicas: raw::replicas(deployment),
@@ -218,22 +222,22 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     let candidate = names::candidate_service(&named.service);
     let backends = Backends { service: &named.service, candidate: &candidate };
     let Some(service_object) = &objects.service else {
-        return nothing(Some(format!(
-            "Service {} does not exist; create it or correct spec.traffic.service",
-            named.service
-        )));
+        return nothing(Some(format!("Service {} does not exist; create it or correct spec.traffic.service", named.service)));
     };
     let service_json = raw::whole(service_object);
     let mut state = nothing(objects.trouble.clone());
     state.pinned = service::pinned_to(&service_json).as_deref() == Some(&change.spec.stable.hash);
     state.candidate_service = objects.candidate_service.is_some();
-    if !state.pinned && let Err(error) = service::pin(&service_json, &change.spec.stable.hash) {
+    if !state.pinned
+        && let Err(error) = service::pin(&service_json, &change.spec.stable.hash)
+    {
         state.problem = Some(error.to_string());
     }
     let mut shares = Vec::new();
     for (named_route, object) in named.routes.iter().zip(&objects.routes) {
         let Some(object) = object else {
-            let words = format!("{:?} {} does not exist; create it or correct spec.traffic.routes", named_route.kind, named_route.name);
+            let words =
+                format!("{:?} {} does not exist; create it or correct spec.traffic.routes", named_route.kind, named_route.name);
             state.problem = state.problem.or(Some(words));
             continue;
         };
@@ -242,8 +246,8 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
         let share = route::candidate_share(&json, backends);
         state.carries_candidate |= share.is_some();
         shares.push(share.map_or(0.0, route::Share::permille));
-        let usable = route::record(&json, backends, rules)
-            .and_then(|rules| route::split(&json, backends, &rules, traffic::Weight::ZERO));
+        let usable =
+            route::record(&json, backends, rules).and_then(|rules| route::split(&json, backends, &rules, traffic::Weight::ZERO));
         if let Err(error) = usable {
             state.problem = state.problem.or(Some(error.to_string()));
         }

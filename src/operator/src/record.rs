@@ -217,8 +217,8 @@ fn set_conditions(change: &Change, status: &mut ChangeStatus, memory: &Memory, n
         (Some(waiting), None) => (waiting.reason.clone(), waiting.message.clone()),
         (None, None) => (phase.clone(), phase),
     };
-    let stalled = !ended
-        && matches!(reason.as_str(), "WaitingForHuman" | "Inconclusive" | "HarmImmaterial" | "RouteNotUsable" | "Paused");
+    let stalled =
+        !ended && matches!(reason.as_str(), "WaitingForHuman" | "Inconclusive" | "HarmImmaterial" | "RouteNotUsable" | "Paused");
     let sets = [(kind::READY, ended), (kind::RECONCILING, !ended && !stalled), (kind::STALLED, stalled)];
     for (kind, value) in sets {
         let set = Set { kind, status: value, reason: &reason, message: &message };

@@ -56,7 +56,11 @@ pub(crate) async fn run(client: Client, hub: Arc<Hub>, teller: Teller, namespace
                 continue;
             }
             if running.len() >= MOST_GUARDS {
-                tracing::error!(guard = key.1, namespace = key.0, "more than {MOST_GUARDS} Guards: this one is not worked on; run a second operator with --namespace");
+                tracing::error!(
+                    guard = key.1,
+                    namespace = key.0,
+                    "more than {MOST_GUARDS} Guards: this one is not worked on; run a second operator with --namespace"
+                );
                 continue;
             }
             let view = views.get(&key.0).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -92,13 +92,8 @@ impl Work {
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
         }
-        let given = Given {
-            now,
-            look: self.eyes.look(now),
-            seen: self.eyes.seen(),
-            pasts: self.eyes.pasts().await,
-            guard_leaves,
-        };
+        let given =
+            Given { now, look: self.eyes.look(now), seen: self.eyes.seen(), pasts: self.eyes.pasts().await, guard_leaves };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
         let decision = decide(&self.setup, &self.memory, &seen);
         self.keep_routes(&objects, &decision);
@@ -147,7 +142,7 @@ impl Work {
 
     /// Follows what the routes say without us, while the candidate is in them or is about to be.
     fn keep_routes(&mut self, objects: &Objects, decision: &Decision) {
-        if !decision.effects.iter().any(|effect| matches!(effect, Effect::SetWeight(_))) {
+        if !decision.effects.iter().any(|effect| matches!(effect, Effect::SetWeight(_) | Effect::RestoreRoutes)) {
             return;
         }
         let Some(traffic) = &self.change.spec.traffic else { return };

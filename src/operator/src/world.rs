@@ -158,8 +158,7 @@ impl View {
         let changes: Api<Change> = Api::namespaced(client.clone(), namespace);
         let changes = watch_kind(&mut tasks, changes, (), trim_change, bell.clone());
         let interventions: Api<Intervention> = Api::namespaced(client.clone(), namespace);
-        let interventions =
-            watch_kind(&mut tasks, interventions, (), |act| act.metadata.managed_fields = None, bell.clone());
+        let interventions = watch_kind(&mut tasks, interventions, (), |act| act.metadata.managed_fields = None, bell.clone());
         Self {
             deployments,
             replica_sets,

@@ -28,6 +28,7 @@ pub(crate) struct Tool {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    without: Vec<OsString>,
     folder: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     deadline: Duration,
@@ -44,7 +45,15 @@ pub(crate) struct Ended {
 impl Tool {
     /// A program that may run for at most `deadline`.
     pub(crate) fn new(program: impl AsRef<OsStr>, deadline: Duration) -> Self {
-        Self { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), folder: None, stdin: None, deadline }
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            without: Vec::new(),
+            folder: None,
+            stdin: None,
+            deadline,
+        }
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -59,6 +68,12 @@ impl Tool {
 
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Keeps a variable of this process from the program.
+    pub(crate) fn without(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.without.push(name.as_ref().to_owned());
         self
     }
 
@@ -81,12 +96,17 @@ impl Tool {
     fn spawn(&self) -> Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        for name in &self.without {
+            command.env_remove(name);
+        }
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        command.spawn().with_context(|| format!("cannot start `{}`: is it installed and on PATH?", self.program.to_string_lossy()))
+        command
+            .spawn()
+            .with_context(|| format!("cannot start `{}`: is it installed and on PATH?", self.program.to_string_lossy()))
     }
 
     /// Runs to the end; any exit status is an answer.
@@ -129,11 +149,6 @@ impl Tool {
     /// [`Tool::run`] beside an async task.
     pub(crate) async fn run_async(self) -> Result<Ended> {
         tokio::task::spawn_blocking(move || self.run()).await?
-    }
-
-    /// [`Tool::output`] beside an async task.
-    pub(crate) async fn output_async(self) -> Result<Ended> {
-        tokio::task::spawn_blocking(move || self.output()).await?
     }
 }
 
@@ -181,7 +196,10 @@ mod tests {
     #[test]
     fn given_a_program_that_hangs_when_its_deadline_passes_then_it_and_its_children_are_killed() {
         let started = Instant::now();
-        let error = Tool::new("sh", Duration::from_millis(200)).args(["-c", "echo last words >&2; sleep 60 & sleep 60"]).run().unwrap_err();
+        let error = Tool::new("sh", Duration::from_millis(200))
+            .args(["-c", "echo last words >&2; sleep 60 & sleep 60"])
+            .run()
+            .unwrap_err();
         assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
         let message = format!("{error:#}");
         assert!(message.contains("did not end within 200ms") && message.contains("last words"), "{message}");

@@ -31,20 +31,13 @@ pub fn encode(values: &[f64]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let mut group = [0_u8; 3];
-        group
-            .iter_mut()
-            .zip(chunk)
-            .for_each(|(to, from)| *to = *from);
+        group.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
         let [a, b, c] = group.map(u32::from);
         let word = a << 16 | b << 8 | c;
         for place in 0..4_usize {
             let sextet = (word >> (18 - 6 * place)) as usize & 63;
             let digit = ALPHABET.get(sextet).copied().unwrap_or(b'=');
-            text.push(if place <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
     text
@@ -57,10 +50,7 @@ pub fn encode(values: &[f64]) -> String {
 pub fn decode<const N: usize>(text: &str) -> Result<[f64; N], BitsError> {
     let bytes = decode_bytes(text)?;
     if bytes.len() != N * DOUBLE {
-        return Err(BitsError::Length {
-            expected: N * DOUBLE,
-            found: bytes.len(),
-        });
+        return Err(BitsError::Length { expected: N * DOUBLE, found: bytes.len() });
     }
     let mut values = [0.0; N];
     for (value, chunk) in values.iter_mut().zip(bytes.chunks_exact(DOUBLE)) {
@@ -104,10 +94,7 @@ fn sextet(digit: u8) -> Option<u32> {
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn serialize<S: Serializer, const N: usize>(
-    values: &[f64; N],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub fn serialize<S: Serializer, const N: usize>(values: &[f64; N], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&encode(values))
 }
 
@@ -115,9 +102,7 @@ pub fn serialize<S: Serializer, const N: usize>(
 ///
 /// # Errors
 /// Those of the deserializer, and [`BitsError`] as a custom error; a NaN is refused.
-pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
-    deserializer: D,
-) -> Result<[f64; N], D::Error> {
+pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[f64; N], D::Error> {
     let text = String::deserialize(deserializer)?;
     let values = decode(&text).map_err(D::Error::custom)?;
     if values.iter().any(|v: &f64| v.is_nan()) {

@@ -43,9 +43,7 @@ impl BlastRadius {
         let allowed = slo.map(|slo| 1.0 - slo).filter(|allowed| *allowed > 0.0);
         let burn = |share: Option<f64>| share.zip(allowed).map(|(share, allowed)| share / allowed);
         Self {
-            ef: excess
-                .and(counts.stable_rate())
-                .map(|p_s| x_c - counts.n_c as f64 * p_s),
+            ef: excess.and(counts.stable_rate()).map(|p_s| x_c - counts.n_c as f64 * p_s),
             ef_lo: x_c * f,
             br,
             br_lo,

@@ -34,20 +34,14 @@ impl Bounds {
     /// Nothing is known of a probability.
     pub const ANY_RATE: Self = Self { lo: 0.0, hi: 1.0 };
     /// Nothing is known of a ratio.
-    pub const ANY_RATIO: Self = Self {
-        lo: 0.0,
-        hi: f64::INFINITY,
-    };
+    pub const ANY_RATIO: Self = Self { lo: 0.0, hi: f64::INFINITY };
 
     /// The running intersection: what both say. Show this, not the last interval.
     ///
     /// Where they contradict each other, which happens with probability at most alpha, lo may exceed hi.
     #[must_use]
     pub const fn intersect(self, other: Self) -> Self {
-        Self {
-            lo: self.lo.max(other.lo),
-            hi: self.hi.min(other.hi),
-        }
+        Self { lo: self.lo.max(other.lo), hi: self.hi.min(other.hi) }
     }
 }
 
@@ -73,12 +67,7 @@ impl RatioSequence {
     /// No failures yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            waiting: Waiting::new(),
-            x_c: 0,
-            x_s: 0,
-            shares: Vec::new(),
-        }
+        Self { waiting: Waiting::new(), x_c: 0, x_s: 0, shares: Vec::new() }
     }
 
     /// Adds one interval.
@@ -90,10 +79,7 @@ impl RatioSequence {
         };
         self.x_c = self.x_c.saturating_add(counts.x_c);
         self.x_s = self.x_s.saturating_add(counts.x_s);
-        self.add(ShareSum {
-            rho,
-            x: counts.failures() as f64,
-        });
+        self.add(ShareSum { rho, x: counts.failures() as f64 });
         mark
     }
 
@@ -123,27 +109,13 @@ impl RatioSequence {
         if self.x_c == 0 && self.x_s == 0 {
             return Bounds::ANY_RATIO;
         }
-        let grid: Vec<f64> = (0..GRID)
-            .map(|j| {
-                self.ln_likelihood(
-                    200_f64.ln() * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0),
-                    phi,
-                )
-            })
-            .collect();
+        let grid: Vec<f64> =
+            (0..GRID).map(|j| self.ln_likelihood(200_f64.ln() * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0), phi)).collect();
         let limit = log_sum_exp(&grid) - f64::from(GRID).ln() + alpha.ln();
         let outside = |e: f64| self.ln_likelihood(e, phi) <= limit;
         let best = self.ln_estimate();
-        let lo = if self.x_c == 0 {
-            0.0
-        } else {
-            border(-FARTHEST, best, outside).exp()
-        };
-        let hi = if self.x_s == 0 {
-            f64::INFINITY
-        } else {
-            border(best, FARTHEST, |e| !outside(e)).exp()
-        };
+        let lo = if self.x_c == 0 { 0.0 } else { border(-FARTHEST, best, outside).exp() };
+        let hi = if self.x_s == 0 { f64::INFINITY } else { border(best, FARTHEST, |e| !outside(e)).exp() };
         Bounds { lo, hi }
     }
 
@@ -156,12 +128,7 @@ impl RatioSequence {
     /// Where l is largest: the root of X_c - sum x rho exp(e)/(1 - rho + rho exp(e)), at an end where one arm never
     /// failed.
     fn ln_estimate(&self) -> f64 {
-        let expected = |e: f64| -> f64 {
-            self.shares
-                .iter()
-                .map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * (-e).exp()))
-                .sum()
-        };
+        let expected = |e: f64| -> f64 { self.shares.iter().map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * (-e).exp())).sum() };
         border(-FARTHEST, FARTHEST, |e| expected(e) < self.x_c as f64)
     }
 
@@ -215,16 +182,8 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     // In log odds both logarithms stay exact near 0 and near 1.
     let outside = |odds: f64| ln_likelihood(-softplus(-odds), -softplus(odds)) <= limit;
     let best = (failed.ln() - fine.ln()).clamp(-FARTHEST, FARTHEST);
-    let lo = if failed == 0.0 {
-        0.0
-    } else {
-        logistic(border(-FARTHEST, best, outside))
-    };
-    let hi = if fine == 0.0 {
-        1.0
-    } else {
-        logistic(border(best, FARTHEST, |odds| !outside(odds)))
-    };
+    let lo = if failed == 0.0 { 0.0 } else { logistic(border(-FARTHEST, best, outside)) };
+    let hi = if fine == 0.0 { 1.0 } else { logistic(border(best, FARTHEST, |odds| !outside(odds))) };
     Bounds { lo, hi }
 }
 

@@ -37,11 +37,7 @@ impl Phi {
     /// The dispersion; values outside the range become the nearest end, and what is no number [`Self::UNKNOWN`].
     #[must_use]
     pub fn new(phi: f64) -> Self {
-        Self(if phi.is_nan() {
-            PRIOR_PHI
-        } else {
-            phi.clamp(1.0, Self::LARGEST)
-        })
+        Self(if phi.is_nan() { PRIOR_PHI } else { phi.clamp(1.0, Self::LARGEST) })
     }
 
     /// Variance over mean.
@@ -97,11 +93,7 @@ impl Phi {
     /// Measures phi from stable's last steps in order of time. [`Phi::UNKNOWN`] below 50 failures.
     #[must_use]
     pub fn between_pods(history: &[PodStep]) -> Self {
-        let failures: u64 = history
-            .iter()
-            .flat_map(|s| &s.pods)
-            .map(|p| p.failures)
-            .sum();
+        let failures: u64 = history.iter().flat_map(|s| &s.pods).map(|p| p.failures).sum();
         if failures < ENOUGH_FAILURES {
             return Self::UNKNOWN;
         }
@@ -111,31 +103,16 @@ impl Phi {
                 return None;
             }
             let one_pod = pods_with_traffic(history) <= 1;
-            let (variance, mean) = if one_pod {
-                successive(&blocks)
-            } else {
-                given_total(&blocks)
-            };
+            let (variance, mean) = if one_pod { successive(&blocks) } else { given_total(&blocks) };
             Some((variance + PSEUDO_FAILURES * PRIOR_PHI) / (mean + PSEUDO_FAILURES))
         };
-        BLOCKS
-            .iter()
-            .filter_map(of_length)
-            .reduce(f64::max)
-            .map_or(Self::UNKNOWN, Self::new)
+        BLOCKS.iter().filter_map(of_length).reduce(f64::max).map_or(Self::UNKNOWN, Self::new)
     }
 }
 
 fn pods_with_traffic(history: &[PodStep]) -> usize {
     let pods = history.iter().map(|s| s.pods.len()).max().unwrap_or(0);
-    (0..pods)
-        .filter(|i| {
-            history
-                .iter()
-                .filter_map(|s| s.pods.get(*i))
-                .any(|p| p.requests > 0)
-        })
-        .count()
+    (0..pods).filter(|i| history.iter().filter_map(|s| s.pods.get(*i)).any(|p| p.requests > 0)).count()
 }
 
 /// Steps joined to blocks of at least `seconds`; an unfinished last block is left out.
@@ -168,10 +145,7 @@ fn given_total(blocks: &[Vec<PodCounts>]) -> (f64, f64) {
         }
         let total: f64 = pods.iter().map(|p| p.failures as f64).sum();
         let share = |p: &PodCounts| p.requests as f64 / requests;
-        let variance = pods
-            .iter()
-            .map(|p| (p.failures as f64 - total * share(p)).powi(2))
-            .sum();
+        let variance = pods.iter().map(|p| (p.failures as f64 - total * share(p)).powi(2)).sum();
         let concentration: f64 = pods.iter().map(|p| share(p).powi(2)).sum();
         (variance, total * (1.0 - concentration).max(0.0))
     };

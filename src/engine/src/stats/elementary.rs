@@ -24,25 +24,12 @@ const EXP_LOW: f64 = -700.0;
 const EXP_HIGH: f64 = 709.0;
 
 /// 1/2!, 1/4!, ..., 1/14!.
-const EVEN_FACTORIALS: [f64; 7] = [
-    1.0 / 2.0,
-    1.0 / 24.0,
-    1.0 / 720.0,
-    1.0 / 40_320.0,
-    1.0 / 3_628_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 87_178_291_200.0,
-];
+const EVEN_FACTORIALS: [f64; 7] =
+    [1.0 / 2.0, 1.0 / 24.0, 1.0 / 720.0, 1.0 / 40_320.0, 1.0 / 3_628_800.0, 1.0 / 479_001_600.0, 1.0 / 87_178_291_200.0];
 
 /// 1/3!, 1/5!, ..., 1/13!.
-const ODD_FACTORIALS: [f64; 6] = [
-    1.0 / 6.0,
-    1.0 / 120.0,
-    1.0 / 5_040.0,
-    1.0 / 362_880.0,
-    1.0 / 39_916_800.0,
-    1.0 / 6_227_020_800.0,
-];
+const ODD_FACTORIALS: [f64; 6] =
+    [1.0 / 6.0, 1.0 / 120.0, 1.0 / 5_040.0, 1.0 / 362_880.0, 1.0 / 39_916_800.0, 1.0 / 6_227_020_800.0];
 
 /// Every second coefficient of atanh, 1/3, 1/7, ... and 1/5, 1/9, ...: two short chains run side by side.
 const ATANH_FIRST: [f64; 5] = [1.0 / 3.0, 1.0 / 7.0, 1.0 / 11.0, 1.0 / 15.0, 1.0 / 19.0];
@@ -103,10 +90,7 @@ pub(crate) fn ln_1p(v: f64) -> f64 {
 pub(crate) fn sum(values: &[f64]) -> f64 {
     let mut strands = [0.0; 4];
     for group in values.chunks(4) {
-        strands
-            .iter_mut()
-            .zip(group)
-            .for_each(|(strand, v)| *strand += v);
+        strands.iter_mut().zip(group).for_each(|(strand, v)| *strand += v);
     }
     strands.iter().sum()
 }
@@ -115,10 +99,7 @@ pub(crate) fn sum(values: &[f64]) -> f64 {
 pub(crate) fn max(values: &[f64]) -> f64 {
     let mut strands = [f64::NEG_INFINITY; 4];
     for group in values.chunks(4) {
-        strands
-            .iter_mut()
-            .zip(group)
-            .for_each(|(strand, v)| *strand = if *v > *strand { *v } else { *strand });
+        strands.iter_mut().zip(group).for_each(|(strand, v)| *strand = if *v > *strand { *v } else { *strand });
     }
     strands.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
@@ -151,9 +132,6 @@ mod tests {
     #[test]
     fn sums_and_maxima_take_every_value() {
         let values: Vec<f64> = (1..=11).map(f64::from).collect();
-        assert_eq!(
-            (sum(&values), max(&values), sum(&[]), max(&[])),
-            (66.0, 11.0, 0.0, f64::NEG_INFINITY)
-        );
+        assert_eq!((sum(&values), max(&values), sum(&[]), max(&[])), (66.0, 11.0, 0.0, f64::NEG_INFINITY));
     }
 }

@@ -41,20 +41,11 @@ pub fn dirichlet_ln_e(arms: &[Arm], k: f64) -> f64 {
         let posterior = prior + arm.count;
         let deviation = (arm.count - n * arm.share) / (total * arm.share);
         // An arm without requests is exactly prior/(total share) = k/total of its expectation.
-        let ln_ratio = if deviation > -0.5 {
-            deviation.ln_1p()
-        } else {
-            (posterior / (total * arm.share)).ln()
-        };
-        let tails = if arm.count > 0.0 {
-            stirling_tail(posterior) - stirling_tail(prior)
-        } else {
-            0.0
-        };
+        let ln_ratio = if deviation > -0.5 { deviation.ln_1p() } else { (posterior / (total * arm.share)).ln() };
+        let tails = if arm.count > 0.0 { stirling_tail(posterior) - stirling_tail(prior) } else { 0.0 };
         posterior * ln_ratio - 0.5 * (arm.count / prior).ln_1p() + tails
     };
-    arms.iter().map(per_arm).sum::<f64>() + 0.5 * (n / k).ln_1p() - stirling_tail(total)
-        + stirling_tail(k)
+    arms.iter().map(per_arm).sum::<f64>() + 0.5 * (n / k).ln_1p() - stirling_tail(total) + stirling_tail(k)
 }
 
 /// The p-value of a sequential test at this look: min(1, exp(-ln E)); take the smallest so far.
@@ -73,16 +64,7 @@ pub fn split_ln_e(n_c: u64, n_s: u64, expected_share: f64, phi: Phi) -> f64 {
         return 0.0;
     }
     let share = expected_share.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE);
-    let arms = [
-        Arm {
-            count: n_c as f64 / phi.get(),
-            share,
-        },
-        Arm {
-            count: n_s as f64 / phi.get(),
-            share: 1.0 - share,
-        },
-    ];
+    let arms = [Arm { count: n_c as f64 / phi.get(), share }, Arm { count: n_s as f64 / phi.get(), share: 1.0 - share }];
     dirichlet_ln_e(&arms, CONCENTRATION)
 }
 
@@ -94,22 +76,8 @@ pub fn split_ln_e(n_c: u64, n_s: u64, expected_share: f64, phi: Phi) -> f64 {
 #[must_use]
 pub fn one_sided_ln_e(x_c: u64, x_s: u64, s: f64, k: f64) -> f64 {
     let (x_c, x_s, not_s) = (x_c as f64, x_s as f64, 1.0 - s);
-    let two_sided = dirichlet_ln_e(
-        &[
-            Arm {
-                count: x_c,
-                share: s,
-            },
-            Arm {
-                count: x_s,
-                share: not_s,
-            },
-        ],
-        k,
-    );
-    let tail = |failed_c: f64, failed_s: f64| {
-        incomplete_beta(k * not_s + failed_s, k * s + failed_c, not_s).ln_value
-    };
+    let two_sided = dirichlet_ln_e(&[Arm { count: x_c, share: s }, Arm { count: x_s, share: not_s }], k);
+    let tail = |failed_c: f64, failed_s: f64| incomplete_beta(k * not_s + failed_s, k * s + failed_c, not_s).ln_value;
     two_sided + tail(x_c, x_s) - tail(0.0, 0.0)
 }
 
@@ -128,15 +96,7 @@ pub fn split_delta(first: Arm, second: Arm, k: f64, alpha: f64) -> (f64, f64) {
     let refuted = |delta: f64| ln_e(delta) >= -alpha.ln();
     let best = (second.count.ln() - first.count.ln()) - (second.share.ln() - first.share.ln());
     let best = best.clamp(-FARTHEST, FARTHEST);
-    let lo = if refuted(-FARTHEST) {
-        border(-FARTHEST, best, refuted)
-    } else {
-        f64::NEG_INFINITY
-    };
-    let hi = if refuted(FARTHEST) {
-        border(best, FARTHEST, |delta| !refuted(delta))
-    } else {
-        f64::INFINITY
-    };
+    let lo = if refuted(-FARTHEST) { border(-FARTHEST, best, refuted) } else { f64::NEG_INFINITY };
+    let hi = if refuted(FARTHEST) { border(best, FARTHEST, |delta| !refuted(delta)) } else { f64::INFINITY };
     (lo, hi)
 }

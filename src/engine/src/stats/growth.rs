@@ -71,12 +71,7 @@ fn intensity(a: &[Counts], b: &[Counts], factor: Factor) -> Option<f64> {
     if m_a <= 0.0 || m_b <= 0.0 || x_a + x_b == 0.0 {
         return None;
     }
-    let comparison = Comparison {
-        share: m_b / total,
-        other_share: m_a / total,
-        x_c: x_b,
-        x_s: x_a,
-    };
+    let comparison = Comparison { share: m_b / total, other_share: m_a / total, x_c: x_b, x_s: x_a };
     Some(ln_e_once(&comparison, factor))
 }
 
@@ -87,16 +82,11 @@ fn intensity(a: &[Counts], b: &[Counts], factor: Factor) -> Option<f64> {
 /// little, not nothing.
 fn expected(window: &[Counts], pooled_rate: f64) -> (f64, f64) {
     let judged = || window.iter().filter(|c| c.compares() && c.is_consistent());
-    let seen: f64 = judged()
-        .filter_map(|c| c.stable_rate().map(|p_s| c.n_c as f64 * p_s))
-        .sum();
+    let seen: f64 = judged().filter_map(|c| c.stable_rate().map(|p_s| c.n_c as f64 * p_s)).sum();
     let requests: f64 = judged().map(|c| c.n_c as f64).sum();
     let stable_failures: f64 = judged().map(|c| c.x_s as f64).sum();
     let failures = judged().map(|c| c.x_c as f64).sum();
-    (
-        (seen * stable_failures + requests * pooled_rate) / (stable_failures + 1.0),
-        failures,
-    )
+    ((seen * stable_failures + requests * pooled_rate) / (stable_failures + 1.0), failures)
 }
 
 /// br_lo of B over br_lo of A; the attributable part cancels.

@@ -27,12 +27,7 @@ impl HarmProcess {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new(margin: Margin, start: StartMass) -> Self {
-        Self {
-            margin,
-            starts: Starts::new(start),
-            waiting: Waiting::new(),
-            mixture: Mixture::new(),
-        }
+        Self { margin, starts: Starts::new(start), waiting: Waiting::new(), mixture: Mixture::new() }
     }
 
     /// Judges one interval that ended `elapsed` seconds after judging began. `factor` must have been fixed before the
@@ -42,10 +37,7 @@ impl HarmProcess {
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         if let Some(comparison) = Comparison::of(counts, self.margin) {
-            self.mixture.multiply(
-                Placed::take(&mut self.starts),
-                &comparison.ln_factors(factor),
-            );
+            self.mixture.multiply(Placed::take(&mut self.starts), &comparison.ln_factors(factor));
         }
         mark
     }

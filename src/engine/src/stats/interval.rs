@@ -38,9 +38,7 @@ impl Counts {
     /// All intervals taken as one.
     #[must_use]
     pub fn total(intervals: &[Self]) -> Self {
-        intervals
-            .iter()
-            .fold(Self::default(), |sum, c| sum.plus(*c))
+        intervals.iter().fold(Self::default(), |sum, c| sum.plus(*c))
     }
 
     /// No arm has more failures than requests.
@@ -95,12 +93,7 @@ impl Counts {
     /// the view for signals where fewer is worse (orders placed, logins done).
     #[must_use]
     pub const fn fewer_is_worse(self) -> Self {
-        Self {
-            n_c: self.n_s,
-            n_s: self.n_c,
-            x_c: self.n_s.saturating_sub(self.x_s),
-            x_s: self.n_c.saturating_sub(self.x_c),
-        }
+        Self { n_c: self.n_s, n_s: self.n_c, x_c: self.n_s.saturating_sub(self.x_s), x_s: self.n_c.saturating_sub(self.x_c) }
     }
 }
 

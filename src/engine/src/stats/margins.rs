@@ -35,19 +35,8 @@ impl MarginGrid {
         if !margins.contains(&own) {
             margins.push(own);
         }
-        let rungs = margins
-            .into_iter()
-            .map(|margin| Rung {
-                margin,
-                mixture: Mixture::new(),
-            })
-            .collect();
-        Self {
-            own,
-            starts: Starts::new(start),
-            waiting: Waiting::new(),
-            rungs,
-        }
+        let rungs = margins.into_iter().map(|margin| Rung { margin, mixture: Mixture::new() }).collect();
+        Self { own, starts: Starts::new(start), waiting: Waiting::new(), rungs }
     }
 
     /// Judges one interval at every margin; see [`super::HarmProcess::update`].
@@ -61,8 +50,7 @@ impl MarginGrid {
         let placed = Placed::take(&mut self.starts);
         for rung in &mut self.rungs {
             if let Some(comparison) = Comparison::of(counts, rung.margin) {
-                rung.mixture
-                    .multiply(placed, &comparison.ln_factors(factor));
+                rung.mixture.multiply(placed, &comparison.ln_factors(factor));
             }
         }
         mark
@@ -71,10 +59,7 @@ impl MarginGrid {
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
     #[must_use]
     pub fn th_lo(&self, alpha: f64) -> f64 {
-        let crossed = self
-            .rungs
-            .iter()
-            .filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
+        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
         crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
     }
 
@@ -120,9 +105,6 @@ impl MarginGrid {
     }
 
     fn at_own(&self) -> Option<&Mixture> {
-        self.rungs
-            .iter()
-            .find(|r| r.margin == self.own)
-            .map(|r| &r.mixture)
+        self.rungs.iter().find(|r| r.margin == self.own).map(|r| &r.mixture)
     }
 }

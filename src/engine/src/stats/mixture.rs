@@ -46,11 +46,7 @@ impl Margin {
     /// The margin; values outside the range, and what is no number, become the nearest end (NaN becomes 1).
     #[must_use]
     pub fn new(r0: f64) -> Self {
-        Self(if r0.is_nan() {
-            1.0
-        } else {
-            r0.clamp(1.0, Self::LARGEST)
-        })
+        Self(if r0.is_nan() { 1.0 } else { r0.clamp(1.0, Self::LARGEST) })
     }
 
     /// r0.
@@ -105,11 +101,7 @@ impl Bets {
             let step = |j: usize| (LARGEST_BET / SMALLEST_BET).powf(j as f64 / (BETS - 1) as f64);
             let g: PerBet = array::from_fn(|j| SMALLEST_BET * step(j));
             let ln_total = g.iter().map(|g| 1.0 / g).sum::<f64>().ln();
-            Self {
-                g_minus_1: g.map(|g| g - 1.0),
-                ln_g: g.map(f64::ln),
-                ln_prior: g.map(|g| -g.ln() - ln_total),
-            }
+            Self { g_minus_1: g.map(|g| g - 1.0), ln_g: g.map(f64::ln), ln_prior: g.map(|g| -g.ln() - ln_total) }
         })
     }
 
@@ -166,11 +158,8 @@ impl Comparison {
         let weight = BurstWeight::new(phi);
         let mut ln = [0.0; BETS];
         let mut add = |x: f64, share: f64| {
-            let weights = Bets::grid()
-                .map(|g_minus_1, _| weight.of(share * g_minus_1 / (1.0 + self.share * g_minus_1)));
-            ln.iter_mut()
-                .zip(&weights)
-                .for_each(|(ln, weight)| *ln += x * weight);
+            let weights = Bets::grid().map(|g_minus_1, _| weight.of(share * g_minus_1 / (1.0 + self.share * g_minus_1)));
+            ln.iter_mut().zip(&weights).for_each(|(ln, weight)| *ln += x * weight);
         };
         if self.x_c > 0.0 {
             add(self.x_c, self.other_share);
@@ -184,11 +173,7 @@ impl Comparison {
 
 /// The dispersion the burst-exact weights are made for: 1 where it is too near 1 for their formula.
 pub(crate) fn bursts(phi: Phi) -> f64 {
-    if phi.get() < BURSTS_FROM {
-        1.0
-    } else {
-        phi.get()
-    }
+    if phi.get() < BURSTS_FROM { 1.0 } else { phi.get() }
 }
 
 /// The weight per failure that multiplies a negative binomial mean by 1 + excess in the exponent:
@@ -200,10 +185,7 @@ pub(crate) struct BurstWeight {
 
 impl BurstWeight {
     pub(crate) fn new(phi: f64) -> Self {
-        Self {
-            minus_k: -(phi - 1.0) / phi,
-            minus_scale: -1.0 / (phi - 1.0),
-        }
+        Self { minus_k: -(phi - 1.0) / phi, minus_scale: -1.0 / (phi - 1.0) }
     }
 
     #[inline]
@@ -223,11 +205,7 @@ pub(crate) struct Mixture {
 
 impl Mixture {
     pub(crate) const fn new() -> Self {
-        Self {
-            ln_weights: [f64::NEG_INFINITY; BETS],
-            ln_e: 0.0,
-            max_ln_e: 0.0,
-        }
+        Self { ln_weights: [f64::NEG_INFINITY; BETS], ln_e: 0.0, max_ln_e: 0.0 }
     }
 
     pub(crate) const fn ln_e(&self) -> f64 {
@@ -241,12 +219,7 @@ impl Mixture {
 
     /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
     pub(crate) fn multiply(&mut self, placed: Placed, ln_factors: &PerBet) {
-        for ((weight, prior), ln_factor) in self
-            .ln_weights
-            .iter_mut()
-            .zip(&Bets::grid().ln_prior)
-            .zip(ln_factors)
-        {
+        for ((weight, prior), ln_factor) in self.ln_weights.iter_mut().zip(&Bets::grid().ln_prior).zip(ln_factors) {
             // ln(exp(weight) + exp(new)); at most one of both is -inf, since mass comes with the first comparison.
             let new = placed.ln_mass + prior;
             let high = if *weight > new { *weight } else { new };
@@ -270,9 +243,6 @@ pub(crate) struct Placed {
 
 impl Placed {
     pub(crate) fn take(starts: &mut Starts) -> Self {
-        Self {
-            ln_mass: starts.take().ln(),
-            ln_reserve: starts.reserve().ln(),
-        }
+        Self { ln_mass: starts.take().ln(), ln_reserve: starts.reserve().ln() }
     }
 }

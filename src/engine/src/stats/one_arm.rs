@@ -41,29 +41,16 @@ impl OneArmProcess {
 
     /// Judges one interval, as [`HarmProcess::update`] does. `upper_rate` is U, an upper bound of stable's failure
     /// probability per request fixed before the interval; outside `0..=1` it is clamped, NaN counts as 1.
-    pub fn update(
-        &mut self,
-        interval: Counts,
-        factor: Factor,
-        elapsed: f64,
-        upper_rate: f64,
-    ) -> Mark {
+    pub fn update(&mut self, interval: Counts, factor: Factor, elapsed: f64, upper_rate: f64) -> Mark {
         self.two_arm.update(interval, factor, elapsed);
         let (mark, counts) = self.waiting.admit(interval);
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         if counts.n_c > 0 {
-            let upper = if upper_rate.is_nan() {
-                1.0
-            } else {
-                upper_rate.clamp(0.0, 1.0)
-            };
+            let upper = if upper_rate.is_nan() { 1.0 } else { upper_rate.clamp(0.0, 1.0) };
             let expected = counts.n_c as f64 * self.two_arm.margin().get() * upper;
             let failures = counts.x_c as f64;
-            self.one_arm.multiply(
-                Placed::take(&mut self.starts),
-                &ln_factors(failures, expected, factor),
-            );
+            self.one_arm.multiply(Placed::take(&mut self.starts), &ln_factors(failures, expected, factor));
         }
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
         mark
@@ -95,9 +82,7 @@ impl OneArmProcess {
 }
 
 fn ln_factors(failures: f64, expected: f64, factor: Factor) -> PerBet {
-    let independent = |phi: f64| {
-        Bets::grid().map(|g_minus_1, ln_g| (failures * ln_g - expected * g_minus_1) / phi)
-    };
+    let independent = |phi: f64| Bets::grid().map(|g_minus_1, ln_g| (failures * ln_g - expected * g_minus_1) / phi);
     match factor {
         Factor::BurstExact(phi) if bursts(phi) > 1.0 => {
             let (weight, expected) = (BurstWeight::new(phi.get()), expected / phi.get());

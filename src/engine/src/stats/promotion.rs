@@ -61,18 +61,12 @@ impl PromotionInput {
     #[must_use]
     pub fn terms(&self) -> PromotionTerms {
         let probability = |v: f64, otherwise: f64| {
-            if v.is_nan() {
-                otherwise
-            } else {
-                v.clamp(0.0, 1.0)
-            }
+            if v.is_nan() { otherwise } else { v.clamp(0.0, 1.0) }
         };
         let delta = probability(self.budget, 0.0) / probability(self.w_next, 1.0).max(f64::EPSILON);
         let th0 = 1.0 + delta / probability(self.upper, 1.0).max(f64::MIN_POSITIVE.sqrt());
         let m = probability(self.lower, 0.0) + delta;
-        let q = probability(self.stable_rate, 1.0)
-            .max(SMALLEST_BET_RATE)
-            .min(LARGEST_BET_PART * m);
+        let q = probability(self.stable_rate, 1.0).max(SMALLEST_BET_RATE).min(LARGEST_BET_PART * m);
         PromotionTerms { th0, m, q }
     }
 }
@@ -89,11 +83,7 @@ impl PromotionProcess {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            lr: 0.0,
-            la: 0.0,
-            waiting: Waiting::new(),
-        }
+        Self { lr: 0.0, la: 0.0, waiting: Waiting::new() }
     }
 
     /// Judges one interval.
@@ -102,11 +92,7 @@ impl PromotionProcess {
         let Some(counts) = counts else { return mark };
         let PromotionTerms { th0, m, q } = input.terms();
         let phi = input.phi.get();
-        let (n_c, x_c, x) = (
-            counts.n_c as f64,
-            counts.x_c as f64,
-            counts.failures() as f64,
-        );
+        let (n_c, x_c, x) = (counts.n_c as f64, counts.x_c as f64, counts.failures() as f64);
         if counts.compares() && counts.failures() > 0 {
             let rho = counts.rho().unwrap_or(0.0);
             self.lr += (x * (rho * (th0 - 1.0)).ln_1p() - x_c * th0.ln()) / phi;

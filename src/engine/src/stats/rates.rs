@@ -32,15 +32,7 @@ impl StableRates {
     pub fn from_history(x: u64, n: u64, beta: f64, phi: Phi) -> Self {
         let bounds = rate_bounds(x, n, beta * LEVEL_PART, phi);
         let upper = (bounds.hi * UPPER_GUARD).min(1.0);
-        let rate = if n > 0 {
-            (x as f64 / n as f64).min(1.0)
-        } else {
-            upper
-        };
-        Self {
-            upper,
-            lower: bounds.lo * LOWER_GUARD,
-            rate,
-        }
+        let rate = if n > 0 { (x as f64 / n as f64).min(1.0) } else { upper };
+        Self { upper, lower: bounds.lo * LOWER_GUARD, rate }
     }
 }

@@ -89,11 +89,7 @@ pub fn ln_gamma(x: f64) -> f64 {
 
 /// ln Gamma(2 + z) for |z| <= 1/2.
 fn ln_gamma_near_2(z: f64) -> f64 {
-    let series = ZETA_MINUS_1
-        .iter()
-        .enumerate()
-        .rev()
-        .fold(0.0, |sum, (at, zeta)| zeta / (at as f64 + 2.0) - z * sum);
+    let series = ZETA_MINUS_1.iter().enumerate().rev().fold(0.0, |sum, (at, zeta)| zeta / (at as f64 + 2.0) - z * sum);
     z * ((1.0 - EULER) + z * series)
 }
 
@@ -106,11 +102,7 @@ fn stirling_series(x: f64) -> f64 {
 /// ln Gamma(x) - ((x - 1/2) ln x - x + ln(2 pi)/2), what Stirling's formula leaves, for x > 0.
 #[must_use]
 pub fn stirling_tail(x: f64) -> f64 {
-    if x >= STIRLING_FROM {
-        stirling_series(x)
-    } else {
-        ln_gamma(x) - ((x - 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln())
-    }
+    if x >= STIRLING_FROM { stirling_series(x) } else { ln_gamma(x) - ((x - 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln()) }
 }
 
 /// ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b) for a, b > 0.
@@ -118,8 +110,7 @@ pub fn stirling_tail(x: f64) -> f64 {
 pub fn ln_beta(a: f64, b: f64) -> f64 {
     let (small, large) = if a < b { (a, b) } else { (b, a) };
     let total = small + large;
-    small * (small / total).ln() - large * (small / large).ln_1p() + 0.5 * (total / large).ln()
-        - 0.5 * small.ln()
+    small * (small / total).ln() - large * (small / large).ln_1p() + 0.5 * (total / large).ln() - 0.5 * small.ln()
         + 0.5 * (2.0 * PI).ln()
         + stirling_tail(small)
         + stirling_tail(large)
@@ -142,21 +133,11 @@ pub struct IncompleteBeta {
 impl IncompleteBeta {
     fn from_ln_tail(ln_tail: f64) -> Self {
         let ln_tail = ln_tail.min(0.0);
-        Self {
-            value: ln_tail.exp(),
-            complement: -ln_tail.exp_m1(),
-            ln_value: ln_tail,
-            ln_complement: (-ln_tail.exp()).ln_1p(),
-        }
+        Self { value: ln_tail.exp(), complement: -ln_tail.exp_m1(), ln_value: ln_tail, ln_complement: (-ln_tail.exp()).ln_1p() }
     }
 
     fn mirrored(self) -> Self {
-        Self {
-            value: self.complement,
-            complement: self.value,
-            ln_value: self.ln_complement,
-            ln_complement: self.ln_value,
-        }
+        Self { value: self.complement, complement: self.value, ln_value: self.ln_complement, ln_complement: self.ln_value }
     }
 }
 
@@ -165,12 +146,7 @@ impl IncompleteBeta {
 /// A continued fraction on the side where it converges fast; each tail from its own side.
 #[must_use]
 pub fn incomplete_beta(a: f64, b: f64, x: f64) -> IncompleteBeta {
-    let zero = IncompleteBeta {
-        value: 0.0,
-        complement: 1.0,
-        ln_value: f64::NEG_INFINITY,
-        ln_complement: 0.0,
-    };
+    let zero = IncompleteBeta { value: 0.0, complement: 1.0, ln_value: f64::NEG_INFINITY, ln_complement: 0.0 };
     if x.is_nan() || x <= 0.0 {
         return zero;
     }
@@ -191,11 +167,7 @@ fn ln_beta_prefix(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let total = a + b;
     let d = x * b - a * y;
     let part = |weight: f64, share: f64, relative: f64| {
-        let ln = if relative.abs() < 0.5 {
-            relative.ln_1p()
-        } else {
-            share.ln() + (total / weight).ln()
-        };
+        let ln = if relative.abs() < 0.5 { relative.ln_1p() } else { share.ln() + (total / weight).ln() };
         weight * ln
     };
     part(a, x, d / a) + part(b, y, -d / b) + 0.5 * (a.ln() + (b / total).ln())
@@ -222,10 +194,7 @@ fn fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
         let alpha = p * (p + b / a) * (a / s).powi(2) * (w * x);
         let beta = n + w / s + (t + 1.0) / (c1 + t + t) * (c + n * (y + 1.0));
         (p, s) = (1.0 + t, s + 2.0);
-        let next = (
-            alpha * before.0 + beta * now.0,
-            alpha * before.1 + beta * now.1,
-        );
+        let next = (alpha * before.0 + beta * now.0, alpha * before.1 + beta * now.1);
         let last = value;
         value = next.0 / next.1;
         (before, now) = ((now.0 / next.1, now.1 / next.1), (value, 1.0));
@@ -242,13 +211,7 @@ fn fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
 #[must_use]
 pub fn log_sum_exp(values: &[f64]) -> f64 {
     let (at, max) =
-        values
-            .iter()
-            .copied()
-            .enumerate()
-            .fold((0, f64::NEG_INFINITY), |best, (at, v)| {
-                if v > best.1 { (at, v) } else { best }
-            });
+        values.iter().copied().enumerate().fold((0, f64::NEG_INFINITY), |best, (at, v)| if v > best.1 { (at, v) } else { best });
     if max.is_infinite() {
         return max;
     }
@@ -261,11 +224,7 @@ pub fn log_sum_exp(values: &[f64]) -> f64 {
 #[must_use]
 pub fn log_add_exp(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if high.is_infinite() || low == f64::NEG_INFINITY {
-        high
-    } else {
-        high + (low - high).exp().ln_1p()
-    }
+    if high.is_infinite() || low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// ln(1 - share + share * exp(e)) for a share in `0..=1`: the log of a mixture whose part `share` is scaled by exp(e).
@@ -273,11 +232,5 @@ pub fn log_add_exp(a: f64, b: f64) -> f64 {
 /// Does not overflow for large e; this is the normaliser of every two-arm likelihood here.
 #[must_use]
 pub fn ln_tilted(share: f64, e: f64) -> f64 {
-    if e <= 1.0 {
-        (share * e.exp_m1()).ln_1p()
-    } else {
-        e + (share + (1.0 - share) * (-e).exp())
-            .max(f64::MIN_POSITIVE)
-            .ln()
-    }
+    if e <= 1.0 { (share * e.exp_m1()).ln_1p() } else { e + (share + (1.0 - share) * (-e).exp()).max(f64::MIN_POSITIVE).ln() }
 }

@@ -37,13 +37,7 @@ pub(crate) struct Starts {
 
 impl Starts {
     pub(crate) const fn new(plan: StartMass) -> Self {
-        Self {
-            plan,
-            evaluations: 0,
-            last_seconds: 0.0,
-            reserve: 1.0,
-            unplaced: 0.0,
-        }
+        Self { plan, evaluations: 0, last_seconds: 0.0, reserve: 1.0, unplaced: 0.0 }
     }
 
     pub(crate) const fn evaluations(&self) -> u64 {
@@ -60,11 +54,7 @@ impl Starts {
     /// Its mass joins what earlier evaluations left unplaced: as long as nobody failed every factor is 1, and masses
     /// placed in turn are the masses placed together.
     pub(crate) fn advance(&mut self, seconds: f64) {
-        let now = if seconds.is_finite() {
-            seconds.max(self.last_seconds)
-        } else {
-            self.last_seconds
-        };
+        let now = if seconds.is_finite() { seconds.max(self.last_seconds) } else { self.last_seconds };
         let passed = now - self.last_seconds;
         self.last_seconds = now;
         self.evaluations = self.evaluations.saturating_add(1);
@@ -86,19 +76,10 @@ impl Starts {
         match self.plan {
             StartMass::AllAtOnce | StartMass::Planned { evaluations: 0 | 1 } => (self.reserve, 0.0),
             StartMass::Planned { .. } | StartMass::Hazard { .. } if first => (0.5, 0.5),
-            StartMass::Planned {
-                evaluations: planned,
-            } => {
+            StartMass::Planned { evaluations: planned } => {
                 let parts = 2.0 * (planned - 1) as f64;
                 let left = planned.saturating_sub(self.evaluations) as f64;
-                (
-                    if self.evaluations <= planned {
-                        1.0 / parts
-                    } else {
-                        0.0
-                    },
-                    left / parts,
-                )
+                (if self.evaluations <= planned { 1.0 / parts } else { 0.0 }, left / parts)
             }
             StartMass::Hazard { tau_seconds } if tau_seconds > 0.0 && tau_seconds.is_finite() => {
                 let decay = -passed / tau_seconds;
@@ -126,27 +107,21 @@ mod tests {
 
     #[test]
     fn given_any_plan_then_mass_and_reserve_are_one() {
-        let planned = (0..3000)
-            .chain([3600, 100_000])
-            .map(|evaluations| StartMass::Planned { evaluations });
+        let planned = (0..3000).chain([3600, 100_000]).map(|evaluations| StartMass::Planned { evaluations });
         let hazards = [-1.0, 0.0, 1e-3, 1.0, 7200.0, 1e300, f64::INFINITY, f64::NAN];
         let hazards = hazards.map(|tau_seconds| StartMass::Hazard { tau_seconds });
         for plan in planned.chain(hazards).chain([StartMass::AllAtOnce]) {
             let (masses, reserve) = placed(plan, 40);
             let total = masses.iter().sum::<f64>() + reserve;
             assert!((total - 1.0).abs() < 1e-12, "{plan:?}: {total}");
-            assert!(
-                reserve >= 0.0 && masses.iter().all(|m| *m >= 0.0),
-                "{plan:?}"
-            );
+            assert!(reserve >= 0.0 && masses.iter().all(|m| *m >= 0.0), "{plan:?}");
         }
     }
 
     #[test]
     fn given_a_plan_that_is_over_then_nothing_is_left() {
         for evaluations in 0..200 {
-            let (masses, reserve) =
-                placed(StartMass::Planned { evaluations }, evaluations.max(1) + 2);
+            let (masses, reserve) = placed(StartMass::Planned { evaluations }, evaluations.max(1) + 2);
             assert_eq!(reserve, 0.0);
             assert!(masses.iter().rev().take(2).all(|m| *m == 0.0));
         }
@@ -157,9 +132,7 @@ mod tests {
         let mut often = Starts::new(StartMass::Hazard { tau_seconds: 100.0 });
         let mut seldom = often;
         (0..=50).for_each(|second| often.advance(f64::from(second)));
-        [0.0, f64::NAN, 30.0, 10.0, 50.0, f64::INFINITY]
-            .iter()
-            .for_each(|second| seldom.advance(*second));
+        [0.0, f64::NAN, 30.0, 10.0, 50.0, f64::INFINITY].iter().for_each(|second| seldom.advance(*second));
         assert!((often.reserve() - 0.5 * (-0.5_f64).exp()).abs() < 1e-15);
         assert!((often.reserve() - seldom.reserve()).abs() < 1e-15);
         assert!((often.take() - seldom.take()).abs() < 1e-15);

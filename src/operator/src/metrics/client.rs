@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_http_query as api;
 use reqwest::{Response, StatusCode, Url};
 
 use super::{reply, stats::Stats, trouble::Trouble};
@@ -67,10 +68,10 @@ impl Backend {
         Ok(backend)
     }
 
-    /// The address of an endpoint.
-    fn endpoint(&self, path: &str) -> Url {
+    /// The address that the paths of the API are put behind.
+    fn base(&self) -> Url {
         let mut url = self.url.clone();
-        url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
+        url.set_path(self.url.path().trim_end_matches('/'));
         url
     }
 
@@ -121,35 +122,44 @@ impl Client {
 
     /// Asks `query` at the instant `at_ms`.
     pub(crate) async fn query(&self, backend: &Backend, query: &str, at_ms: i64) -> Result<Body, Trouble> {
-        let time = seconds(at_ms);
-        self.post(backend, "api/v1/query", &[("query", query), ("time", &time)], self.limits.look).await
+        let limit = self.limits.look;
+        // Not `at`, which knows whole seconds only.
+        let request = self.api(backend)?.query(query).query("time", seconds(at_ms)).timeout(millis(limit));
+        self.send(backend, request.post_raw(), limit).await
     }
 
-    /// Asks `query` from `start_ms` to `end_ms` every `step_seconds`.
+    /// Asks `query` from `start_seconds` to `end_seconds` every `step_seconds`.
     pub(crate) async fn query_range(
         &self,
         backend: &Backend,
         query: &str,
-        start_ms: i64,
-        end_ms: i64,
+        start_seconds: i64,
+        end_seconds: i64,
         step_seconds: u64,
     ) -> Result<Body, Trouble> {
-        let (start, end, step) = (seconds(start_ms), seconds(end_ms), step_seconds.to_string());
-        let form = [("query", query), ("start", start.as_str()), ("end", end.as_str()), ("step", step.as_str())];
-        self.post(backend, "api/v1/query_range", &form, self.limits.history).await
+        let limit = self.limits.history;
+        let request =
+            self.api(backend)?.query_range(query, start_seconds, end_seconds, step_seconds as f64).timeout(millis(limit));
+        self.send(backend, request.post_raw(), limit).await
     }
 
-    async fn post(&self, backend: &Backend, path: &str, form: &[(&str, &str)], limit: Duration) -> Result<Body, Trouble> {
-        let url = backend.endpoint(path);
-        let mut encoder = url.clone();
-        encoder.query_pairs_mut().extend_pairs(form).append_pair("timeout", &format!("{}ms", limit.as_millis()));
-        let body = encoder.query().unwrap_or_default().to_owned();
-        let http = self.http.as_ref().map_err(|detail| Trouble::Unreachable { url: backend.shown(), detail: detail.clone() })?;
-        let request = http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+    fn api(&self, backend: &Backend) -> Result<api::Client, Trouble> {
+        let unreachable = |detail| Trouble::Unreachable { url: backend.shown(), detail };
+        let http = self.http.clone().map_err(unreachable)?;
+        api::Client::from(http, backend.base().as_str()).map_err(|e| unreachable(innermost(&e)))
+    }
+
+    /// The answer is read here and not by the library: it would drop warnings, and read without a limit of size.
+    async fn send(
+        &self,
+        backend: &Backend,
+        request: impl Future<Output = Result<Response, api::Error>>,
+        limit: Duration,
+    ) -> Result<Body, Trouble> {
         self.stats.sent();
         let begun = Instant::now();
         let answer = tokio::time::timeout(limit, async {
-            let response = request.send().await.map_err(|e| self.broken(backend, e))?;
+            let response = request.await.map_err(|e| self.unsent(backend, &e))?;
             self.read(backend, response).await
         })
         .await
@@ -166,7 +176,7 @@ impl Client {
         let limit = if status == StatusCode::OK { self.limits.bytes } else { MAX_ERROR_BYTES };
         let date = response.headers().get("date").and_then(|d| d.to_str().ok()).map(str::to_owned);
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(backend, e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(backend, &e))? {
             self.stats.read(chunk.len());
             if bytes.len() + chunk.len() > limit {
                 if status == StatusCode::OK {
@@ -189,12 +199,21 @@ impl Client {
         })
     }
 
-    fn broken(&self, backend: &Backend, error: reqwest::Error) -> Trouble {
+    fn unsent(&self, backend: &Backend, error: &api::Error) -> Trouble {
+        match error {
+            api::Error::Client(client) if let Some(error) = client.inner() => self.broken(backend, error),
+            other => Trouble::Unreachable { url: backend.shown(), detail: innermost(other) },
+        }
+    }
+
+    fn broken(&self, backend: &Backend, error: &reqwest::Error) -> Trouble {
         let url = backend.shown();
         if error.is_timeout() {
             return Trouble::TimedOut { url, after: if error.is_connect() { self.limits.connect } else { self.limits.look } };
         }
-        let detail = innermost(&error.without_url()).chars().take(MAX_DETAIL_CHARS).collect();
+        // An error without a cause names the address itself.
+        let address = error.url().map(|url| format!(" for url ({url})")).unwrap_or_default();
+        let detail = innermost(error).replace(&address, "").chars().take(MAX_DETAIL_CHARS).collect();
         Trouble::Unreachable { url, detail }
     }
 }
@@ -207,4 +226,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 /// An instant as Prometheus reads it, to the millisecond.
 fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+fn millis(limit: Duration) -> i64 {
+    i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)
 }

@@ -22,7 +22,7 @@ pub struct Span {
     /// Length of a step. Not shorter than the scrape interval, or steps without counts alternate with steps that hold several. Whole seconds;
     /// made longer where the window would have more than 720 steps or the answer would be too large.
     pub step: Duration,
-    /// Where it ends, in milliseconds since 1970.
+    /// Where it ends, in milliseconds since 1970. Cut to the whole second.
     pub at_ms: i64,
 }
 
@@ -70,10 +70,12 @@ pub(crate) async fn read(client: &Client, asked: Asked<'_>) -> Result<History, T
 
 async fn with_step(client: &Client, asked: Asked<'_>, step_seconds: u64) -> Result<History, Trouble> {
     let Span { window, at_ms, .. } = asked.span;
+    let end_seconds = at_ms.div_euclid(1000);
     let steps = (window.as_secs() / step_seconds).max(1);
-    let start_ms = at_ms - i64::try_from(steps * step_seconds * 1000).unwrap_or(at_ms);
+    let start_seconds = end_seconds - i64::try_from(steps * step_seconds).unwrap_or(end_seconds);
+    let start_ms = start_seconds * 1000;
     let query = promql::history(asked.selectors, asked.target);
-    let body = client.query_range(asked.backend, &query, start_ms, at_ms, step_seconds).await?;
+    let body = client.query_range(asked.backend, &query, start_seconds, end_seconds, step_seconds).await?;
     let grid = Grid { start_ms, step_ms: step_seconds * 1000, points: usize::try_from(steps + 1).unwrap_or(usize::MAX) };
     let pods = pods(asked.selectors, asked.target, grid, reply::matrix(&body.bytes)?.rows)?;
     Ok(History { start_ms, step_seconds: step_seconds as f64, pods })

@@ -35,8 +35,7 @@ pub(super) struct Builder {
 impl Builder {
     /// The value at `path` must still be this.
     pub(super) fn test(&mut self, path: &str, value: &Value) -> &mut Self {
-        self.tests
-            .push(json!({"op": "test", "path": path, "value": value}));
+        self.tests.push(json!({"op": "test", "path": path, "value": value}));
         self
     }
 
@@ -50,8 +49,7 @@ impl Builder {
 
     /// Sets a member of an object, whether it is there or not.
     pub(super) fn set(&mut self, path: &str, value: &Value) -> &mut Self {
-        self.writes
-            .push(json!({"op": "add", "path": path, "value": value}));
+        self.writes.push(json!({"op": "add", "path": path, "value": value}));
         self
     }
 
@@ -63,10 +61,7 @@ impl Builder {
 
     /// All tests, then all writes; `None` where nothing is to be written.
     pub(super) fn finish(self) -> Option<Patch> {
-        let Self {
-            mut tests,
-            mut writes,
-        } = self;
+        let Self { mut tests, mut writes } = self;
         if writes.is_empty() {
             return None;
         }

@@ -16,9 +16,5 @@ pub fn pods_for_share(stable: u32, weight: Weight, full: u32) -> u32 {
     }
     // n / (s + n) <= w / 1000 holds exactly for n (1000 - w) <= w s.
     let largest = (u64::from(permille) * u64::from(stable)).checked_div(1000 - u64::from(permille));
-    largest
-        .and_then(|n| u32::try_from(n).ok())
-        .unwrap_or(full)
-        .max(1)
-        .min(full)
+    largest.and_then(|n| u32::try_from(n).ok()).unwrap_or(full).max(1).min(full)
 }

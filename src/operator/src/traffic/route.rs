@@ -49,9 +49,7 @@ pub enum RouteError {
         needed: usize,
     },
     /// The API server would not have accepted this.
-    #[error(
-        "{route} cannot be read at {at}: this is not as the Gateway API defines it; please report it with the route"
-    )]
+    #[error("{route} cannot be read at {at}: this is not as the Gateway API defines it; please report it with the route")]
     Unreadable {
         /// Kind and name.
         route: String,
@@ -80,18 +78,11 @@ impl Share {
 ///
 /// # Errors
 /// Where no rule sends traffic to the Service, or the route cannot be read.
-pub fn record(
-    route: &Value,
-    backends: Backends<'_>,
-    former: &[RuleRecord],
-) -> Result<Vec<RuleRecord>, RouteError> {
+pub fn record(route: &Value, backends: Backends<'_>, former: &[RuleRecord]) -> Result<Vec<RuleRecord>, RouteError> {
     let rules = served(route, backends, former)?;
     let record = |rule: Wanted<'_>| {
         let index = u32::try_from(rule.rule.index).ok()?;
-        Some(RuleRecord {
-            index,
-            backend_refs: rule.text,
-        })
+        Some(RuleRecord { index, backend_refs: rule.text })
     };
     Ok(rules.into_iter().filter_map(record).collect())
 }
@@ -106,12 +97,7 @@ pub fn record(
 ///
 /// # Errors
 /// Where no rule sends traffic to the Service, a rule has no room, or the route cannot be read.
-pub fn split(
-    route: &Value,
-    backends: Backends<'_>,
-    records: &[RuleRecord],
-    weight: Weight,
-) -> Result<Option<Patch>, RouteError> {
+pub fn split(route: &Value, backends: Backends<'_>, records: &[RuleRecord], weight: Weight) -> Result<Option<Patch>, RouteError> {
     let mut targets = Vec::new();
     for rule in served(route, backends, records)? {
         let target = divided(route, backends, &rule, weight)?;
@@ -130,16 +116,10 @@ pub fn split(
 pub fn zero(route: &Value, backends: Backends<'_>, records: &[RuleRecord]) -> Option<Patch> {
     let names = Names::of(route, backends);
     let mut patch = Builder::default();
-    for Wanted { rule, refs, .. } in wanted(route, backends, records)
-        .iter()
-        .filter(|wanted| wanted.rule.has_candidate())
-    {
+    for Wanted { rule, refs, .. } in wanted(route, backends, records).iter().filter(|wanted| wanted.rule.has_candidate()) {
         let path = format!("/spec/rules/{}/backendRefs", rule.index);
         let shares = rule.shares();
-        for (position, _) in rule
-            .of(Role::Candidate)
-            .filter(|(_, entry)| weight(entry) != Some(0))
-        {
+        for (position, _) in rule.of(Role::Candidate).filter(|(_, entry)| weight(entry) != Some(0)) {
             let name = format!("{path}/{position}/name");
             patch.test(&name, &Value::from(backends.candidate));
             if shares.is_empty() {
@@ -148,17 +128,12 @@ pub fn zero(route: &Value, backends: Backends<'_>, records: &[RuleRecord]) -> Op
                 patch.set(&format!("{path}/{position}/weight"), &Value::from(0));
             }
         }
-        let mut recorded = refs
-            .iter()
-            .filter(|entry| names.role(entry) == Role::Service);
+        let mut recorded = refs.iter().filter(|entry| names.role(entry) == Role::Service);
         for ((position, entry), (_, share)) in rule.of(Role::Service).zip(shares) {
             let recorded = recorded.next().and_then(weight).unwrap_or(0);
             let share = if rule.is_dead() { recorded } else { share };
             if weight(entry) != Some(share) {
-                patch.test(
-                    &format!("{path}/{position}/name"),
-                    &Value::from(backends.service),
-                );
+                patch.test(&format!("{path}/{position}/name"), &Value::from(backends.service));
                 patch.set(&format!("{path}/{position}/weight"), &Value::from(share));
             }
         }
@@ -175,19 +150,10 @@ pub fn zero(route: &Value, backends: Backends<'_>, records: &[RuleRecord]) -> Op
 ///
 /// # Errors
 /// Where the route cannot be read.
-pub fn restore(
-    route: &Value,
-    backends: Backends<'_>,
-    records: &[RuleRecord],
-) -> Result<Option<Patch>, RouteError> {
+pub fn restore(route: &Value, backends: Backends<'_>, records: &[RuleRecord]) -> Result<Option<Patch>, RouteError> {
     check(route)?;
     let rules = wanted(route, backends, records).into_iter();
-    Ok(rewrite(
-        route,
-        rules
-            .map(|Wanted { rule, refs, .. }| (rule, refs))
-            .collect(),
-    ))
+    Ok(rewrite(route, rules.map(|Wanted { rule, refs, .. }| (rule, refs)).collect()))
 }
 
 /// The largest share of the Service's own traffic that any rule sends to the candidate now. `None` where no rule names
@@ -195,24 +161,13 @@ pub fn restore(
 #[must_use]
 pub fn candidate_share(route: &Value, backends: Backends<'_>) -> Option<Share> {
     let rules = rules(route, Names::of(route, backends));
-    let shares = rules
-        .iter()
-        .filter(|rule| rule.has_candidate())
-        .map(|rule| {
-            let sum = |role| {
-                rule.of(role)
-                    .map(|(_, entry)| weight(entry).unwrap_or(0))
-                    .sum::<u64>()
-            };
-            let candidate = sum(Role::Candidate);
-            let total = candidate + sum(Role::Service);
-            // Both are far below 2^53: one rounding, which cannot pass a weight that the exact quotient does not pass.
-            if total == 0 {
-                Share(0.0)
-            } else {
-                Share((candidate * 1000) as f64 / total as f64)
-            }
-        });
+    let shares = rules.iter().filter(|rule| rule.has_candidate()).map(|rule| {
+        let sum = |role| rule.of(role).map(|(_, entry)| weight(entry).unwrap_or(0)).sum::<u64>();
+        let candidate = sum(Role::Candidate);
+        let total = candidate + sum(Role::Service);
+        // Both are far below 2^53: one rounding, which cannot pass a weight that the exact quotient does not pass.
+        if total == 0 { Share(0.0) } else { Share((candidate * 1000) as f64 / total as f64) }
+    });
     shares.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
@@ -221,81 +176,45 @@ pub fn candidate_share(route: &Value, backends: Backends<'_>) -> Option<Share> {
 pub fn other_manager(route: &Value) -> Option<String> {
     let entries = route.pointer("/metadata/managedFields")?.as_array()?;
     let others = entries.iter().filter_map(|entry| {
-        let manager = entry
-            .get("manager")?
-            .as_str()
-            .filter(|manager| *manager != FIELD_MANAGER)?;
+        let manager = entry.get("manager")?.as_str().filter(|manager| *manager != FIELD_MANAGER)?;
         entry.pointer("/fieldsV1/f:spec/f:rules")?;
         // The API server writes times in UTC with whole seconds, so their order is that of their text.
-        Some((
-            entry
-                .get("time")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-            manager,
-        ))
+        Some((entry.get("time").and_then(Value::as_str).unwrap_or_default(), manager))
     });
-    others
-        .max_by_key(|(time, _)| *time)
-        .map(|(_, manager)| manager.to_owned())
+    others.max_by_key(|(time, _)| *time).map(|(_, manager)| manager.to_owned())
 }
 
 /// Kind and name, for messages.
 pub(super) fn title(route: &Value) -> String {
     let kind = route.get("kind").and_then(Value::as_str).unwrap_or("route");
-    let name = route
-        .pointer("/metadata/name")
-        .and_then(Value::as_str)
-        .unwrap_or("without a name");
+    let name = route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name");
     format!("{kind} {name}")
 }
 
-fn served<'a>(
-    route: &'a Value,
-    backends: Backends<'_>,
-    records: &[RuleRecord],
-) -> Result<Vec<Wanted<'a>>, RouteError> {
+fn served<'a>(route: &'a Value, backends: Backends<'_>, records: &[RuleRecord]) -> Result<Vec<Wanted<'a>>, RouteError> {
     check(route)?;
     let rules = wanted(route, backends, records);
     if rules.is_empty() {
-        return Err(RouteError::NoTraffic {
-            route: title(route),
-            service: backends.service.to_owned(),
-        });
+        return Err(RouteError::NoTraffic { route: title(route), service: backends.service.to_owned() });
     }
     Ok(rules)
 }
 
 /// The entries of a rule with the candidate's behind them.
-fn divided(
-    route: &Value,
-    backends: Backends<'_>,
-    rule: &Wanted<'_>,
-    share: Weight,
-) -> Result<Vec<Value>, RouteError> {
+fn divided(route: &Value, backends: Backends<'_>, rule: &Wanted<'_>, share: Weight) -> Result<Vec<Value>, RouteError> {
     let names = Names::of(route, backends);
     let parts: Vec<_> = rule
         .refs
         .iter()
-        .map(|entry| Part {
-            weight: weight(entry).unwrap_or(0),
-            divided: names.role(entry) == Role::Service,
-        })
+        .map(|entry| Part { weight: weight(entry).unwrap_or(0), divided: names.role(entry) == Role::Service })
         .collect();
     let needed = parts.iter().filter(|part| part.divided).count();
     if rule.refs.len() + needed > MAX_BACKENDS {
         let (rule, count) = (rule.rule.index, rule.refs.len());
-        return Err(RouteError::TooManyBackends {
-            route: title(route),
-            rule,
-            count,
-            needed,
-        });
+        return Err(RouteError::TooManyBackends { route: title(route), rule, count, needed });
     }
     let weighed: Vec<_> = rule.refs.iter().zip(divide(&parts, share)).collect();
-    let kept = weighed
-        .iter()
-        .map(|(entry, part)| with_weight(entry, part.kept));
+    let kept = weighed.iter().map(|(entry, part)| with_weight(entry, part.kept));
     let added = weighed.iter().filter_map(|(entry, part)| {
         let entry = with_name(entry, backends.candidate);
         part.candidate.map(|weight| with_weight(&entry, weight))

@@ -73,15 +73,10 @@ fn put(entry: &mut Value, key: &str, value: Value) {
 
 /// Refuses a route that cannot be read: its rules are no list, an entry is no object, or a weight is none.
 pub(super) fn check(route: &Value) -> Result<(), RouteError> {
-    let unreadable = |at: String| RouteError::Unreadable {
-        route: title(route),
-        at,
-    };
+    let unreadable = |at: String| RouteError::Unreadable { route: title(route), at };
     let rules = match route.pointer("/spec/rules") {
         None | Some(Value::Null) => return Ok(()),
-        Some(rules) => rules
-            .as_array()
-            .ok_or_else(|| unreadable("/spec/rules".to_owned()))?,
+        Some(rules) => rules.as_array().ok_or_else(|| unreadable("/spec/rules".to_owned()))?,
     };
     for (index, rule) in rules.iter().enumerate() {
         let at = format!("/spec/rules/{index}/backendRefs");
@@ -89,10 +84,7 @@ pub(super) fn check(route: &Value) -> Result<(), RouteError> {
             None | Some(Value::Null) => continue,
             Some(entries) => entries.as_array().ok_or_else(|| unreadable(at.clone()))?,
         };
-        if let Some(bad) = entries
-            .iter()
-            .position(|entry| !entry.is_object() || weight(entry).is_none())
-        {
+        if let Some(bad) = entries.iter().position(|entry| !entry.is_object() || weight(entry).is_none()) {
             return Err(unreadable(format!("{at}/{bad}")));
         }
     }
@@ -101,23 +93,12 @@ pub(super) fn check(route: &Value) -> Result<(), RouteError> {
 
 /// The rules that name the Service or the candidate, in the route's order.
 pub(super) fn rules<'a>(route: &'a Value, names: Names<'_>) -> Vec<Rule<'a>> {
-    let rules = route
-        .pointer("/spec/rules")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let read = |(index, rule): (usize, &'a Value)| {
         let live = rule.get("backendRefs")?;
-        let entries: Vec<_> = live
-            .as_array()?
-            .iter()
-            .map(|entry| (names.role(entry), entry))
-            .collect();
+        let entries: Vec<_> = live.as_array()?.iter().map(|entry| (names.role(entry), entry)).collect();
         let ours = entries.iter().any(|(role, _)| *role != Role::Other);
-        ours.then_some(Rule {
-            index,
-            entries,
-            live,
-        })
+        ours.then_some(Rule { index, entries, live })
     };
     rules.iter().enumerate().filter_map(read).collect()
 }
@@ -125,10 +106,7 @@ pub(super) fn rules<'a>(route: &'a Value, names: Names<'_>) -> Vec<Rule<'a>> {
 impl<'a> Names<'a> {
     /// As in `route`: an entry without a namespace is in the route's own.
     pub(super) fn of(route: &'a Value, backends: Backends<'a>) -> Self {
-        Self {
-            backends,
-            namespace: route.pointer("/metadata/namespace").and_then(Value::as_str),
-        }
+        Self { backends, namespace: route.pointer("/metadata/namespace").and_then(Value::as_str) }
     }
 
     /// Whose `entry` is.
@@ -148,9 +126,7 @@ impl<'a> Names<'a> {
 impl Rule<'_> {
     /// Whether our entry is in it.
     pub(super) fn has_candidate(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|(role, _)| *role == Role::Candidate)
+        self.entries.iter().any(|(role, _)| *role == Role::Candidate)
     }
 
     /// Positions and entries of one role.
@@ -164,9 +140,7 @@ impl Rule<'_> {
 
     /// Whether it sends no request anywhere.
     pub(super) fn is_dead(&self) -> bool {
-        self.entries
-            .iter()
-            .all(|(_, entry)| weight(entry) == Some(0))
+        self.entries.iter().all(|(_, entry)| weight(entry) == Some(0))
     }
 
     /// What each entry of the Service carries together with the candidate's entry beside it: position and weight.
@@ -174,10 +148,7 @@ impl Rule<'_> {
     /// The first candidate entry stands beside the first entry of the Service, and so on; what is left over belongs to
     /// the last.
     pub(super) fn shares(&self) -> Vec<(usize, u64)> {
-        let mut shares: Vec<_> = self
-            .of(Role::Service)
-            .map(|(position, entry)| (position, weight(entry).unwrap_or(0)))
-            .collect();
+        let mut shares: Vec<_> = self.of(Role::Service).map(|(position, entry)| (position, weight(entry).unwrap_or(0))).collect();
         let last = shares.len().saturating_sub(1);
         for (nth, (_, entry)) in self.of(Role::Candidate).enumerate() {
             if let Some((_, share)) = shares.get_mut(nth.min(last)) {
@@ -196,10 +167,7 @@ impl Rule<'_> {
             .filter_map(|(position, (role, entry))| match role {
                 Role::Other => Some((*entry).clone()),
                 Role::Service => {
-                    let share = shares
-                        .iter()
-                        .find(|(at, _)| *at == position)
-                        .map_or(0, |(_, share)| *share);
+                    let share = shares.iter().find(|(at, _)| *at == position).map_or(0, |(_, share)| *share);
                     Some(with_weight(entry, share))
                 }
                 Role::Candidate => shares.is_empty().then(|| with_name(entry, service)),

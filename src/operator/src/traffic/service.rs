@@ -16,13 +16,8 @@ use super::{
 /// Fields of a port that say how the Service's pods are spoken to; node ports are the first Service's own.
 const PORT_FIELDS: [&str; 5] = ["name", "port", "protocol", "appProtocol", "targetPort"];
 /// Fields of the spec that say how the Service's pods are reached.
-const SPEC_FIELDS: [&str; 5] = [
-    "ipFamilies",
-    "ipFamilyPolicy",
-    "sessionAffinity",
-    "sessionAffinityConfig",
-    "trafficDistribution",
-];
+const SPEC_FIELDS: [&str; 5] =
+    ["ipFamilies", "ipFamilyPolicy", "sessionAffinity", "sessionAffinityConfig", "trafficDistribution"];
 
 /// Why a Service's traffic cannot be divided. All are the user's to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,10 +74,7 @@ pub fn pin(service: &Value, hash: &str) -> Result<Option<Patch>, ServiceError> {
     patch.test_if_read(service, "/metadata/uid");
     patch.test_if_read(service, "/spec/selector");
     patch.set(&selector_path(), &Value::from(hash));
-    if service
-        .pointer("/metadata/annotations")
-        .is_some_and(Value::is_object)
-    {
+    if service.pointer("/metadata/annotations").is_some_and(Value::is_object) {
         patch.test_if_read(service, &annotation_path());
         patch.set(&annotation_path(), &Value::from(hash));
     } else {
@@ -105,14 +97,10 @@ pub fn unpin(service: &Value) -> Option<Patch> {
     }
     match service.pointer("/metadata/annotations") {
         Some(annotations) if annotations.as_object().is_some_and(|all| all.len() == 1) => {
-            patch
-                .test("/metadata/annotations", annotations)
-                .remove("/metadata/annotations");
+            patch.test("/metadata/annotations", annotations).remove("/metadata/annotations");
         }
         _ => {
-            patch
-                .test(&annotation_path(), pin)
-                .remove(&annotation_path());
+            patch.test(&annotation_path(), pin).remove(&annotation_path());
         }
     }
     patch.finish()
@@ -136,39 +124,19 @@ pub fn candidate_service(
 ) -> Result<Value, ServiceError> {
     let mut selector = unpinned_selector(service)?;
     selector.insert(POD_TEMPLATE_HASH.to_owned(), Value::from(hash));
-    let mut spec = Map::from_iter([
-        ("type".to_owned(), Value::from("ClusterIP")),
-        ("selector".to_owned(), Value::Object(selector)),
-    ]);
+    let mut spec =
+        Map::from_iter([("type".to_owned(), Value::from("ClusterIP")), ("selector".to_owned(), Value::Object(selector))]);
     let given = service.get("spec").and_then(Value::as_object);
-    spec.extend(
-        given
-            .map(|given| picked(given, &SPEC_FIELDS))
-            .unwrap_or_default(),
-    );
-    if given
-        .and_then(|given| given.get("clusterIP"))
-        .and_then(Value::as_str)
-        == Some("None")
-    {
+    spec.extend(given.map(|given| picked(given, &SPEC_FIELDS)).unwrap_or_default());
+    if given.and_then(|given| given.get("clusterIP")).and_then(Value::as_str) == Some("None") {
         spec.insert("clusterIP".to_owned(), Value::from("None"));
     }
-    if let Some(ports) = given
-        .and_then(|given| given.get("ports"))
-        .and_then(Value::as_array)
-    {
-        let ports = ports
-            .iter()
-            .filter_map(Value::as_object)
-            .map(|port| Value::Object(picked(port, &PORT_FIELDS)));
+    if let Some(ports) = given.and_then(|given| given.get("ports")).and_then(Value::as_array) {
+        let ports = ports.iter().filter_map(Value::as_object).map(|port| Value::Object(picked(port, &PORT_FIELDS)));
         spec.insert("ports".to_owned(), ports.collect());
     }
-    let mut metadata =
-        json!({"name": name, "labels": labels, "ownerReferences": [owner_reference]});
-    if let (Some(namespace), Some(metadata)) = (
-        service.pointer("/metadata/namespace"),
-        metadata.as_object_mut(),
-    ) {
+    let mut metadata = json!({"name": name, "labels": labels, "ownerReferences": [owner_reference]});
+    if let (Some(namespace), Some(metadata)) = (service.pointer("/metadata/namespace"), metadata.as_object_mut()) {
         metadata.insert("namespace".to_owned(), namespace.clone());
     }
     Ok(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}))
@@ -178,11 +146,7 @@ pub fn candidate_service(
 /// pin and all.
 #[must_use]
 pub fn selects(service: &Value, labels: &Value) -> bool {
-    selector(service).is_ok_and(|selector| {
-        selector
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
-    })
+    selector(service).is_ok_and(|selector| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
 }
 
 fn selector_path() -> String {
@@ -202,20 +166,12 @@ fn annotated_hash(service: &Value) -> Option<&str> {
 }
 
 fn selector(service: &Value) -> Result<&Map<String, Value>, ServiceError> {
-    let name = || {
-        service
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let name = || service.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     if service.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName") {
         return Err(ServiceError::ExternalName { service: name() });
     }
     let selector = service.pointer("/spec/selector").and_then(Value::as_object);
-    selector
-        .filter(|selector| !selector.is_empty())
-        .ok_or_else(|| ServiceError::NoSelector { service: name() })
+    selector.filter(|selector| !selector.is_empty()).ok_or_else(|| ServiceError::NoSelector { service: name() })
 }
 
 /// The user's own selector.
@@ -223,31 +179,19 @@ fn unpinned_selector(service: &Value) -> Result<Map<String, Value>, ServiceError
     let mut selector = selector(service)?.clone();
     match selected_hash(service) {
         Some(hash) if pinned_to(service).is_none() => {
-            let name = service
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            return Err(ServiceError::OwnHash {
-                service: name.to_owned(),
-                hash: hash.to_owned(),
-            });
+            let name = service.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            return Err(ServiceError::OwnHash { service: name.to_owned(), hash: hash.to_owned() });
         }
         _ => selector.remove(POD_TEMPLATE_HASH),
     };
     if selector.is_empty() {
-        let service = service
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let service = service.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         return Err(ServiceError::NoSelector { service });
     }
     Ok(selector)
 }
 
 fn picked(from: &Map<String, Value>, fields: &[&str]) -> Map<String, Value> {
-    let picked = fields
-        .iter()
-        .filter_map(|field| Some(((*field).to_owned(), from.get(*field)?.clone())));
+    let picked = fields.iter().filter_map(|field| Some(((*field).to_owned(), from.get(*field)?.clone())));
     picked.collect()
 }

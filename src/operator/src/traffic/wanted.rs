@@ -49,18 +49,11 @@ enum Match<'r> {
 ///
 /// A rule that sends no request anywhere although its record does is what is left at full weight when someone zeroes
 /// or removes our entry: the zero beside it is ours, not the user's, and the record holds.
-pub(super) fn wanted<'a>(
-    route: &'a Value,
-    backends: Backends<'_>,
-    records: &[RuleRecord],
-) -> Vec<Wanted<'a>> {
+pub(super) fn wanted<'a>(route: &'a Value, backends: Backends<'_>, records: &[RuleRecord]) -> Vec<Wanted<'a>> {
     let records: Vec<_> = records.iter().filter_map(Recorded::read).collect();
     let names = Names::of(route, backends);
     let rules = rules(route, names);
-    let merged: Vec<_> = rules
-        .iter()
-        .map(|rule| rule.merged(backends.service))
-        .collect();
+    let merged: Vec<_> = rules.iter().map(|rule| rule.merged(backends.service)).collect();
     let matches = assign(&rules, &merged, &records);
     rules
         .into_iter()
@@ -68,28 +61,16 @@ pub(super) fn wanted<'a>(
         .zip(matches)
         .map(|((rule, merged), found)| {
             if !needs_record(&rule) {
-                return Wanted {
-                    text: text(&merged),
-                    refs: merged,
-                    rule,
-                };
+                return Wanted { text: text(&merged), refs: merged, rule };
             }
             let refs = match found {
                 Match::AsWritten(record) => {
-                    return Wanted {
-                        rule,
-                        refs: record.refs.clone(),
-                        text: record.text.to_owned(),
-                    };
+                    return Wanted { rule, refs: record.refs.clone(), text: record.text.to_owned() };
                 }
                 Match::Edited(record) => on_scale_of(&merged, &record.refs, names),
                 Match::Unknown => reweighed(&merged, &smallest(&weights_of(&merged))),
             };
-            Wanted {
-                text: text(&refs),
-                refs,
-                rule,
-            }
+            Wanted { text: text(&refs), refs, rule }
         })
         .collect()
 }
@@ -104,16 +85,11 @@ fn text(refs: &[Value]) -> String {
 }
 
 fn weights_of(refs: &[Value]) -> Vec<u64> {
-    refs.iter()
-        .map(|entry| weight(entry).unwrap_or(0))
-        .collect()
+    refs.iter().map(|entry| weight(entry).unwrap_or(0)).collect()
 }
 
 fn reweighed(refs: &[Value], weights: &[u64]) -> Vec<Value> {
-    refs.iter()
-        .zip(weights)
-        .map(|(entry, weight)| with_weight(entry, *weight))
-        .collect()
+    refs.iter().zip(weights).map(|(entry, weight)| with_weight(entry, *weight)).collect()
 }
 
 /// The entries on the record's scale: the record's weights where they give the same shares; else what the Service's
@@ -124,9 +100,7 @@ fn on_scale_of(merged: &[Value], record: &[Value], names: Names<'_>) -> Vec<Valu
         return reweighed(merged, &before);
     }
     let of_service = |refs: &[Value]| -> u64 {
-        let own = refs
-            .iter()
-            .filter(|entry| names.role(entry) == Role::Service);
+        let own = refs.iter().filter(|entry| names.role(entry) == Role::Service);
         own.map(|entry| weight(entry).unwrap_or(0)).sum()
     };
     match rescaled(&now, of_service(merged), of_service(record)) {
@@ -139,24 +113,14 @@ impl<'a> Recorded<'a> {
     /// A record that is no list of objects is none.
     fn read(record: &'a RuleRecord) -> Option<Self> {
         let refs: Vec<Value> = serde_json::from_str(&record.backend_refs).ok()?;
-        let readable = refs
-            .iter()
-            .all(|entry| entry.is_object() && weight(entry).is_some());
-        readable.then_some(Self {
-            index: record.index,
-            refs,
-            text: &record.backend_refs,
-        })
+        let readable = refs.iter().all(|entry| entry.is_object() && weight(entry).is_some());
+        readable.then_some(Self { index: record.index, refs, text: &record.backend_refs })
     }
 
     /// Whether these entries are the record's but for a common factor of their weights.
     fn made(&self, merged: &[Value], is_dead: bool) -> bool {
         let alike = |now: &Value, then: &Value| with_weight(now, MAX) == with_weight(then, MAX);
-        let same = merged.len() == self.refs.len()
-            && merged
-                .iter()
-                .zip(&self.refs)
-                .all(|(now, then)| alike(now, then));
+        let same = merged.len() == self.refs.len() && merged.iter().zip(&self.refs).all(|(now, then)| alike(now, then));
         same && (is_dead || smallest(&weights_of(merged)) == smallest(&weights_of(&self.refs)))
     }
 }
@@ -166,51 +130,31 @@ impl<'a> Recorded<'a> {
 /// First the most pairs that fit in the order of both (a record at its own index preferred), then what fits anywhere,
 /// then the record of the same index. A wrong pair is harmless: it fits only where it gives every backend the same
 /// share.
-fn assign<'r>(
-    rules: &[Rule<'_>],
-    merged: &[Vec<Value>],
-    records: &'r [Recorded<'r>],
-) -> Vec<Match<'r>> {
+fn assign<'r>(rules: &[Rule<'_>], merged: &[Vec<Value>], records: &'r [Recorded<'r>]) -> Vec<Match<'r>> {
     let fits: Vec<Vec<bool>> = rules
         .iter()
         .zip(merged)
         .map(|(rule, merged)| {
-            let fits =
-                |record: &Recorded<'_>| needs_record(rule) && record.made(merged, rule.is_dead());
+            let fits = |record: &Recorded<'_>| needs_record(rule) && record.made(merged, rule.is_dead());
             records.iter().map(fits).collect()
         })
         .collect();
-    let at_home =
-        |rule: &Rule<'_>, record: &Recorded<'_>| usize::try_from(record.index) == Ok(rule.index);
+    let at_home = |rule: &Rule<'_>, record: &Recorded<'_>| usize::try_from(record.index) == Ok(rule.index);
     let mut pairs = in_order(&fits, |rule, record| {
-        rules
-            .get(rule)
-            .zip(records.get(record))
-            .is_some_and(|(rule, record)| at_home(rule, record))
+        rules.get(rule).zip(records.get(record)).is_some_and(|(rule, record)| at_home(rule, record))
     });
     let mut found: Vec<Match<'r>> = Vec::with_capacity(rules.len());
     for (nth, fits) in fits.iter().enumerate() {
         if pairs.iter().all(|(rule, _)| *rule != nth) {
             let free = |record: usize| pairs.iter().all(|(_, taken)| *taken != record);
-            let elsewhere = fits
-                .iter()
-                .enumerate()
-                .find(|(record, fits)| **fits && free(*record));
+            let elsewhere = fits.iter().enumerate().find(|(record, fits)| **fits && free(*record));
             pairs.extend(elsewhere.map(|(record, _)| (nth, record)));
         }
     }
     for (nth, rule) in rules.iter().enumerate() {
-        let pair = pairs
-            .iter()
-            .find(|(of, _)| *of == nth)
-            .and_then(|(_, record)| records.get(*record));
+        let pair = pairs.iter().find(|(of, _)| *of == nth).and_then(|(_, record)| records.get(*record));
         let taken = |record: usize| pairs.iter().any(|(_, taken)| *taken == record);
-        let same_index = || {
-            records
-                .iter()
-                .enumerate()
-                .find(|(at, record)| at_home(rule, record) && !taken(*at))
-        };
+        let same_index = || records.iter().enumerate().find(|(at, record)| at_home(rule, record) && !taken(*at));
         found.push(match pair {
             Some(record) => Match::AsWritten(record),
             None => same_index().map_or(Match::Unknown, |(_, record)| Match::Edited(record)),
@@ -226,21 +170,10 @@ fn in_order(fits: &[Vec<bool>], at_home: impl Fn(usize, usize) -> bool) -> Vec<(
     let mut above: Vec<Best> = vec![Best::default(); columns + 1];
     for (rule, row) in fits.iter().enumerate() {
         let mut current: Vec<Best> = vec![Best::default()];
-        for ((record, fits), (diagonal, up)) in row
-            .iter()
-            .enumerate()
-            .zip(above.iter().zip(above.iter().skip(1)))
-        {
+        for ((record, fits), (diagonal, up)) in row.iter().enumerate().zip(above.iter().zip(above.iter().skip(1))) {
             let left = current.last().cloned().unwrap_or_default();
-            let mut best = if (left.0, left.1) > (up.0, up.1) {
-                left
-            } else {
-                up.clone()
-            };
-            let paired = (
-                diagonal.0 + 1,
-                diagonal.1 + usize::from(at_home(rule, record)),
-            );
+            let mut best = if (left.0, left.1) > (up.0, up.1) { left } else { up.clone() };
+            let paired = (diagonal.0 + 1, diagonal.1 + usize::from(at_home(rule, record)));
             if *fits && paired > (best.0, best.1) {
                 let pairs = diagonal.2.iter().copied().chain([(rule, record)]).collect();
                 best = (paired.0, paired.1, pairs);

@@ -40,26 +40,14 @@ pub(super) fn smallest(weights: &[u64]) -> Vec<u64> {
 pub(super) fn divide(parts: &[Part], weight: Weight) -> Vec<Divided> {
     let permille = u64::from(weight.permille());
     let weights = smallest(&parts.iter().map(|part| part.weight).collect::<Vec<_>>());
-    let divided: Vec<u64> = weights
-        .iter()
-        .zip(parts)
-        .filter(|(_, part)| part.divided)
-        .map(|(weight, _)| *weight)
-        .collect();
-    let factor = factor(
-        &divided,
-        weights.iter().copied().max().unwrap_or(0),
-        permille,
-    );
+    let divided: Vec<u64> = weights.iter().zip(parts).filter(|(_, part)| part.divided).map(|(weight, _)| *weight).collect();
+    let factor = factor(&divided, weights.iter().copied().max().unwrap_or(0), permille);
     let scaled = weights.iter().map(|weight| weight * factor);
     scaled
         .zip(parts)
         .map(|(scaled, part)| {
             let candidate = part.divided.then_some(scaled * permille / EXACT);
-            Divided {
-                kept: scaled - candidate.unwrap_or(0),
-                candidate,
-            }
+            Divided { kept: scaled - candidate.unwrap_or(0), candidate }
         })
         .collect()
 }
@@ -68,12 +56,7 @@ pub(super) fn divide(parts: &[Part], weight: Weight) -> Vec<Divided> {
 fn factor(divided: &[u64], largest: u64, permille: u64) -> u64 {
     let limit = (MAX / largest.max(1)).clamp(1, EXACT);
     // What rounding down takes, in thousandths of a weight; relative to the factor it is the share that is lost.
-    let loss = |factor: u64| {
-        divided
-            .iter()
-            .map(|weight| weight * factor * permille % EXACT)
-            .sum::<u64>()
-    };
+    let loss = |factor: u64| divided.iter().map(|weight| weight * factor * permille % EXACT).sum::<u64>();
     let mut best = (1, loss(1));
     for candidate in (2..=limit).map(|factor| (factor, loss(factor))) {
         if candidate.1 * best.0 < best.1 * candidate.0 {
@@ -92,9 +75,7 @@ pub(super) fn rescaled(weights: &[u64], now: u64, before: u64) -> Option<Vec<u64
         .iter()
         .map(|weight| {
             let scaled = weight * before;
-            (scaled.checked_rem(now)? == 0)
-                .then_some(scaled / now)
-                .filter(|weight| *weight <= MAX)
+            (scaled.checked_rem(now)? == 0).then_some(scaled / now).filter(|weight| *weight <= MAX)
         })
         .collect()
 }

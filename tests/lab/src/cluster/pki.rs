@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use anyhow::{Context, Result, bail};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
 
 use super::layout::{API_ADDRESS, BRIDGE_ADDRESS, Layout};
 
@@ -60,12 +62,13 @@ impl Authority {
     pub(crate) fn client(&self, user: &str, groups: &[&str]) -> Result<Identity> {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.distinguished_name.push(DnType::CommonName, user);
-        let mut first = true;
-        for group in groups {
-            // rcgen keeps one value per kind of name; further groups go under the same identifier given by number.
-            let kind = if first { DnType::OrganizationName } else { DnType::CustomDnType(vec![2, 5, 4, 10]) };
+        // rcgen keeps one value per kind of name: the second group goes under the same identifier given by number.
+        let kinds = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
+        if groups.len() > kinds.len() {
+            bail!("a lab's client certificate carries at most {} groups; {user} has {}", kinds.len(), groups.len());
+        }
+        for (kind, group) in kinds.into_iter().zip(groups) {
             params.distinguished_name.push(kind, *group);
-            first = false;
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -73,7 +76,8 @@ impl Authority {
     }
 
     fn serving(&self) -> Result<Identity> {
-        let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+        let names =
+            ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
         let mut params = CertificateParams::new(names.map(str::to_owned))?;
         for address in [Ipv4Addr::LOCALHOST, BRIDGE_ADDRESS, API_ADDRESS] {
             params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(address)));

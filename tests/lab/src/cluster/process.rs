@@ -47,11 +47,6 @@ impl ProcessId {
         stat(self.pid).is_some_and(|(started, state)| started == self.started && !matches!(state, 'Z' | 'X'))
     }
 
-    /// Whether it is stopped by a signal.
-    pub(crate) fn is_stopped(self) -> bool {
-        stat(self.pid).is_some_and(|(started, state)| started == self.started && state == 'T')
-    }
-
     pub(crate) fn signal(self, signal: Signal) -> Result<()> {
         if !self.is_alive() {
             bail!("process {} has already ended", self.pid);
@@ -91,7 +86,7 @@ fn stat(pid: i32) -> Option<(u64, char)> {
 
 /// How to start one component, and the process it runs as.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Component {
+pub(crate) struct Managed {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
@@ -99,7 +94,7 @@ pub(crate) struct Component {
     pub(crate) process: Option<ProcessId>,
 }
 
-impl Component {
+impl Managed {
     pub(crate) fn new(program: PathBuf, log: PathBuf, args: Vec<String>) -> Self {
         Self { program, args, env: BTreeMap::new(), log, process: None }
     }
@@ -148,12 +143,17 @@ mod tests {
     fn given_a_component_when_ended_then_it_is_not_alive_though_its_number_may_be_reused() {
         let folder = std::env::temp_dir();
         let log = folder.join(format!("firebreak-process-{}.log", std::process::id()));
-        let mut component = Component::new("/bin/sh".into(), log.clone(), vec!["-c".to_owned(), "echo here; exec sleep 60".to_owned()]);
+        let mut component =
+            Managed::new("/bin/sh".into(), log.clone(), vec!["-c".to_owned(), "echo here; exec sleep 60".to_owned()]);
         component.start(&folder).unwrap();
         let process = component.process.unwrap();
         assert!(process.is_alive());
         let impostor = ProcessId { pid: process.pid(), started: process.started + 1 };
         assert!(!impostor.is_alive());
+        let until = Instant::now() + SOON;
+        while component.last_words(5) != "here" && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
         process.end(SOON).unwrap();
         assert!(!component.is_alive());
         assert_eq!(component.last_words(5), "here");

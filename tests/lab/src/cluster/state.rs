@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Size;
 use super::layout::{Layout, Ports};
-use super::process::{Component, ProcessId};
+use super::process::{Managed, ProcessId};
 
 const FILE: &str = "state.json";
 
@@ -20,8 +20,10 @@ const FILE: &str = "state.json";
 pub(crate) struct State {
     pub(crate) name: String,
     pub(crate) size: Size,
-    /// The process that started the lab and takes it down when it ends; none for a lab that was started to stay.
-    pub(crate) owner: Option<ProcessId>,
+    /// The process that started the lab.
+    pub(crate) owner: ProcessId,
+    /// Whether the lab stays when its owner ends.
+    pub(crate) keep: bool,
     /// Process ids mean nothing after a restart of the machine.
     pub(crate) boot: String,
     pub(crate) ports: Ports,
@@ -30,7 +32,7 @@ pub(crate) struct State {
     /// Folders outside the run folder that did not exist before, outermost first.
     pub(crate) new_folders: Vec<PathBuf>,
     /// By name.
-    pub(crate) components: BTreeMap<String, Component>,
+    pub(crate) components: BTreeMap<String, Managed>,
     /// Whether `up` reached its end.
     pub(crate) ready: bool,
 }
@@ -43,8 +45,12 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        let state = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not a lab's state of this version; take that lab down with the version that started it", path.display()))?;
+        let state = serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is not a lab's state of this version; take that lab down with the version that started it",
+                path.display()
+            )
+        })?;
         Ok(Some(state))
     }
 
@@ -62,13 +68,8 @@ impl State {
 
     /// Whether somebody still answers for this lab: its owner runs, or it was started to stay and its parts run.
     pub(crate) fn is_in_use(&self) -> bool {
-        if self.is_of_another_boot() {
-            return false;
-        }
-        match self.owner {
-            Some(owner) => owner.is_alive(),
-            None => self.ready && self.components.get(super::API_SERVER).is_some_and(Component::is_alive),
-        }
+        let stays = || self.keep && self.ready && self.components.values().any(Managed::is_alive);
+        !self.is_of_another_boot() && (self.owner.is_alive() || stays())
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn make(cache: &Cache, part: Part, progress: &Progress) -> Result<()>
             progress.step("downloading");
             let wheel = folder.join("wheel");
             install_wheel(requirements, &wheel)?;
-            link(&wheel.join(program), &folder.join(part.name()))
+            link(&Path::new("wheel").join(program), &folder.join(part.name()))
         }
     };
     made.with_context(|| format!("cannot make {} {}; trying again continues where it stopped", part.name(), part.version()))?;
@@ -52,9 +52,8 @@ struct GoBuild<'a> {
 
 fn go_program(cache: &Cache, folder: &Path, source: &Path, build: &GoBuild<'_>, progress: &Progress) -> Result<()> {
     let go = go(cache, progress)?;
-    progress.step("downloading");
-    // Modules only needed by other modules' tests are not needed here; the build fetches what the packages import.
-    progress.step("building");
+    // The build fetches what its packages import, and not the much larger rest of the module graph.
+    progress.step("downloading and building");
     let [file, others @ ..] = build.names else { bail!("a Go program needs a name") };
     tool(cache, &go, BUILD)
         .folder(source)
@@ -63,7 +62,7 @@ fn go_program(cache: &Cache, folder: &Path, source: &Path, build: &GoBuild<'_>, 
         .arg(build.package)
         .run()?;
     for name in others {
-        link(&folder.join(file), &folder.join(name))?;
+        link(Path::new(file), &folder.join(name))?;
     }
     Ok(())
 }
@@ -73,7 +72,11 @@ fn go_module(cache: &Cache, module: &str, version: &str, sum: &str, progress: &P
     let go = go(cache, progress)?;
     progress.step("downloading");
     let scratch = cache.tool_folder("go");
-    let ended = tool(cache, &go, DOWNLOAD).folder(&scratch).args(["mod", "download", "-json"]).arg(format!("{module}@{version}")).run()?;
+    let ended = tool(cache, &go, DOWNLOAD)
+        .folder(&scratch)
+        .args(["mod", "download", "-json"])
+        .arg(format!("{module}@{version}"))
+        .run()?;
     let answer: serde_json::Value = serde_json::from_str(&ended.stdout).context("the Go tool's answer is not JSON")?;
     let field = |name: &str| answer.get(name).and_then(serde_json::Value::as_str);
     if field("Sum") != Some(sum) {
@@ -147,6 +150,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Links `name` to `file`, which is given as seen from there: the cache folder may be moved.
 fn link(file: &Path, name: &Path) -> Result<()> {
     if name.symlink_metadata().is_ok() {
         fs::remove_file(name)?;

@@ -36,8 +36,9 @@ pub(crate) struct CacheLock {
 
 impl Cache {
     pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        fs::create_dir_all(root.join("parts"))
-            .with_context(|| format!("cannot make the cache folder {}: set FIREBREAK_LAB_CACHE to a writable folder", root.display()))?;
+        fs::create_dir_all(root.join("parts")).with_context(|| {
+            format!("cannot make the cache folder {}: set FIREBREAK_LAB_CACHE to a writable folder", root.display())
+        })?;
         Ok(Self { root })
     }
 
@@ -61,6 +62,17 @@ impl Cache {
     pub(crate) fn mark_complete(&self, part: Part) -> Result<()> {
         let marker = self.folder_of(part).join(COMPLETE);
         fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))
+    }
+
+    /// Removes tools' downloads and intermediate results, and parts of other versions.
+    pub(crate) fn prune(&self) -> Result<()> {
+        let current: Vec<PathBuf> = Part::ALL.iter().map(|part| self.folder_of(*part)).collect();
+        let parts =
+            fs::read_dir(self.root.join("parts"))?.flatten().map(|entry| entry.path()).filter(|path| !current.contains(path));
+        for folder in parts.chain([self.tool_folder("go"), self.tool_folder("go-tool")]).filter(|folder| folder.exists()) {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        Ok(())
     }
 
     /// Waits until no other process is making parts.
@@ -88,6 +100,9 @@ mod tests {
         assert!(!cache.has(Part::Etcd));
         cache.mark_complete(Part::Etcd).unwrap();
         assert!(cache.has(Part::Etcd));
+        fs::create_dir_all(root.join("parts/etcd-0.1-old")).unwrap();
+        cache.prune().unwrap();
+        assert!(cache.has(Part::Etcd) && !root.join("parts/etcd-0.1-old").exists());
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -4,8 +4,8 @@
 //! there ever after. Making one again after an interruption continues where it stopped: the Go tool keeps what it has downloaded and
 //! compiled, and a part counts only when its completion marker, written last, is there.
 //!
-//! [`recipe`] says what each part is made from, [`build`] makes it, [`cache`] is the folder, [`system`] checks what must come from the
-//! distribution, [`progress`] tells the person in front of the screen what is going on.
+//! `recipe` says what each part is made from, `build` makes it, `cache` is the folder, `system` checks what must come from the
+//! distribution, `progress` tells the person in front of the screen what is going on.
 
 mod build;
 mod cache;
@@ -19,7 +19,7 @@ use anyhow::Result;
 
 pub use cache::cache_folder;
 pub use recipe::Part;
-pub(crate) use system::{Programs, require_root};
+pub(crate) use system::{Programs, on_path, require_root};
 
 use cache::Cache;
 use progress::Progress;
@@ -52,6 +52,16 @@ impl Parts {
             }
         }
         Ok(Self { cache })
+    }
+
+    /// Removes from the cache folder what only building again would use (some 9 GB after everything has been built), and other versions.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn prune() -> Result<()> {
+        let cache = Cache::open(cache_folder()?)?;
+        let _lock = cache.lock()?;
+        cache.prune()
     }
 
     /// The program of a part (for [`Part::Kubernetes`], the one called `name`).

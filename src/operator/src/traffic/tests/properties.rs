@@ -50,12 +50,7 @@ fn any_refs() -> impl Strategy<Value = Value> {
 
 /// The route as the API server gives it, with the default weight; no two rules have the same entries.
 fn served(mut route: Value) -> Value {
-    for (nth, rule) in route["spec"]["rules"]
-        .as_array_mut()
-        .unwrap()
-        .iter_mut()
-        .enumerate()
-    {
+    for (nth, rule) in route["spec"]["rules"].as_array_mut().unwrap().iter_mut().enumerate() {
         complete(&mut rule["backendRefs"], nth);
     }
     route
@@ -75,28 +70,16 @@ fn any_live_refs() -> impl Strategy<Value = Value> {
         complete(&mut refs, mark);
         refs
     });
-    served.prop_filter("sends requests", |refs| {
-        refs.as_array()
-            .unwrap()
-            .iter()
-            .any(|entry| weight_of(entry) > 0)
-    })
+    served.prop_filter("sends requests", |refs| refs.as_array().unwrap().iter().any(|entry| weight_of(entry) > 0))
 }
 
 /// A route at least one rule of which names the Service.
 fn any_route() -> impl Strategy<Value = Value> {
-    let sure = any_weight().prop_map(
-        |weight| json!([{"name": "checkout", "port": 80, "weight": weight.unwrap_or(1)}]),
-    );
-    (
-        prop::collection::vec(any_refs(), 0..4),
-        sure,
-        any::<Index>(),
-    )
-        .prop_map(|(mut rules, sure, at)| {
-            rules.insert(at.index(rules.len() + 1), sure);
-            route(&rules)
-        })
+    let sure = any_weight().prop_map(|weight| json!([{"name": "checkout", "port": 80, "weight": weight.unwrap_or(1)}]));
+    (prop::collection::vec(any_refs(), 0..4), sure, any::<Index>()).prop_map(|(mut rules, sure, at)| {
+        rules.insert(at.index(rules.len() + 1), sure);
+        route(&rules)
+    })
 }
 
 /// What someone does to the route while a Change runs.
@@ -133,9 +116,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 fn is_ours(entry: &Value, name: &str) -> bool {
     entry["name"] == name
         && entry["kind"].as_str().is_none_or(|kind| kind == "Service")
-        && entry["namespace"]
-            .as_str()
-            .is_none_or(|namespace| namespace == "shop")
+        && entry["namespace"].as_str().is_none_or(|namespace| namespace == "shop")
 }
 
 fn weight_of(entry: &Value) -> u64 {
@@ -149,30 +130,15 @@ fn rules_of(route: &Value) -> &Vec<Value> {
 /// A rule's entries but the candidate's, the Service's carrying the candidate's too: what each backend gets.
 fn totals(rule: &Value) -> Vec<u64> {
     let entries = rule["backendRefs"].as_array().unwrap();
-    let mut candidates = entries
-        .iter()
-        .filter(|entry| is_ours(entry, OURS.candidate))
-        .map(weight_of);
-    let own = entries
-        .iter()
-        .filter(|entry| !is_ours(entry, OURS.candidate));
-    own.map(|entry| {
-        weight_of(entry)
-            + if is_ours(entry, OURS.service) {
-                candidates.next().unwrap_or(0)
-            } else {
-                0
-            }
-    })
-    .collect()
+    let mut candidates = entries.iter().filter(|entry| is_ours(entry, OURS.candidate)).map(weight_of);
+    let own = entries.iter().filter(|entry| !is_ours(entry, OURS.candidate));
+    own.map(|entry| weight_of(entry) + if is_ours(entry, OURS.service) { candidates.next().unwrap_or(0) } else { 0 }).collect()
 }
 
 /// Whether two lists are the same but for a factor, as rationals.
 fn same_shares(a: &[u64], b: &[u64]) -> bool {
     let (sum_a, sum_b): (u64, u64) = (a.iter().sum(), b.iter().sum());
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| a * sum_b == b * sum_a)
-        && (sum_a == 0) == (sum_b == 0)
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a * sum_b == b * sum_a) && (sum_a == 0) == (sum_b == 0)
 }
 
 /// The route without its `backendRefs`, and with the entries' fields but weights.
@@ -192,40 +158,18 @@ fn all_but_weights(route: &Value) -> Value {
 fn assert_divided(original: &Value, divided: &Value, weight: u32) -> Result<(), TestCaseError> {
     prop_assert_eq!(all_but_weights(original), all_but_weights(divided));
     for (before, after) in rules_of(original).iter().zip(rules_of(divided)) {
-        prop_assert!(
-            same_shares(&totals(before), &totals(after)),
-            "{before} became {after}"
-        );
+        prop_assert!(same_shares(&totals(before), &totals(after)), "{before} became {after}");
         let entries = after["backendRefs"].as_array().unwrap();
         prop_assert!(entries.iter().all(|entry| weight_of(entry) <= 1_000_000));
         let of = |name: &'static str| entries.iter().filter(move |entry| is_ours(entry, name));
         prop_assert_eq!(of(OURS.candidate).count(), of(OURS.service).count());
-        let largest = before["backendRefs"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(weight_of)
-            .max()
-            .unwrap();
+        let largest = before["backendRefs"].as_array().unwrap().iter().map(weight_of).max().unwrap();
         for (service, candidate) in of(OURS.service).zip(of(OURS.candidate)) {
-            let (got, all) = (
-                weight_of(candidate),
-                weight_of(candidate) + weight_of(service),
-            );
-            prop_assert!(
-                got * 1000 <= all * u64::from(weight),
-                "{got} of {all} is above {weight}"
-            );
-            prop_assert!(
-                (got + 1) * 1000 > all * u64::from(weight),
-                "{got} of {all} could be more"
-            );
+            let (got, all) = (weight_of(candidate), weight_of(candidate) + weight_of(service));
+            prop_assert!(got * 1000 <= all * u64::from(weight), "{got} of {all} is above {weight}");
+            prop_assert!((got + 1) * 1000 > all * u64::from(weight), "{got} of {all} could be more");
             if largest <= 1000 {
-                prop_assert_eq!(
-                    got * 1000,
-                    all * u64::from(weight),
-                    "exact where the limit allows"
-                );
+                prop_assert_eq!(got * 1000, all * u64::from(weight), "exact where the limit allows");
             }
             let mut copy = service.clone();
             copy["name"] = json!(OURS.candidate);
@@ -251,9 +195,7 @@ fn happens(event: &Event, users: &mut Value, live: &mut Value, records: &[RuleRe
         Event::Split(weight) => *live = after_split(live, records, *weight),
         Event::Zero => *live = after_zero(live, records),
         Event::Revert => *live = users.clone(),
-        Event::AddRule(at, refs) => {
-            edit(&|rules| rules.insert(at.index(rules.len() + 1), json!({"backendRefs": refs})))
-        }
+        Event::AddRule(at, refs) => edit(&|rules| rules.insert(at.index(rules.len() + 1), json!({"backendRefs": refs}))),
         Event::RemoveRule(at) => edit(&|rules| {
             let at = at.index(rules.len());
             let last = rules.iter().filter(|rule| names_us(rule)).count() == 1;
@@ -277,11 +219,7 @@ fn happens(event: &Event, users: &mut Value, live: &mut Value, records: &[RuleRe
 }
 
 fn names_us(rule: &Value) -> bool {
-    rule["backendRefs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .any(|entry| is_ours(entry, OURS.service))
+    rule["backendRefs"].as_array().unwrap().iter().any(|entry| is_ours(entry, OURS.service))
 }
 
 proptest! {

@@ -7,8 +7,7 @@ use super::*;
 
 #[test]
 fn given_any_weight_when_restored_then_the_route_is_what_it_was_letter_for_letter() {
-    let absent =
-        json!([{"name": "checkout", "port": 80}, {"name": "legacy", "port": 80, "weight": 4}]);
+    let absent = json!([{"name": "checkout", "port": 80}, {"name": "legacy", "port": 80, "weight": 4}]);
     let original = route(&[refs(&[("legacy", 50), ("checkout", 50)]), absent]);
     let records = recorded(&original);
     for weight in [0, 1, 50, 333, 1000] {
@@ -23,11 +22,7 @@ fn given_none_of_our_entries_when_restored_then_nothing_is_written() {
     let records = recorded(&original);
     assert_eq!(restore(&original, OURS, &records), Ok(None));
     let rewritten = route(&[refs(&[("checkout", 100)])]);
-    assert_eq!(
-        restore(&rewritten, OURS, &records),
-        Ok(None),
-        "the user's own scale"
-    );
+    assert_eq!(restore(&rewritten, OURS, &records), Ok(None), "the user's own scale");
     assert_eq!(restore(&route(&[]), OURS, &records), Ok(None));
 }
 
@@ -46,15 +41,11 @@ fn given_weights_the_user_changed_meanwhile_when_restored_then_the_shares_are_th
 ) {
     let original = route(&[refs(&[("legacy", 50), ("checkout", 50)])]);
     let records = recorded(&original);
-    assert_eq!(
-        weights(&after_restore(&route(&[refs(edited)]), &records), 0),
-        named(after)
-    );
+    assert_eq!(weights(&after_restore(&route(&[refs(edited)]), &records), 0), named(after));
 }
 
 #[test]
-fn given_a_filter_the_user_changed_meanwhile_when_restored_then_it_stays_and_the_weights_are_the_recorded()
- {
+fn given_a_filter_the_user_changed_meanwhile_when_restored_then_it_stays_and_the_weights_are_the_recorded() {
     let original = route(&[refs(&[("legacy", 50), ("checkout", 50)])]);
     let records = recorded(&original);
     let mut edited = after_split(&original, &records, 50);
@@ -65,8 +56,7 @@ fn given_a_filter_the_user_changed_meanwhile_when_restored_then_it_stays_and_the
 }
 
 #[test]
-fn given_a_service_at_zero_and_a_filter_the_user_changed_when_restored_then_the_weights_are_the_recorded()
- {
+fn given_a_service_at_zero_and_a_filter_the_user_changed_when_restored_then_the_weights_are_the_recorded() {
     let original = route(&[refs(&[("legacy", 50), ("checkout", 0)])]);
     let records = recorded(&original);
     let edit = |mut route: Value| {
@@ -79,21 +69,14 @@ fn given_a_service_at_zero_and_a_filter_the_user_changed_when_restored_then_the_
 
 #[test]
 fn given_rules_added_removed_and_moved_meanwhile_when_restored_then_each_gets_its_own_record() {
-    let rules = [
-        refs(&[("checkout", 1)]),
-        refs(&[("checkout", 100)]),
-        refs(&[("legacy", 2), ("checkout", 2)]),
-    ];
+    let rules = [refs(&[("checkout", 1)]), refs(&[("checkout", 100)]), refs(&[("legacy", 2), ("checkout", 2)])];
     let original = route(&rules);
     let records = recorded(&original);
     let divided = after_split(&original, &records, 50);
     let with_rules = |order: &[Option<usize>], from: &Value| {
         let mut route = from.clone();
         let rule = |at: &Option<usize>| {
-            at.map_or_else(
-                || json!({"backendRefs": refs(&[("checkout", 7)])}),
-                |at| from["spec"]["rules"][at].clone(),
-            )
+            at.map_or_else(|| json!({"backendRefs": refs(&[("checkout", 7)])}), |at| from["spec"]["rules"][at].clone())
         };
         route["spec"]["rules"] = order.iter().map(rule).collect();
         route
@@ -112,20 +95,10 @@ fn given_rules_added_removed_and_moved_meanwhile_when_restored_then_each_gets_it
 
 #[test]
 fn given_a_rule_without_a_record_when_restored_then_smallest_whole_numbers() {
-    let divided = route(&[refs(&[
-        ("legacy", 20),
-        ("checkout", 19),
-        ("checkout-candidate", 1),
-    ])]);
-    let broken = [RuleRecord {
-        index: 0,
-        backend_refs: "not JSON".to_owned(),
-    }];
+    let divided = route(&[refs(&[("legacy", 20), ("checkout", 19), ("checkout-candidate", 1)])]);
+    let broken = [RuleRecord { index: 0, backend_refs: "not JSON".to_owned() }];
     for records in [&[][..], &broken] {
-        assert_eq!(
-            weights(&after_restore(&divided, records), 0),
-            named(&[("legacy", 1), ("checkout", 1)])
-        );
+        assert_eq!(weights(&after_restore(&divided, records), 0), named(&[("legacy", 1), ("checkout", 1)]));
     }
 }
 
@@ -134,15 +107,9 @@ fn given_the_users_edits_recorded_when_restored_then_they_are_back_letter_for_le
     let original = route(&[refs(&[("legacy", 50), ("checkout", 50)])]);
     let records = recorded(&original);
     // A GitOps tool writes its new version over our entry, in its own scale.
-    let rewritten = route(&[
-        refs(&[("checkout", 3)]),
-        refs(&[("legacy", 70), ("checkout", 30)]),
-    ]);
+    let rewritten = route(&[refs(&[("checkout", 3)]), refs(&[("legacy", 70), ("checkout", 30)])]);
     let records = record(&rewritten, OURS, &records).unwrap();
     let divided = after_split(&rewritten, &records, 333);
     assert_eq!(record(&divided, OURS, &records).unwrap(), records);
-    assert_eq!(
-        after_restore(&divided, &records).to_string(),
-        rewritten.to_string()
-    );
+    assert_eq!(after_restore(&divided, &records).to_string(), rewritten.to_string());
 }

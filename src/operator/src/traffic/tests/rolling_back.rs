@@ -16,10 +16,7 @@ fn given_a_candidate_with_weight_when_zeroed_then_the_service_carries_its_whole_
     #[case] before: &[(&str, u64)],
     #[case] after: &[(&str, u64)],
 ) {
-    let records = [RuleRecord {
-        index: 0,
-        backend_refs: refs(&[("checkout", 50)]).to_string(),
-    }];
+    let records = [RuleRecord { index: 0, backend_refs: refs(&[("checkout", 50)]).to_string() }];
     let zeroed = after_zero(&route(&[refs(before)]), &records);
     assert_eq!(weights(&zeroed, 0), named(after));
     assert_eq!(zero(&zeroed, OURS, &records), None, "again");
@@ -56,39 +53,18 @@ fn given_a_route_changed_since_it_was_read_when_zeroed_then_only_names_matter() 
     edited["metadata"]["uid"] = json!("u-2");
     edited["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(700);
     edited["spec"]["rules"][0]["backendRefs"][1]["filters"] = json!([{"type": "URLRewrite"}]);
-    assert_eq!(
-        weights(&try_apply(&edited, &patch).unwrap(), 0),
-        named(&[("checkout", 20), ("checkout-candidate", 0)])
-    );
-    edited["spec"]["rules"][0]["backendRefs"]
-        .as_array_mut()
-        .unwrap()
-        .swap(0, 1);
-    assert!(
-        try_apply(&edited, &patch).is_err(),
-        "the Service would have been zeroed"
-    );
+    assert_eq!(weights(&try_apply(&edited, &patch).unwrap(), 0), named(&[("checkout", 20), ("checkout-candidate", 0)]));
+    edited["spec"]["rules"][0]["backendRefs"].as_array_mut().unwrap().swap(0, 1);
+    assert!(try_apply(&edited, &patch).is_err(), "the Service would have been zeroed");
 }
 
 #[test]
 fn given_a_route_that_split_would_refuse_when_zeroed_then_it_is_zeroed() {
-    let mut odd = route(&[
-        refs(&[("checkout", 3), ("checkout-candidate", 1)]),
-        refs(&[("cart", 1)]),
-    ]);
+    let mut odd = route(&[refs(&[("checkout", 3), ("checkout-candidate", 1)]), refs(&[("cart", 1)])]);
     odd["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!("many");
-    odd["spec"]["rules"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"backendRefs": "none"}));
+    odd["spec"]["rules"].as_array_mut().unwrap().push(json!({"backendRefs": "none"}));
     assert!(split(&odd, OURS, &[], permille(1)).is_err());
-    let broken = [RuleRecord {
-        index: 0,
-        backend_refs: "not JSON".to_owned(),
-    }];
-    assert_eq!(
-        weights(&after_zero(&odd, &broken), 0),
-        named(&[("checkout", 3), ("checkout-candidate", 0)])
-    );
+    let broken = [RuleRecord { index: 0, backend_refs: "not JSON".to_owned() }];
+    assert_eq!(weights(&after_zero(&odd, &broken), 0), named(&[("checkout", 3), ("checkout-candidate", 0)]));
     assert_eq!(zero(&json!({"spec": 1}), OURS, &[]), None);
 }

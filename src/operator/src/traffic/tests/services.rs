@@ -53,14 +53,8 @@ fn given_a_service_when_pinned_then_the_hash_is_selected_and_said_to_be_ours() {
         firebreak.dev/pin: abc
     "#);
     let pinned = apply(&service(), patch);
-    assert_eq!(
-        pinned["spec"]["selector"],
-        json!({"app": "checkout", "pod-template-hash": "abc"})
-    );
-    assert_eq!(
-        pinned["metadata"]["annotations"],
-        json!({"firebreak.dev/pin": "abc"})
-    );
+    assert_eq!(pinned["spec"]["selector"], json!({"app": "checkout", "pod-template-hash": "abc"}));
+    assert_eq!(pinned["metadata"]["annotations"], json!({"firebreak.dev/pin": "abc"}));
     assert_eq!(pinned_to(&pinned).as_deref(), Some("abc"));
     assert_eq!(pin(&pinned, "abc"), Ok(None));
 }
@@ -82,11 +76,9 @@ fn given_a_pin_that_someone_took_out_of_the_selector_when_pinned_then_it_is_back
 #[test]
 fn given_a_reading_that_is_old_when_the_pin_arrives_then_the_api_server_refuses_it() {
     let patch = pin(&service(), "abc").unwrap().unwrap();
-    for (path, value) in [
-        ("/spec/selector", json!({"app": "new"})),
-        ("/metadata/uid", json!("u-2")),
-        ("/metadata/resourceVersion", json!("8")),
-    ] {
+    for (path, value) in
+        [("/spec/selector", json!({"app": "new"})), ("/metadata/uid", json!("u-2")), ("/metadata/resourceVersion", json!("8"))]
+    {
         let mut changed = service();
         *changed.pointer_mut(path).unwrap() = value;
         assert!(try_apply(&changed, &patch).is_err(), "{path}");
@@ -110,15 +102,8 @@ fn given_a_service_that_cannot_be_pinned_then_the_refusal_says_what_to_do() {
         service["spec"][path] = value;
         service
     };
-    let own = with(
-        "selector",
-        json!({"app": "checkout", "pod-template-hash": "users"}),
-    );
-    let refusals = [
-        &own,
-        &with("selector", json!({})),
-        &with("type", json!("ExternalName")),
-    ];
+    let own = with("selector", json!({"app": "checkout", "pod-template-hash": "users"}));
+    let refusals = [&own, &with("selector", json!({})), &with("type", json!("ExternalName"))];
     let refusals = refusals.map(|service| pin(service, "abc").unwrap_err().to_string());
     insta::assert_snapshot!(refusals.join("\n"), @r#"
     Service checkout selects pod-template-hash=users, which Firebreak did not write: take pod-template-hash out of its spec.selector, so that Firebreak can pin it while a Change runs
@@ -130,12 +115,7 @@ fn given_a_service_that_cannot_be_pinned_then_the_refusal_says_what_to_do() {
         service["metadata"]["annotations"] = json!({"firebreak.dev/pin": "abc"});
         service
     };
-    for refused in [
-        own,
-        with("selector", Value::Null),
-        with("type", json!("ExternalName")),
-        only_a_pin,
-    ] {
+    for refused in [own, with("selector", Value::Null), with("type", json!("ExternalName")), only_a_pin] {
         let owner = json!({});
         assert_eq!(
             candidate_service(&refused, "c", "def", &owner, &BTreeMap::new()).unwrap_err(),
@@ -148,14 +128,7 @@ fn given_a_service_that_cannot_be_pinned_then_the_refusal_says_what_to_do() {
 fn given_a_pinned_service_then_the_candidates_is_like_it_but_for_the_hash_and_the_way_in() {
     let owner = json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "Change", "name": "checkout-1", "uid": "u-9"});
     let labels = BTreeMap::from([("firebreak.dev/guard".to_owned(), "checkout".to_owned())]);
-    let made = candidate_service(
-        &pinned(&service(), "abc"),
-        "checkout-candidate",
-        "def",
-        &owner,
-        &labels,
-    )
-    .unwrap();
+    let made = candidate_service(&pinned(&service(), "abc"), "checkout-candidate", "def", &owner, &labels).unwrap();
     insta::assert_yaml_snapshot!(made, @r#"
     apiVersion: v1
     kind: Service
@@ -194,14 +167,10 @@ fn given_a_pinned_service_then_the_candidates_is_like_it_but_for_the_hash_and_th
 #[test]
 fn given_a_headless_service_then_so_is_the_candidates() {
     let mut headless = service();
-    headless["spec"] =
-        json!({"clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "checkout"}});
+    headless["spec"] = json!({"clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "checkout"}});
     let made = candidate_service(&headless, "c", "def", &json!({}), &BTreeMap::new()).unwrap();
     let selector = json!({"app": "checkout", "pod-template-hash": "def"});
-    assert_eq!(
-        made["spec"],
-        json!({"type": "ClusterIP", "clusterIP": "None", "selector": selector})
-    );
+    assert_eq!(made["spec"], json!({"type": "ClusterIP", "clusterIP": "None", "selector": selector}));
 }
 
 #[rstest]
@@ -209,19 +178,10 @@ fn given_a_headless_service_then_so_is_the_candidates() {
 #[case::another_value(json!({"app": "cart"}), false)]
 #[case::no_labels(json!({}), false)]
 #[case::null(Value::Null, false)]
-fn given_labels_then_whether_the_service_selects_them(
-    #[case] labels: Value,
-    #[case] expected: bool,
-) {
+fn given_labels_then_whether_the_service_selects_them(#[case] labels: Value, #[case] expected: bool) {
     assert_eq!(selects(&service(), &labels), expected);
-    assert!(
-        !selects(&pinned(&service(), "abc"), &labels),
-        "pinned to other pods"
-    );
-    assert!(
-        !selects(&json!({"spec": {"selector": {}}}), &labels),
-        "no selector selects nothing"
-    );
+    assert!(!selects(&pinned(&service(), "abc"), &labels), "pinned to other pods");
+    assert!(!selects(&json!({"spec": {"selector": {}}}), &labels), "no selector selects nothing");
 }
 
 proptest! {

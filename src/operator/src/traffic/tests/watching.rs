@@ -23,10 +23,7 @@ fn given_a_route_then_the_largest_share_of_the_services_own_traffic(
     #[case] expected: Option<f64>,
 ) {
     let rules: Vec<_> = rules.iter().map(|entries| refs(entries)).collect();
-    assert_eq!(
-        candidate_share(&route(&rules), OURS).map(|share| share.permille()),
-        expected
-    );
+    assert_eq!(candidate_share(&route(&rules), OURS).map(|share| share.permille()), expected);
 }
 
 #[test]
@@ -40,11 +37,7 @@ fn given_managed_fields_then_the_other_manager_that_wrote_the_rules_last() {
         entry("argocd-controller", "2026-01-02T00:00:00Z", rules.clone()),
         entry("firebreak", "2026-01-03T00:00:00Z", rules),
         entry("traefik", "2026-01-04T00:00:00Z", json!({"f:status": {}})),
-        entry(
-            "kubectl",
-            "2026-01-05T00:00:00Z",
-            json!({"f:spec": {"f:hostnames": {}}})
-        ),
+        entry("kubectl", "2026-01-05T00:00:00Z", json!({"f:spec": {"f:hostnames": {}}})),
     ]);
     assert_eq!(other_manager(&route).as_deref(), Some("argocd-controller"));
 }

@@ -1,0 +1,156 @@
+//! The commands and their options, as clap reads them. No behaviour lives here.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// See, explain and steer guarded rollouts.
+#[derive(Parser, Debug)]
+#[command(
+    name = "kubectl-firebreak",
+    bin_name = "kubectl firebreak",
+    version,
+    about = "See, explain and steer guarded rollouts (Firebreak)",
+    after_help = "Exit codes: 0 done, 1 failed or refused, 2 wrong usage.",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command: which cluster, which namespace.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Path of the kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the pod's own service account]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig to use [default: its current context]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Namespace of the Guard [default: the context's]
+    #[arg(long, short, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Show the guards with their Changes; one Guard in detail; with -w live
+    #[command(after_help = "Examples:
+  kubectl firebreak status -A
+  kubectl firebreak status checkout
+  kubectl firebreak status checkout -w
+  kubectl firebreak status checkout -w --until ended    # in CI: exit 0 when promoted, 1 when not")]
+    Status(Status),
+    /// Explain a Change: what, who, why this risk and plan, where it is, what would change the outcome
+    #[command(after_help = "Examples:
+  kubectl firebreak explain checkout
+  kubectl firebreak explain change/checkout-bcdfghjklm-1 -o json")]
+    Explain(Explain),
+    /// Let the active Change go to its next stage now, on your word
+    #[command(after_help = "Example:
+  kubectl firebreak promote checkout --reason 'looked at the traces: the errors come from the partner'")]
+    Promote(Steer),
+    /// Keep the active Change at its stage; it is still taken back if it does harm
+    #[command(after_help = "Example:
+  kubectl firebreak pause checkout --reason 'incident in payments'")]
+    Pause(Steer),
+    /// Let a paused Change go on
+    #[command(after_help = "Example:
+  kubectl firebreak resume checkout")]
+    Resume(Steer),
+    /// Take the candidate of the active Change back now
+    #[command(after_help = "Example:
+  kubectl firebreak abort checkout --reason 'wrong build'")]
+    Abort(Steer),
+    /// Clear the candidate that was rolled back last and begin again with it
+    #[command(after_help = "Example:
+  kubectl firebreak retry checkout --reason 'the database was down, not the candidate'")]
+    Retry(Steer),
+    /// Print the resource definitions that a cluster needs
+    #[command(after_help = "Example:
+  kubectl firebreak crds | kubectl apply -f -")]
+    Crds(Crds),
+}
+
+/// Options of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct Status {
+    /// The Guard; without one, all of the namespace
+    #[arg(value_name = "GUARD")]
+    pub guard: Option<String>,
+    /// The guards of all namespaces
+    #[arg(long, short = 'A', conflicts_with_all = ["guard", "watch", "namespace"])]
+    pub all_namespaces: bool,
+    /// Watch one Guard's Change live; where the output is no terminal, print a line each time something changes
+    #[arg(long, short)]
+    pub watch: bool,
+    /// With -w: when to end; `ended` ends with the Change, and with exit code 1 if it was not promoted
+    #[arg(long, value_enum, default_value_t = When::Quit, requires = "watch")]
+    pub until: When,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT", conflicts_with = "watch")]
+    pub output: Option<Format>,
+}
+
+/// When the live view ends.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// When it is told to (q or Ctrl-C).
+    Quit,
+    /// When the Change ends.
+    Ended,
+}
+
+/// Options of `explain`.
+#[derive(Args, Clone, Debug)]
+pub struct Explain {
+    /// A Change, or a Guard: its active or last Change; without one, the namespace's only active Change
+    #[arg(value_name = "CHANGE|GUARD")]
+    pub name: Option<String>,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Options of the commands that steer a Change.
+#[derive(Args, Clone, Debug)]
+pub struct Steer {
+    /// The Guard
+    #[arg(value_name = "GUARD")]
+    pub guard: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The Change you mean; refused if it is not the one that would be acted on
+    #[arg(long, value_name = "NAME")]
+    pub change: Option<String>,
+    /// Wait up to 15 s for the operator's answer
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub wait: bool,
+    /// For machines: print the Intervention
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Options of `crds`.
+#[derive(Args, Clone, Debug)]
+pub struct Crds {
+    /// How to print them
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
+    pub output: Format,
+}
+
+/// How to print for machines.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}

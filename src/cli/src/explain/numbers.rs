@@ -1,0 +1,95 @@
+//! What the numbers mean.
+
+use firebreak_api::change::Phase;
+use serde::Serialize;
+
+use crate::{
+    facts::Facts,
+    screen::parts,
+    words::{chance, count, failure_rate, ln_e, rate},
+};
+
+/// A number, what it is measured against, and what it means.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Number {
+    /// What it is about.
+    pub name: String,
+    /// The number.
+    pub value: f64,
+    /// What it must reach to have its effect.
+    pub needed: f64,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// The evidence of a Change, each with its meaning: harm of all signals together, then the safety of each signal.
+#[must_use]
+pub fn of(facts: &Facts<'_>) -> Vec<Number> {
+    let mut numbers = Vec::new();
+    if let Some(harm) = facts.status.harm {
+        let mut meaning = match chance(harm.evidence, 0.0) {
+            Some(chance) => format!(
+                "ln E {} of {} that take it back: a harmless release shows this much with probability at most {chance}",
+                ln_e(harm.evidence),
+                ln_e(harm.needed)
+            ),
+            None => format!("ln E {} of {} that take it back: no sign of harm", ln_e(harm.evidence), ln_e(harm.needed)),
+        };
+        if harm.proved_ratio > 0.0 {
+            meaning = format!("{meaning}; proved: it fails at least {} times as often as stable", harm.proved_ratio);
+        }
+        numbers.push(Number { name: "harm".to_owned(), value: harm.evidence, needed: harm.needed, meaning });
+    }
+    for evidence in &facts.status.evidence {
+        let (stable, candidate) = (evidence.stable, evidence.candidate);
+        let arm = |counted| rate(counted).map_or_else(|| "no requests".to_owned(), failure_rate);
+        let seen = format!(
+            "candidate {} ({} of {}), stable {} ({} of {})",
+            arm(candidate),
+            count(candidate.failures),
+            count(candidate.requests),
+            arm(stable),
+            count(stable.failures),
+            count(stable.requests)
+        );
+        let safety = match (
+            facts.next_stage().filter(|_| facts.phase() == Phase::Progressing),
+            chance(evidence.safety, facts.unsure()),
+        ) {
+            (Some(next), Some(chance)) => format!(
+                "; safety ln E {} of {} for {next} %: a release that harms more than the budget there shows this much with probability at most {chance}",
+                ln_e(evidence.safety),
+                ln_e(evidence.safety_needed)
+            ),
+            (Some(next), None) => format!(
+                "; safety ln E {} of {} for {next} %: nothing proved yet",
+                ln_e(evidence.safety),
+                ln_e(evidence.safety_needed)
+            ),
+            (None, _) => String::new(),
+        };
+        let bursts = if evidence.dispersion > 1.05 {
+            format!("; failures come in bursts (dispersion {:.1}), each counts less", evidence.dispersion)
+        } else {
+            String::new()
+        };
+        numbers.push(Number {
+            name: evidence.signal.clone(),
+            value: evidence.safety,
+            needed: evidence.safety_needed,
+            meaning: format!("{seen}{safety}{bursts}"),
+        });
+    }
+    numbers
+}
+
+/// The blast radius in words.
+#[must_use]
+pub fn blast(facts: &Facts<'_>) -> String {
+    match &facts.status.blast_radius {
+        Some(radius) => parts::blast_words(facts, radius, "; "),
+        None if facts.status.exposed_at.is_none() => "none: no request has reached the candidate".to_owned(),
+        None => "none measured yet".to_owned(),
+    }
+}

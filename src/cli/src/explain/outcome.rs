@@ -1,0 +1,123 @@
+//! Why the plan is as it is, what would change the outcome, and the commands that fit.
+
+use firebreak_api::{
+    change::Phase,
+    names,
+    policy::{Inconclusive, Level, NoData},
+};
+
+use super::build::Command;
+use crate::{
+    facts::Facts,
+    words::{self, ln_e, percent, span},
+};
+
+/// A plan in words.
+#[must_use]
+pub fn plan(plan: &Level, availability: Option<f64>) -> Vec<String> {
+    let stages: Vec<String> = plan.stages.iter().map(ToString::to_string).collect();
+    let bake = if plan.final_bake.0.is_zero() {
+        String::new()
+    } else {
+        format!(", then {} at full exposure with stable kept warm", plan.final_bake)
+    };
+    let at: Vec<String> = plan.approval_at.iter().map(|stage| format!("{stage} %")).collect();
+    let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
+    let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
+    let (budget, because) = match slo {
+        Some((budget, availability)) if budget < plan.budget_percent => {
+            let share = percent(plan.slo_factor * 100.0);
+            (budget, format!(", {share} of what the objective of {availability} % lets fail"))
+        }
+        _ => (plan.budget_percent, String::new()),
+    };
+    vec![
+        format!("stages {} %; {} to {} at each{bake}{human}", stages.join(", "), plan.min_bake, plan.max_bake),
+        format!("budget: the next stage may harm at most {} of all requests{because}", percent(budget)),
+        format!(
+            "wrong in at most {} of harmless releases (taken back) and in at most {} of stages that harm more than the budget (opened); up to {} times stable's failure rate is tolerated",
+            percent(plan.alpha * 100.0),
+            percent(plan.beta * 100.0),
+            plan.margin
+        ),
+    ]
+}
+
+/// What would change the outcome.
+#[must_use]
+pub fn of(facts: &Facts<'_>) -> Vec<String> {
+    match facts.phase() {
+        Phase::Promoted => {
+            vec!["nothing: it is the new stable. To go back, ship the older template; it is judged like any other".to_owned()]
+        }
+        Phase::RolledBack => vec![
+            "another template begins another Change; this one is condemned and never runs again by itself".to_owned(),
+            format!(
+                "if the candidate was not to blame, clear it and begin again: kubectl firebreak retry {}",
+                facts.in_command()
+            ),
+        ],
+        Phase::Superseded => vec!["nothing: a newer template took its place".to_owned()],
+        Phase::Withdrawn => vec!["nothing: the stable template came back, or the Guard was deleted".to_owned()],
+        Phase::RollingBack => vec!["nothing: once decided, the way back is not stopped".to_owned()],
+        Phase::Promoting => vec!["nothing but an abort: the hand-over is under way".to_owned()],
+        Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => running(facts),
+    }
+}
+
+fn running(facts: &Facts<'_>) -> Vec<String> {
+    let plan = &facts.change.spec.plan;
+    let mut lines = Vec::new();
+    let needed = facts.status.harm.map_or_else(|| ln_e((1.0 / plan.alpha).ln()), |harm| ln_e(harm.needed));
+    lines.push(format!(
+        "taken back when harm evidence reaches {needed} and the harm is material or grows; at once when all its pods crash, or when more than half of at least 20 requests fail while stable fails under 5 %"
+    ));
+    if let Some(left) = facts.inconclusive_in() {
+        let then = match plan.inconclusive {
+            Inconclusive::Promote => "it goes on, and the record says so",
+            Inconclusive::Hold => "it stays and tells a human",
+            Inconclusive::RollBack => "it is taken back",
+        };
+        lines.push(format!("still inconclusive in {}: {then}", span(left)));
+    }
+    let then = match plan.no_data {
+        NoData::Hold => "it stays",
+        NoData::HoldAlert => "it stays and warns",
+        NoData::RollBack => "it is taken back",
+    };
+    lines.push(format!("metrics missing for {}: {then}", plan.no_data_after));
+    lines.push("a newer template supersedes it; a claim of more risk raises the level, one of less changes nothing".to_owned());
+    let claims = &facts.change.spec.claims.annotations;
+    if !claims.contains_key(names::RISK) {
+        lines.push(format!("next time: the annotation {} on the workload says its risk (low to critical)", names::RISK));
+    }
+    let machine = claims.get(names::AI_CONTRIBUTION).is_some_and(|value| matches!(value.as_str(), "ai" | "mixed"));
+    if machine && !claims.contains_key(names::REVIEWED_BY) {
+        lines.push(format!(
+            "next time: a human reviewer named in {} keeps machine-written code from raising the level",
+            names::REVIEWED_BY
+        ));
+    }
+    lines
+}
+
+/// The commands that fit now.
+#[must_use]
+pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
+    let at = facts.in_command();
+    let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
+    let promote = facts.next_stage().map_or_else(
+        || "promote it now".to_owned(),
+        |next| if facts.next_needs_approval() { format!("approve {next} %") } else { format!("go to {next} % now") },
+    );
+    match facts.phase() {
+        Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => vec![
+            command(&promote, "promote"),
+            if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
+            command("take it back", "abort"),
+        ],
+        Phase::Promoting | Phase::RollingBack => vec![command("take it back", "abort")],
+        Phase::RolledBack => vec![command("clear it and begin again", "retry")],
+        Phase::Promoted | Phase::Superseded | Phase::Withdrawn => Vec::new(),
+    }
+}

@@ -1,0 +1,98 @@
+//! The explanation as people read it, and how a name is found.
+
+use rstest::rstest;
+
+use super::{build::Explanation, resolve, text};
+use crate::{
+    cluster::Snapshot,
+    error::USAGE,
+    facts, fixtures as fix,
+    screen::ansi,
+    words::{self, width},
+};
+use firebreak_api::{Change, change::Phase};
+
+fn page(change: &Change, to: usize) -> String {
+    ansi::text(&text::lines(&Explanation::new(change, fix::now()), to, &fix::look()), false)
+}
+
+#[rstest]
+#[case("held", fix::held())]
+#[case("judging_healthy", fix::healthy())]
+#[case("harm_rising", fix::harm_rising())]
+#[case("waiting", fix::waiting())]
+#[case("taken_back", fix::rolled_back())]
+#[case("promoted", fix::promoted())]
+fn given_a_change_when_explained_then_these_words(#[case] name: &str, #[case] change: Change) {
+    insta::assert_snapshot!(format!("explain_{name}"), page(&change, 100));
+}
+
+#[test]
+fn given_a_change_when_explained_for_machines_then_this_structure() {
+    insta::assert_yaml_snapshot!("explain_structured", Explanation::new(&fix::harm_rising(), fix::now()));
+}
+
+#[rstest]
+fn given_any_phase_when_explained_then_no_line_is_too_wide_and_a_command_fits(
+    #[values(
+        Phase::Held,
+        Phase::Preparing,
+        Phase::Progressing,
+        Phase::Baking,
+        Phase::Promoting,
+        Phase::RollingBack,
+        Phase::RolledBack
+    )]
+    phase: Phase,
+) {
+    let text = page(&fix::in_phase(phase), 80);
+    assert!(text.contains("\nDO "), "{text}");
+    // Commands are never broken: they are to be copied.
+    let wide: Vec<&str> = text.lines().filter(|line| width(line) > 80 && !line.contains("kubectl")).collect();
+    assert!(wide.is_empty(), "{wide:?}");
+}
+
+#[test]
+fn given_evidence_when_explained_then_the_chance_is_that_of_a_harmless_release() {
+    // exp(-3.2) = 0.0408, rounded up: a bound stays a bound.
+    assert_eq!(words::chance(3.2, 0.0).unwrap(), "4.1 %");
+    assert_eq!(words::chance(4.605_17, 0.0).unwrap(), "1 %");
+    assert_eq!(words::chance(7.0, 0.0).unwrap(), "0.1 %");
+    assert_eq!(words::chance(20.0, 0.0).unwrap(), "0.01 %");
+    // At its threshold, ln(1/(0.9 beta)), safety evidence means beta.
+    assert_eq!(words::chance((1.0_f64 / 0.045).ln(), 0.005).unwrap(), "5 %");
+    assert_eq!(words::chance(0.0, 0.0), None);
+    assert_eq!(words::chance(-3.0, 0.0), None);
+    assert_eq!(words::chance(f64::NAN, 0.0), None);
+}
+
+#[rstest]
+#[case(Some("checkout"))]
+#[case(Some("guard/checkout"))]
+#[case(Some("gd/checkout"))]
+#[case(Some("checkout-bcdfghjkmn-1"))]
+#[case(Some("change/checkout-bcdfghjkmn-1"))]
+#[case(None)]
+fn given_a_name_when_it_is_a_guard_or_a_change_then_the_change(#[case] name: Option<&str>) {
+    let snapshot = fix::snapshot(vec![fix::healthy()]);
+    assert_eq!(facts::name(resolve(&snapshot, name, "shop").unwrap()), "checkout-bcdfghjkmn-1");
+}
+
+#[rstest]
+#[case(
+    Some("chekout"),
+    "no Guard and no Change chekout in namespace shop. Guards there: checkout. Changes there: checkout-bcdfghjkmn-1"
+)]
+#[case(Some("deploy/checkout"), "write guard/checkout or change/checkout")]
+#[case(Some("change/checkout"), "no Guard and no Change checkout")]
+fn given_a_wrong_name_when_explained_then_it_names_what_there_is(#[case] name: Option<&str>, #[case] words: &str) {
+    let error = resolve(&fix::snapshot(vec![fix::healthy()]), name, "shop").unwrap_err();
+    assert!(error.to_string().contains(words), "{error}");
+    assert_eq!(error.exit_code(), USAGE);
+}
+
+#[test]
+fn given_an_empty_namespace_when_explained_then_it_says_where_to_look() {
+    let error = resolve(&Snapshot::default(), None, "shop").unwrap_err();
+    assert!(error.to_string().contains("kubectl firebreak status -A"), "{error}");
+}

@@ -1,0 +1,369 @@
+//! What follows from a Change for a reader: where it is in its plan, how far the evidence is, what it needs next.
+//! Pure: the time is handed in.
+
+use std::{cmp::Reverse, sync::LazyLock};
+
+use firebreak_api::{
+    Change, ChangeStatus, Guard,
+    change::{Evidence, Phase},
+    guard::{TargetKind, TargetRef},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::words;
+
+static NOT_YET: LazyLock<ChangeStatus> = LazyLock::new(ChangeStatus::default);
+
+/// Harm evidence below which nothing is suspected: ln 5, as in the rules for going up a stage.
+pub const SUSPICION: f64 = 1.609_437_912_434_100_3;
+
+/// Signals named in a sentence; the others are counted.
+const SIGNALS_IN_WORDS: usize = 3;
+
+/// A Change as a reader sees it at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The Change.
+    pub change: &'a Change,
+    /// Its status; that of a Change just made, where the operator has not written one yet.
+    pub status: &'a ChangeStatus,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// Place in the plan: stage `index` of `of`, from 1; 0 before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stage, from 1.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+/// One stage of the plan as a reader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Share of traffic in percent.
+    pub percent: i32,
+    /// Whether a human must approve it before it begins.
+    pub approval: bool,
+    /// Where the Change stands to it.
+    pub mark: Mark,
+}
+
+/// Where a Change stands to a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mark {
+    /// Passed.
+    Done,
+    /// Here now.
+    Current,
+    /// Ended here without a promotion.
+    Stopped,
+    /// To come.
+    Ahead,
+}
+
+impl<'a> Facts<'a> {
+    /// The Change as it is seen at `now`.
+    #[must_use]
+    pub fn new(change: &'a Change, now: Timestamp) -> Self {
+        Self { change, status: status(change), now }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        name(self.change)
+    }
+
+    /// Its Guard as it is written in a command: `checkout -n shop`.
+    #[must_use]
+    pub fn in_command(&self) -> String {
+        in_command(&self.change.spec.guard, self.change.metadata.namespace.as_deref())
+    }
+
+    /// Where it is on its way.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.status.phase
+    }
+
+    /// Its place in the plan, as the operator wrote it (`2/4`), else by its weight.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let stages = &self.change.spec.plan.stages;
+        let written = self.status.stage.as_deref().and_then(|stage| stage.split_once('/'));
+        let written = written.and_then(|(index, of)| Some((index.trim().parse().ok()?, of.trim().parse().ok()?)));
+        written.map_or_else(
+            || {
+                let reached = stages.iter().filter(|&&stage| f64::from(stage) <= self.status.weight_percent);
+                Position { index: reached.count(), of: stages.len() }
+            },
+            |(index, of)| Position { index, of },
+        )
+    }
+
+    /// Whether the candidate is past its first exposure and the Change still runs forward.
+    #[must_use]
+    pub fn judged(&self) -> bool {
+        matches!(self.phase(), Phase::Progressing | Phase::Baking)
+    }
+
+    /// The stage that would come next, in percent; none at the last one and when nothing comes any more.
+    #[must_use]
+    pub fn next_stage(&self) -> Option<i32> {
+        let stages = &self.change.spec.plan.stages;
+        match self.phase() {
+            Phase::Held | Phase::Preparing => stages.first().copied(),
+            Phase::Progressing => stages.get(self.position().index).copied(),
+            _ => None,
+        }
+    }
+
+    /// Whether a human must approve the next stage.
+    #[must_use]
+    pub fn next_needs_approval(&self) -> bool {
+        self.next_stage().is_some_and(|next| self.change.spec.plan.approval_at.contains(&next))
+    }
+
+    /// The plan's stages, each with where the Change stands to it.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let plan = &self.change.spec.plan;
+        let index = self.position().index;
+        let highest = self.status.highest_weight_percent;
+        let mark = |at: usize, percent: i32| match self.phase() {
+            Phase::Promoted | Phase::Promoting => Mark::Done,
+            Phase::Held | Phase::Preparing => Mark::Ahead,
+            Phase::Progressing | Phase::Baking if at + 1 < index => Mark::Done,
+            Phase::Progressing | Phase::Baking if at + 1 == index => Mark::Current,
+            Phase::Progressing | Phase::Baking => Mark::Ahead,
+            // Taken back or overtaken: the highest weight says how far it came.
+            _ if f64::from(percent) > highest => Mark::Ahead,
+            _ if plan.stages.get(at + 1).is_none_or(|&after| f64::from(after) > highest) => Mark::Stopped,
+            _ => Mark::Done,
+        };
+        plan.stages
+            .iter()
+            .enumerate()
+            .map(|(at, &percent)| Stage { percent, approval: plan.approval_at.contains(&percent), mark: mark(at, percent) })
+            .collect()
+    }
+
+    /// Harm evidence as a share of what is needed to take back, from 0 to 1.
+    #[must_use]
+    pub fn harm_share(&self) -> Option<f64> {
+        self.status.harm.map(|harm| share(harm.evidence, harm.needed))
+    }
+
+    /// Safety evidence of the signal that has least, as a share of what opens the next stage, from 0 to 1.
+    ///
+    /// Each signal must prove it on its own, so the least is what counts.
+    #[must_use]
+    pub fn safety_share(&self) -> Option<f64> {
+        self.next_stage()?;
+        self.status.evidence.iter().map(safety_share).reduce(f64::min)
+    }
+
+    /// Probability that the bounds of stable's rate do not hold, on which safety evidence rests: a tenth of beta
+    /// (statistics, section 3), so that a stage opens wrongly with probability at most beta in all.
+    #[must_use]
+    pub fn unsure(&self) -> f64 {
+        self.change.spec.plan.beta / 10.0
+    }
+
+    /// Time since this stage began.
+    #[must_use]
+    pub fn stage_for(&self) -> Option<SignedDuration> {
+        self.status.stage_began_at.map(|began| words::since(began, self.now))
+    }
+
+    /// Time that the plan still asks for at this stage at least; none once it has passed.
+    #[must_use]
+    pub fn bake_left(&self) -> Option<SignedDuration> {
+        let plan = &self.change.spec.plan;
+        let asked = match self.phase() {
+            Phase::Progressing if self.next_stage().is_some() => plan.min_bake,
+            Phase::Progressing | Phase::Baking => plan.final_bake,
+            _ => return None,
+        };
+        left(asked, self.stage_for()?)
+    }
+
+    /// Time until this stage counts as inconclusive; none once it has passed.
+    #[must_use]
+    pub fn inconclusive_in(&self) -> Option<SignedDuration> {
+        if self.phase() != Phase::Progressing {
+            return None;
+        }
+        left(self.change.spec.plan.max_bake, self.stage_for()?)
+    }
+
+    /// Time to the promotion if nothing but the plan's times held it up: it cannot be sooner.
+    #[must_use]
+    pub fn earliest_promotion(&self) -> Option<SignedDuration> {
+        if !self.judged() {
+            return None;
+        }
+        let plan = &self.change.spec.plan;
+        let position = self.position();
+        let after = position.of.saturating_sub(position.index);
+        let here = self.bake_left().unwrap_or_default();
+        let between = seconds(plan.min_bake) * i64::try_from(after.saturating_sub(1)).unwrap_or(0);
+        let last = if after == 0 { 0 } else { seconds(plan.final_bake) };
+        Some(here + SignedDuration::from_secs(between + last))
+    }
+
+    /// What must come true before it goes on, in words; empty when nothing is missing or nothing comes any more.
+    #[must_use]
+    pub fn needs(&self) -> Vec<String> {
+        let mut needs = Vec::new();
+        if self.status.paused && !self.phase().ended() {
+            needs.push("someone to resume it".to_owned());
+        }
+        if self.phase() == Phase::Preparing {
+            needs.push("candidate pods that are ready and seen by the metrics source".to_owned());
+        }
+        if self.judged() {
+            if let Some(harm) = self.status.harm.filter(|harm| harm.evidence >= SUSPICION && self.next_stage().is_some()) {
+                needs.push(format!("harm evidence below {} (now {})", words::ln_e(SUSPICION), words::ln_e(harm.evidence)));
+            }
+            if self.next_stage().is_some() {
+                if self.status.evidence.is_empty() {
+                    needs.push("the first evidence".to_owned());
+                }
+                needs.extend(self.safety_needed());
+            }
+            if let Some(left) = self.bake_left() {
+                needs.push(format!("{} more at this stage", words::span(left)));
+            }
+        }
+        if let Some(next) = self.next_stage().filter(|_| self.next_needs_approval()) {
+            needs.push(format!("a human's word for {next} %"));
+        }
+        needs
+    }
+
+    /// The signals whose safety evidence is short, in words; those with the least, where there are many.
+    fn safety_needed(&self) -> Option<String> {
+        let mut short: Vec<&Evidence> =
+            self.status.evidence.iter().filter(|evidence| evidence.safety < evidence.safety_needed).collect();
+        if short.len() > SIGNALS_IN_WORDS {
+            short.sort_by(|left, right| safety_share(left).total_cmp(&safety_share(right)));
+        }
+        let more = short.len().saturating_sub(SIGNALS_IN_WORDS);
+        let mut signals: Vec<String> = short
+            .iter()
+            .take(SIGNALS_IN_WORDS)
+            .map(|evidence| {
+                let (have, needed) = (words::ln_e(evidence.safety), words::ln_e(evidence.safety_needed));
+                format!("{} {have} of {needed}", evidence.signal)
+            })
+            .collect();
+        if more > 0 {
+            signals.push(format!("{more} more"));
+        }
+        (!signals.is_empty()).then(|| format!("safety evidence ({})", signals.join(", ")))
+    }
+}
+
+/// A signal's safety evidence as a share of what opens the next stage, from 0 to 1.
+#[must_use]
+pub fn safety_share(evidence: &Evidence) -> f64 {
+    share(evidence.safety, evidence.safety_needed)
+}
+
+fn share(have: f64, needed: f64) -> f64 {
+    if needed > 0.0 && have.is_finite() { (have / needed).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+fn seconds(span: firebreak_api::Span) -> i64 {
+    i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX / 4)
+}
+
+fn left(asked: firebreak_api::Span, passed: SignedDuration) -> Option<SignedDuration> {
+    let left = SignedDuration::from_secs(seconds(asked)) - passed;
+    // Rounded up: "0s more" would say that it is there.
+    let whole = left.as_secs() + i64::from(left.subsec_nanos() > 0);
+    left.is_positive().then_some(SignedDuration::from_secs(whole))
+}
+
+/// The status of a Change; that of one just made, where the operator has not written one yet.
+#[must_use]
+pub fn status(change: &Change) -> &ChangeStatus {
+    change.status.as_ref().unwrap_or_else(|| &*NOT_YET)
+}
+
+/// The name of a Change.
+#[must_use]
+pub fn name(change: &Change) -> &str {
+    change.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// Whether a Change is one of this Guard.
+#[must_use]
+pub fn belongs(change: &Change, guard: &Guard) -> bool {
+    Some(change.spec.guard.as_str()) == guard.metadata.name.as_deref() && change.metadata.namespace == guard.metadata.namespace
+}
+
+/// The Change that runs: the one the Guard names, else the newest that has not ended.
+///
+/// `changes` are those of the Guard, the newest first.
+#[must_use]
+pub fn active<'a>(changes: &[&'a Change], guard: Option<&Guard>) -> Option<&'a Change> {
+    let named = guard.and_then(|guard| guard.status.as_ref()).and_then(|status| status.active_change.as_deref());
+    let runs = |change: &&&Change| !status(change).phase.ended();
+    changes.iter().filter(runs).find(|change| Some(name(change)) == named).or_else(|| changes.iter().find(runs)).copied()
+}
+
+/// The Change to show: the one that runs, else the newest.
+#[must_use]
+pub fn shown<'a>(changes: &[&'a Change], guard: Option<&Guard>) -> Option<&'a Change> {
+    active(changes, guard).or_else(|| changes.first().copied())
+}
+
+/// Orders Changes by age.
+pub trait ByAge {
+    /// The newest first; of two of the same moment, the later attempt.
+    fn newest_first(&mut self);
+}
+
+impl ByAge for Vec<&Change> {
+    fn newest_first(&mut self) {
+        self.sort_by_key(|change| Reverse((change.spec.detected_at, change.spec.attempt, name(change))));
+    }
+}
+
+/// The Change without what only the operator reads (its memory and the bases of decisions), which can be large.
+#[must_use]
+pub fn slim(mut change: Change) -> Change {
+    change.metadata.managed_fields = None;
+    if let Some(status) = &mut change.status {
+        status.memory = None;
+        for decision in &mut status.decisions {
+            decision.basis = None;
+        }
+    }
+    change
+}
+
+/// The Guard as it is written in a command: `checkout -n shop`.
+#[must_use]
+pub fn in_command(guard: &str, namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| guard.to_owned(), |namespace| format!("{guard} -n {namespace}"))
+}
+
+/// A workload in words: `Deployment checkout`.
+#[must_use]
+pub fn target(target: &TargetRef) -> String {
+    let kind = match target.kind {
+        TargetKind::Deployment => "Deployment",
+    };
+    format!("{kind} {}", target.name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Where a Change is, how far its evidence is, what it needs.
+
+use firebreak_api::change::Phase;
+use jiff::SignedDuration;
+use rstest::rstest;
+use serde_json::json;
+
+use super::{ByAge as _, Facts, Mark, Position, active, shown};
+use crate::fixtures as fix;
+
+#[rstest]
+#[case(json!({"stage": "3/5"}), 3)]
+#[case(json!({"stage": "0/5", "weightPercent": 50.0}), 0)]
+#[case(json!({"stage": null, "weightPercent": 0.0}), 0)]
+#[case(json!({"stage": null, "weightPercent": 20.0}), 3)]
+#[case(json!({"stage": "soon", "weightPercent": 5.0}), 2)]
+fn given_a_stage_or_only_a_weight_then_the_place_in_the_plan(#[case] status: serde_json::Value, #[case] index: usize) {
+    let mut change = fix::healthy();
+    fix::patch(&mut change, status);
+    assert_eq!(Facts::new(&change, fix::now()).position(), Position { index, of: 5 });
+}
+
+#[test]
+fn given_phases_then_marks_of_the_plan() {
+    let marks = |change| Facts::new(&change, fix::now()).stages().into_iter().map(|stage| stage.mark).collect::<Vec<_>>();
+    use Mark::{Ahead, Current, Done, Stopped};
+    assert_eq!(marks(fix::held()), [Ahead; 5]);
+    assert_eq!(marks(fix::healthy()), [Done, Done, Current, Ahead, Ahead]);
+    assert_eq!(marks(fix::rolled_back()), [Done, Done, Stopped, Ahead, Ahead]);
+    assert_eq!(marks(fix::promoted()), [Done; 5]);
+}
+
+#[test]
+fn given_several_signals_then_the_one_with_least_safety_counts() {
+    let change = fix::healthy();
+    let facts = Facts::new(&change, fix::now());
+    let share = facts.safety_share().unwrap();
+    assert!((share - 2.04 / 3.101).abs() < 1e-9, "{share}");
+    assert_eq!(facts.harm_share(), Some(0.0), "evidence below zero is no share");
+}
+
+#[rstest]
+#[case(Phase::Held, Some(1))]
+#[case(Phase::Progressing, Some(50))]
+#[case(Phase::Baking, None)]
+#[case(Phase::RollingBack, None)]
+fn given_a_phase_then_the_stage_that_would_come_next(#[case] phase: Phase, #[case] next: Option<i32>) {
+    assert_eq!(Facts::new(&fix::in_phase(phase), fix::now()).next_stage(), next);
+}
+
+#[test]
+fn given_a_stage_under_way_then_the_times_of_the_plan_count_from_its_beginning() {
+    let change = fix::healthy();
+    let facts = Facts::new(&change, fix::now());
+    assert_eq!(facts.bake_left(), Some(SignedDuration::from_secs(108)), "5m less 3m12s");
+    assert_eq!(facts.inconclusive_in(), Some(SignedDuration::from_secs(3_600 - 192)));
+    // 1m48s here, 5m at 50 %, 30m at 100 %.
+    assert_eq!(facts.earliest_promotion(), Some(SignedDuration::from_secs(108 + 300 + 1_800)));
+    let almost = fix::now() + SignedDuration::from_millis(107_400);
+    assert_eq!(Facts::new(&change, almost).bake_left(), Some(SignedDuration::from_secs(1)), "rounded up");
+}
+
+#[test]
+fn given_short_evidence_and_time_then_both_are_needed() {
+    assert_eq!(
+        Facts::new(&fix::healthy(), fix::now()).needs(),
+        ["safety evidence (errors 2.0 of 3.1)", "1m48s more at this stage"]
+    );
+    assert_eq!(Facts::new(&fix::waiting(), fix::now()).needs(), ["a human's word for 100 %"]);
+    assert_eq!(
+        Facts::new(&fix::crowded(), fix::now()).needs().first().unwrap(),
+        "safety evidence (emails 0.7 of 3.1, orders 1.0 of 3.1, retries 1.3 of 3.1, 5 more)"
+    );
+    assert!(Facts::new(&fix::rolled_back(), fix::now()).needs().is_empty());
+}
+
+#[test]
+fn given_a_clock_behind_the_cluster_then_no_time_is_negative() {
+    let early = fix::now() - SignedDuration::from_hours(2);
+    let change = fix::healthy();
+    let facts = Facts::new(&change, early);
+    assert_eq!(facts.stage_for(), Some(SignedDuration::ZERO));
+    assert_eq!(facts.bake_left(), Some(SignedDuration::from_secs(300)));
+}
+
+#[test]
+fn given_several_changes_then_the_guards_word_counts_then_age() {
+    let old = fix::named(fix::healthy(), "a-old", "2026-07-01T09:00:00Z");
+    let new = fix::named(fix::held(), "a-new", "2026-07-01T11:00:00Z");
+    let over = fix::named(fix::promoted(), "a-over", "2026-07-01T12:00:00Z");
+    let mut changes = vec![&old, &over, &new];
+    changes.newest_first();
+    assert_eq!(active(&changes, Some(&fix::guard(Some(&old)))).unwrap().metadata.name.as_deref(), Some("a-old"));
+    assert_eq!(active(&changes, Some(&fix::guard(Some(&over)))).unwrap().metadata.name.as_deref(), Some("a-new"));
+    assert_eq!(shown(&[&over], None).unwrap().metadata.name.as_deref(), Some("a-over"));
+    assert!(active(&[&over], None).is_none());
+}

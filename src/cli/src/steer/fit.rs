@@ -1,0 +1,121 @@
+//! Whether an act fits a Guard as it stands: which Change it is about, or why it cannot succeed and what to do instead.
+
+use firebreak_api::{Change, Guard, change::Phase};
+
+use super::{Action, word};
+use crate::{
+    error::Error,
+    facts::{self, Facts},
+    words,
+};
+
+/// The name of the Change that the act is about.
+///
+/// `changes` are those of the Guard, the newest first; `named` is the one that the user means, if they say.
+///
+/// # Errors
+/// [`Error::Refused`] that says what to do instead.
+pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: Option<&str>) -> Result<&'a str, Error> {
+    let guard_name = guard.metadata.name.as_deref().unwrap_or_default();
+    if let Some(named) = named
+        && !changes.iter().any(|change| facts::name(change) == named)
+    {
+        let recent: Vec<&str> = changes.iter().take(5).map(|change| facts::name(change)).collect();
+        let known = if recent.is_empty() { "none yet".to_owned() } else { recent.join(", ") };
+        return Err(Error::Refused(format!("Guard {guard_name} has no Change {named}. Its Changes: {known}")));
+    }
+    let at = &facts::in_command(guard_name, guard.metadata.namespace.as_deref());
+    let active = facts::active(changes, Some(guard));
+    let change = match (action, active) {
+        (Action::Retry, None) => return retry(guard, guard_name, changes, named),
+        (Action::Retry, Some(active)) => {
+            return Err(Error::Refused(format!(
+                "Change {} runs: nothing else can begin. Watch it: kubectl firebreak status {at} -w; or take it back first: kubectl firebreak abort {at}",
+                facts::name(active)
+            )));
+        }
+        (_, Some(active)) => active,
+        (_, None) => return Err(nothing_runs(action, guard_name, at, changes)),
+    };
+    let name = facts::name(change);
+    if let Some(named) = named.filter(|&named| named != name) {
+        return Err(Error::Refused(format!(
+            "Change {named} does not run any more; {name} does. To {} that one: kubectl firebreak {} {at} --change {name}",
+            word(action),
+            word(action)
+        )));
+    }
+    fits_phase(action, change, at).map_or(Ok(name), |why| Err(Error::Refused(why)))
+}
+
+/// Why the act does not fit the Change that runs, if it does not. An abort always fits.
+fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
+    let status = facts::status(change);
+    let name = facts::name(change);
+    match (action, status.phase) {
+        (Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
+            "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"
+        )),
+        (Action::Promote, Phase::Promoting) => {
+            Some(format!("Change {name} is being promoted already. Watch it: kubectl firebreak status {at} -w"))
+        }
+        (Action::Pause | Action::Resume, Phase::Promoting) => Some(format!(
+            "Change {name} is being handed over, which does not stop half-way. To take it back: kubectl firebreak abort {at}"
+        )),
+        (Action::Pause, _) if status.paused => {
+            Some(format!("Change {name} is paused already. To go on: kubectl firebreak resume {at}"))
+        }
+        (Action::Resume, _) if !status.paused => {
+            let why = status.waiting.as_ref().map_or_else(String::new, |waiting| {
+                format!(" It waits for another reason ({}): {}", words::plain(&waiting.reason), words::plain(&waiting.message))
+            });
+            Some(format!("Change {name} is not paused.{why} To let it go on on your word: kubectl firebreak promote {at}"))
+        }
+        _ => None,
+    }
+}
+
+fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> Error {
+    let last = changes.first().map(|last| {
+        let facts = Facts::new(last, last.spec.detected_at);
+        let retry = if facts.phase() == Phase::RolledBack {
+            format!(" To begin again with it: kubectl firebreak retry {at}.")
+        } else {
+            String::new()
+        };
+        format!(" The last one, {}, is {}.{retry}", facts.name(), words::phase(facts.phase()))
+    });
+    Error::Refused(format!(
+        "nothing to {}: no Change of Guard {guard} runs.{} See its state: kubectl firebreak status {at}",
+        word(action),
+        last.unwrap_or_default()
+    ))
+}
+
+/// The Change to retry: the last one if it was rolled back, else the one that condemned a template last.
+fn retry<'a>(guard: &'a Guard, guard_name: &str, changes: &[&'a Change], named: Option<&str>) -> Result<&'a str, Error> {
+    let rolled_back = |change: &&&Change| facts::status(change).phase == Phase::RolledBack;
+    if let Some(named) = named {
+        let change = changes.iter().find(|change| facts::name(change) == named);
+        return change.filter(rolled_back).map(|change| facts::name(change)).ok_or_else(|| {
+            let phase = change.map_or("unknown", |change| words::phase(facts::status(change).phase));
+            Error::Refused(format!(
+                "Change {named} was not rolled back (it is {phase}): there is nothing to clear. To begin a Change, ship a template"
+            ))
+        });
+    }
+    let condemned = guard.status.as_ref().and_then(|status| status.condemned.last()).map(|last| last.change.as_str());
+    let last = changes.first().filter(rolled_back).map(|change| facts::name(change));
+    last.or(condemned).ok_or_else(|| {
+        let state = changes.first().map_or_else(
+            || "it has had no Change yet".to_owned(),
+            |last| format!("its last Change, {}, is {}", facts::name(last), words::phase(facts::status(last).phase)),
+        );
+        Error::Refused(format!(
+            "nothing to retry: no candidate of Guard {guard_name} is condemned ({state}). To begin a Change, ship a template"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! `promote`, `pause`, `resume`, `abort`, `retry`: records an Intervention and waits for the operator's answer.
+//!
+//! [`fit`] refuses early, with words, what cannot succeed (pure). What is decided then, the operator decides.
+
+pub mod fit;
+
+use std::time::Duration;
+
+use firebreak_api::{
+    Intervention, InterventionSpec,
+    intervention::{self, Outcome},
+};
+use tokio::time::Instant;
+
+use crate::{
+    args::{Global, Steer},
+    cluster::Cluster,
+    error::Error,
+    output, words,
+};
+
+pub use firebreak_api::intervention::Action;
+
+/// Longest wait for the operator's answer: it looks every second or two.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// Time between two looks for the answer.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The act as a word of the command line.
+#[must_use]
+pub fn word(action: Action) -> &'static str {
+    match action {
+        Action::Promote => "promote",
+        Action::Pause => "pause",
+        Action::Resume => "resume",
+        Action::Abort => "abort",
+        Action::Retry => "retry",
+    }
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// As the API server answers; an act that does not fit, was refused, or was not answered in time.
+pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Error> {
+    let cluster = Cluster::connect(global).await?;
+    let snapshot = cluster.snapshot(false).await?;
+    let guard = snapshot.guard(&args.guard, &cluster.namespace)?;
+    let changes = snapshot.changes_of(guard);
+    let change = fit::fit(action, guard, &changes, args.change.as_deref())?;
+    let made = cluster.create(&intervention(action, &args.guard, change, args.reason.clone())).await?;
+    let name = made.metadata.name.clone().unwrap_or_default();
+    if !args.wait {
+        return match args.output {
+            Some(format) => output::print(&made, format),
+            None => output::write(&format!(
+                "Intervention {name} is recorded (to {} {change}). Its outcome: kubectl get iv {name} -n {}\n",
+                word(action),
+                cluster.namespace
+            )),
+        };
+    }
+    let mut answered = wait(&cluster, &name, action).await?;
+    answered.metadata.managed_fields = None;
+    if let Some(format) = args.output {
+        output::print(&answered, format)?;
+    }
+    let status = answered.status.unwrap_or_default();
+    let said = status.message.map(|message| words::plain(&message)).filter(|message| !message.is_empty());
+    match status.outcome {
+        Some(Outcome::Applied) if args.output.is_some() => Ok(()),
+        Some(Outcome::Applied) => {
+            output::write(&format!("{} {change}: {}\n", word(action), said.unwrap_or_else(|| "done".to_owned())))
+        }
+        _ => Err(Error::Refused(format!(
+            "refused to {} {change}: {}",
+            word(action),
+            said.unwrap_or_else(|| format!(
+                "the operator gave no reason. What fits now: kubectl firebreak explain {} -n {}",
+                args.guard, cluster.namespace
+            ))
+        ))),
+    }
+}
+
+/// The Intervention to record.
+#[must_use]
+pub fn intervention(action: Action, guard: &str, change: &str, reason: Option<String>) -> Intervention {
+    let mut intervention =
+        Intervention::new("", InterventionSpec { guard: guard.to_owned(), change: change.to_owned(), action, reason, by: None });
+    intervention.metadata.name = None;
+    intervention.metadata.generate_name = Some(format!("{guard}-{}-", word(action)));
+    intervention
+}
+
+async fn wait(cluster: &Cluster, name: &str, action: Action) -> Result<Intervention, Error> {
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut failure = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let answer = tokio::time::timeout_at(deadline, cluster.intervention(name)).await;
+        match answer {
+            Ok(Ok(seen)) if seen.status.as_ref().is_some_and(|status| status.outcome.is_some()) => return Ok(seen),
+            Ok(Ok(_)) => failure = None,
+            // The act is recorded: a read that fails is tried again until the deadline.
+            Ok(Err(error)) => failure = Some(error),
+            Err(_) => {}
+        }
+        if Instant::now() >= deadline {
+            return Err(failure.unwrap_or_else(|| unanswered(name, &cluster.namespace, action)));
+        }
+    }
+}
+
+fn unanswered(name: &str, namespace: &str, action: intervention::Action) -> Error {
+    Error::Unanswered(format!(
+        "no operator answered within {} s. The act stays recorded as Intervention {name} and takes effect when the operator comes back. \
+         Is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak. \
+         To watch for the answer: kubectl get iv {name} -n {namespace} -w. To take the {} back before: kubectl delete iv {name} -n {namespace}",
+        ANSWER_LIMIT.as_secs(),
+        word(action)
+    ))
+}

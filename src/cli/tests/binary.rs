@@ -1,0 +1,103 @@
+//! The binary as a shell sees it: help, usage, exit codes, definitions.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-firebreak"))
+        .args(arguments)
+        .env_clear()
+        .env("KUBECONFIG", "/nonexistent/config")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn given_help_when_asked_then_every_command_in_the_plugin_form() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!(text(&output.stdout));
+}
+
+#[test]
+fn given_help_of_a_command_when_asked_then_with_examples() {
+    for (command, example) in [
+        ("status", "kubectl firebreak status checkout -w"),
+        ("explain", "kubectl firebreak explain checkout"),
+        ("promote", "kubectl firebreak promote checkout"),
+        ("pause", "kubectl firebreak pause checkout"),
+        ("resume", "kubectl firebreak resume checkout"),
+        ("abort", "kubectl firebreak abort checkout"),
+        ("retry", "kubectl firebreak retry checkout"),
+        ("crds", "kubectl firebreak crds | kubectl apply -f -"),
+    ] {
+        let help = text(&run(&[command, "--help"]).stdout);
+        assert!(help.contains(&format!("Usage: kubectl firebreak {command}")), "{help}");
+        assert!(help.contains(example), "{help}");
+    }
+}
+
+#[test]
+fn given_wrong_usage_when_run_then_exit_code_2() {
+    for arguments in [
+        &["promote"][..],
+        &["status", "checkout", "-A"],
+        &["status", "-w", "-o", "json"],
+        &["status", "--until", "ended"],
+        &["status", "-o", "xml"],
+        &["promote", "checkout", "--wait=perhaps"],
+        &["dance"],
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn given_no_kubeconfig_when_run_then_it_says_how_to_name_one() {
+    let output = run(&["status"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--kubeconfig FILE"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn given_an_api_server_that_is_not_there_when_run_then_it_says_how_to_check() {
+    let folder = std::env::temp_dir().join(format!("firebreak-cli-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("config");
+    // Port 9 on loopback: nobody listens.
+    let config = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n\
+                  clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\nusers: [{name: u, user: {}}]\n";
+    std::fs::write(&path, config).unwrap();
+    let output = run(&["status", "--kubeconfig", path.to_str().unwrap(), "--context", "c"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("kubectl --context c get --raw /readyz"), "{said}");
+    assert!(said.contains("refused"), "{said}");
+}
+
+#[test]
+fn given_crds_when_printed_then_every_kind_as_yaml_documents_or_one_json_list() {
+    let yaml = text(&run(&["crds"]).stdout);
+    assert_eq!(yaml.matches("---\n").count(), firebreak_api::crds::all().len());
+    for (_, crd) in firebreak_api::crds::all() {
+        assert!(yaml.contains(&format!("name: {}", crd.metadata.name.unwrap())), "{yaml}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&run(&["crds", "-o", "json"]).stdout).unwrap();
+    assert_eq!(json["kind"], "List");
+    assert_eq!(json["items"].as_array().unwrap().len(), firebreak_api::crds::all().len());
+    assert_eq!(json["items"][0]["kind"], "CustomResourceDefinition");
+}
+
+#[test]
+fn given_a_reader_that_closes_the_pipe_when_printing_then_no_error() {
+    let script =
+        format!("{} crds -o json | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_kubectl-firebreak"));
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), "0", "{}", text(&output.stderr));
+}

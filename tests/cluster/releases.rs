@@ -1,0 +1,112 @@
+//! Harmless releases go up, harmful ones come back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use firebreak_api::change::Phase;
+use firebreak_tests::{Scene, World, manifests, scene::served_after};
+use kube::ResourceExt as _;
+use serde_json::json;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A route as large services have: filters, two rules, a second weighted backend that is none of Firebreak's business.
+fn rich_route(host: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": manifests::APP},
+        "spec": {
+            "parentRefs": [manifests::parent()],
+            "hostnames": [host],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/api"}}],
+                    "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-rule", "value": "api"}]}}],
+                    "backendRefs": [{"name": manifests::APP, "port": 80}],
+                },
+                {
+                    "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "x-rule", "value": "all"}]}}],
+                    "backendRefs": [
+                        {"name": manifests::APP, "port": 80, "weight": 9},
+                        {"name": "legacy", "port": 80, "weight": 1},
+                    ],
+                },
+            ],
+        },
+    })
+}
+
+pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "harmless").await?;
+    let mut legacy = manifests::deployment("legacy", 1, &[]);
+    legacy["metadata"] = json!({"name": "legacy"});
+    legacy["spec"]["selector"] = json!({"matchLabels": {"app": "legacy"}});
+    legacy["spec"]["template"]["metadata"]["labels"] = json!({"app": "legacy"});
+    let mut legacy_service = manifests::service();
+    legacy_service["metadata"]["name"] = json!("legacy");
+    legacy_service["spec"]["selector"] = json!({"app": "legacy"});
+    scene.apply(&[legacy, legacy_service]).await?;
+    scene.guarded(4, &[]).await?;
+    scene.apply(&[rich_route(&scene.host())]).await?;
+    let load = scene.load(200).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let change = scene.change(1).await?;
+    let promoting = scene
+        .until_change(&change.name_any(), "to be promoted", 3 * MINUTE, |change| {
+            change.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Promoting | Phase::Promoted))
+        })
+        .await?;
+    let pods = scene.pods(&promoting.spec.candidate.hash).await?;
+    let ended = scene.ends(&change.name_any(), Phase::Promoted, MINUTE).await?;
+    scene.rolled_out().await?;
+    let after = scene.pods(&ended.spec.candidate.hash).await?;
+    ensure!(pods == after && after.len() == 4, "candidate pods changed at the hand-over: {pods:?}, then {after:?}");
+    ensure!(after.iter().all(|(_, _, restarts)| *restarts == 0), "candidate pods were restarted: {after:?}");
+    scene.guard_is("Guarding").await?;
+    let report = load.stop().await;
+    println!("harmless: {} requests sent, {} failed", report.total_sent(), report.total_failed());
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// Limits of the issue: failing share, seconds from the candidate's first response to its last, failed requests.
+const LIMITS: [(&str, f64, u64); 3] = [("1.0", 4.0, 70), ("0.2", 6.0, 25), ("0.05", 20.0, 15)];
+
+pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "failing").await?;
+    scene.guarded(10, &[("ERROR_RATE", "0.001")]).await?;
+    let load = scene.load(200).await?;
+    let route = scene.route().await?;
+    let mut count = 0;
+    let mut stable = String::new();
+    for (rate, seconds, failures) in LIMITS {
+        let mut runs = Vec::new();
+        for run in 0..3 {
+            count += 1;
+            let version = format!("v{count}");
+            scene.ship(&version, 10, &[("ERROR_RATE", rate)]).await?;
+            let change = scene.change(count).await?;
+            stable.clone_from(&change.spec.stable.replica_set);
+            let from = load.elapsed();
+            scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+            let ended = load.elapsed();
+            let report = load.snapshot();
+            let series = report.by_version(&version).map(|series| {
+                let lasted = series.last_response().saturating_sub(series.first_response());
+                (lasted.as_secs_f64(), series.failed())
+            });
+            let (lasted, failed) = series.unwrap_or_default();
+            println!("failing {rate}, run {run}: {lasted:.1} s, {failed} failed; {:.1} s in all", (ended - from).as_secs_f64());
+            ensure!(served_after(&load.snapshot(), &version, ended) == 0, "I3: the condemned candidate served");
+            runs.push((lasted, failed));
+        }
+        let mut lasted: Vec<f64> = runs.iter().map(|run| run.0).collect();
+        let mut failed: Vec<u64> = runs.iter().map(|run| run.1).collect();
+        lasted.sort_by(f64::total_cmp);
+        failed.sort_unstable();
+        println!("failing {rate}: median {:.1} s of {seconds} s, {} failed of {failures}", lasted[1], failed[1]);
+        ensure!(lasted[1] <= seconds && failed[1] <= failures, "failing {rate}: median {:.1} s, {} failed", lasted[1], failed[1]);
+    }
+    load.stop().await;
+    scene.close(Some(&route), &stable).await
+}

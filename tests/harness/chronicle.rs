@@ -1,0 +1,190 @@
+//! What happened in a namespace, in order: every version of its Changes, routes and ReplicaSets that a watch gave. The
+//! invariants of the design are checked against it, and against what the load saw.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use firebreak_api::{Change, change::Phase};
+use futures::StreamExt as _;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+/// One thing seen.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A Change: name, phase, weight in percent.
+    Change(String, Phase, f64),
+    /// A route: largest share of the guarded Service's traffic that its rules give the candidate, in percent.
+    Route(f64),
+    /// A ReplicaSet: name, size.
+    ReplicaSet(String, u64),
+    /// The workload: size.
+    Workload(u64),
+}
+
+/// Everything seen so far, with the time since the beginning.
+#[derive(Clone)]
+pub struct Chronicle {
+    began: Instant,
+    seen: Arc<Mutex<Vec<(Duration, Seen)>>>,
+    _watches: Arc<JoinSet<()>>,
+}
+
+/// Watches come one after another: what happens within this time has no certain order.
+const TOGETHER: Duration = Duration::from_millis(700);
+
+impl Chronicle {
+    /// Begins to watch a namespace.
+    #[must_use]
+    pub fn begin(client: &Client, namespace: &str, service: &str) -> Self {
+        let mut watches = JoinSet::new();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let began = Instant::now();
+        let note = {
+            let seen = Arc::clone(&seen);
+            move |entry: Seen| seen.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), entry))
+        };
+        let changes: Api<Change> = Api::namespaced(client.clone(), namespace);
+        let told = note.clone();
+        watches.spawn(async move {
+            let mut stream = std::pin::pin!(watcher(changes, watcher::Config::default()).default_backoff().applied_objects());
+            while let Some(event) = stream.next().await {
+                if let Ok(change) = event {
+                    let status = change.status.clone().unwrap_or_default();
+                    told(Seen::Change(change.name_any(), status.phase, status.weight_percent));
+                }
+            }
+        });
+        let candidate = firebreak_api::names::candidate_service(service);
+        let service = service.to_owned();
+        let raw = |group: &str, kind: &str, plural: &str| {
+            let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+            (watcher(api, watcher::Config::default()), note.clone())
+        };
+        for (group, kind, plural) in [
+            ("gateway.networking.k8s.io", "HTTPRoute", "httproutes"),
+            ("gateway.networking.k8s.io", "GRPCRoute", "grpcroutes"),
+            ("apps", "ReplicaSet", "replicasets"),
+            ("apps", "Deployment", "deployments"),
+        ] {
+            let (stream, told) = raw(group, kind, plural);
+            let (service, candidate) = (service.clone(), candidate.clone());
+            watches.spawn(async move {
+                let mut stream = std::pin::pin!(stream.default_backoff().applied_objects());
+                while let Some(event) = stream.next().await {
+                    let Ok(object) = event else { continue };
+                    let replicas = object.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(0);
+                    told(match kind {
+                        "ReplicaSet" => Seen::ReplicaSet(object.name_any(), replicas),
+                        "Deployment" => Seen::Workload(replicas),
+                        _ => Seen::Route(share(&object.data, &service, &candidate)),
+                    });
+                }
+            });
+        }
+        Self { began, seen, _watches: Arc::new(watches) }
+    }
+
+    /// Everything seen so far.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(Duration, Seen)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Time since the beginning.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// I1 and I2, over everything that was seen: no route gives the candidate more than a recorded weight that holds at the
+    /// time, and once a Change goes back, its share never rises and comes to 0. I4: stable is never smaller than the workload asks.
+    ///
+    /// # Errors
+    /// The first breach, in words.
+    pub fn check(&self, stable: &str) -> anyhow::Result<()> {
+        let entries = self.entries();
+        let mut recorded: Vec<(Duration, f64, Phase)> = Vec::new();
+        for (at, entry) in &entries {
+            if let Seen::Change(_, phase, weight) = entry {
+                recorded.push((*at, *weight, *phase));
+            }
+        }
+        let mut last_share = 0.0;
+        for (at, entry) in &entries {
+            let Seen::Route(share) = entry else { continue };
+            let near = |(when, _, _): &&(Duration, f64, Phase)| *when <= *at + TOGETHER;
+            let granted = recorded.iter().filter(near).rev();
+            // The weight that held when this was written: the last recorded ones that were seen close to it, and the one before.
+            let mut allowed: f64 = 0.0;
+            for (when, weight, _) in granted {
+                allowed = allowed.max(*weight);
+                if *when + TOGETHER < *at {
+                    break;
+                }
+            }
+            anyhow::ensure!(
+                *share <= allowed + 0.05,
+                "I1: at {at:?} a route gave the candidate {share:.1} %, {allowed:.1} % were granted"
+            );
+            let going_back = recorded.iter().filter(|(when, ..)| *when + TOGETHER < *at).next_back();
+            if let Some((_, _, Phase::RollingBack)) = going_back {
+                anyhow::ensure!(
+                    *share <= last_share,
+                    "I2: at {at:?}, after the way back was decided, the share rose from {last_share:.1} to {share:.1} %"
+                );
+            }
+            last_share = *share;
+        }
+        self.check_stable(stable, &entries)
+    }
+
+    fn check_stable(&self, stable: &str, entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
+        let mut asked: Vec<(Duration, u64)> = Vec::new();
+        let promoting = entries.iter().find_map(|(at, entry)| match entry {
+            Seen::Change(_, Phase::Promoting | Phase::Promoted, _) => Some(*at),
+            _ => None,
+        });
+        for (at, entry) in entries {
+            if promoting.is_some_and(|promoting| *at + TOGETHER >= promoting) {
+                break;
+            }
+            match entry {
+                Seen::Workload(size) => asked.push((*at, *size)),
+                Seen::ReplicaSet(name, size) if name == stable => {
+                    let holds = asked.iter().filter(|(when, _)| *when + TOGETHER >= *at || *when <= *at).map(|(_, size)| *size);
+                    let least = holds.min().unwrap_or(0);
+                    anyhow::ensure!(
+                        *size >= least,
+                        "I4: at {at:?} stable's ReplicaSet wanted {size} pods, the workload at least {least}"
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Largest share over the rules, in percent.
+fn share(route: &Value, service: &str, candidate: &str) -> f64 {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let of_rule = |rule: &Value| {
+        let weight = |name: &str| -> f64 {
+            let refs = rule.get("backendRefs").and_then(Value::as_array);
+            let named = refs.into_iter().flatten().filter(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
+            named.map(|entry| entry.get("weight").and_then(Value::as_f64).unwrap_or(1.0)).sum()
+        };
+        let (one, other) = (weight(candidate), weight(service));
+        if one > 0.0 { one / (one + other) * 100.0 } else { 0.0 }
+    };
+    rules.into_iter().flatten().map(of_rule).fold(0.0, f64::max)
+}

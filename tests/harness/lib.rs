@@ -1,0 +1,13 @@
+//! What the real-cluster tests share: one lab for the whole run ([`World`]), a namespace of its own for each test
+//! ([`Scene`]) with its own operator process, and a [`chronicle`] of what happened, by which the invariants are checked.
+
+pub mod chronicle;
+pub mod manifests;
+pub mod operator;
+pub mod scene;
+pub mod world;
+
+pub use chronicle::Chronicle;
+pub use operator::Operator;
+pub use scene::Scene;
+pub use world::World;

@@ -1,0 +1,83 @@
+//! An operator as a process of the host, with the rights of its ServiceAccount, watching one namespace.
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::world::{SYSTEM, World};
+
+/// One operator process; killed when dropped.
+pub struct Operator {
+    binary: PathBuf,
+    kubeconfig: PathBuf,
+    namespace: String,
+    prometheus: String,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Operator {
+    /// An operator for a namespace; it does not run yet.
+    ///
+    /// # Errors
+    /// When the log's folder cannot be made.
+    pub fn new(world: &World, namespace: &str, prometheus: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join("firebreak-tests");
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self {
+            binary: world.operator_binary.clone(),
+            kubeconfig: world.operator_kubeconfig.clone(),
+            namespace: namespace.to_owned(),
+            prometheus: prometheus.to_owned(),
+            log: folder.join(format!("{namespace}.log")),
+            child: None,
+        })
+    }
+
+    /// Starts the process if it does not run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            return Ok(());
+        }
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let child = Command::new(&self.binary)
+            .args(["run", "--namespace", &self.namespace, "--lease-namespace", SYSTEM, "--lease-name", &self.namespace])
+            .args(["--identity", "test", "--listen", "127.0.0.1:0", "--prometheus-url", &self.prometheus])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("RUST_LOG", "info,kube_client=warn,firebreak_operator=debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("the operator does not start")?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Ends the process at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Where it writes its log.
+    #[must_use]
+    pub fn log(&self) -> &PathBuf {
+        &self.log
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

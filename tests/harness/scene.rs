@@ -1,0 +1,332 @@
+//! One test's own namespace: a guarded workload with traffic, an operator of its own, and questions about what happened.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use firebreak_api::{Change, Guard, change::Phase};
+use firebreak_lab::{
+    cluster::until,
+    load::{Config, Load, Report},
+};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    chronicle::Chronicle,
+    manifests::{self, APP, Env, yaml},
+    operator::Operator,
+    world::World,
+};
+
+/// Pods come up within this.
+pub const PODS_WITHIN: Duration = Duration::from_secs(60);
+
+/// One test's namespace.
+pub struct Scene<'w> {
+    /// The lab.
+    pub world: &'w World,
+    /// The namespace.
+    pub namespace: String,
+    /// Its operator.
+    pub operator: Operator,
+    /// What happened.
+    pub chronicle: Chronicle,
+}
+
+impl<'w> Scene<'w> {
+    /// A fresh namespace with an operator that runs.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub async fn open(world: &'w World, namespace: &str) -> Result<Self> {
+        let prometheus = world.lab.prometheus_url()?;
+        Self::open_with(world, namespace, &prometheus).await
+    }
+
+    /// The same, with another metrics source.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub async fn open_with(world: &'w World, namespace: &str, prometheus: &str) -> Result<Self> {
+        let namespaces: Api<Namespace> = Api::all(world.admin.clone());
+        let object = Namespace {
+            metadata: ObjectMeta { name: Some(namespace.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        namespaces.create(&PostParams::default(), &object).await?;
+        let mut operator = Operator::new(world, namespace, prometheus)?;
+        operator.start()?;
+        let chronicle = Chronicle::begin(&world.admin, namespace, APP);
+        let scene = Self { world, namespace: namespace.to_owned(), operator, chronicle };
+        scene.apply(&[manifests::policy()]).await?;
+        Ok(scene)
+    }
+
+    /// The host name of the scene's route.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("{}.test", self.namespace)
+    }
+
+    /// Applies objects as a user's kubectl does.
+    ///
+    /// # Errors
+    /// When kubectl refuses.
+    pub async fn apply(&self, objects: &[Value]) -> Result<()> {
+        let objects: Vec<Value> = objects.iter().map(|object| self.within(object)).collect();
+        self.world.lab.apply(&yaml(&objects)).await
+    }
+
+    /// An object with this namespace in its metadata.
+    #[must_use]
+    pub fn within(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        if !matches!(object["kind"].as_str(), Some("ClusterRiskPolicy" | "Namespace")) {
+            object["metadata"]["namespace"] = json!(self.namespace);
+        }
+        object
+    }
+
+    /// kubectl in this namespace.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", &self.namespace];
+        all.extend(args);
+        self.world.lab.kubectl(&all).await
+    }
+
+    /// The usual start: the demo service's first version rolled out behind Service and route, guarded, the guard ready.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn guarded(&self, replicas: u32, env: Env<'_>) -> Result<()> {
+        let objects = [manifests::deployment("v1", replicas, env), manifests::service(), manifests::route(&self.host())];
+        self.apply(&objects).await?;
+        self.rolled_out().await?;
+        self.apply(&[manifests::guard()]).await?;
+        self.guard_is("Guarding").await
+    }
+
+    /// Waits for the workload's own rollout.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn rolled_out(&self) -> Result<()> {
+        self.kubectl(&["rollout", "status", &format!("deployment/{APP}"), "--timeout=120s"]).await.map(|_| ())
+    }
+
+    /// Waits until the Guard gives this reason for its condition Ready.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn guard_is(&self, reason: &str) -> Result<()> {
+        let api: Api<Guard> = self.api();
+        until(&format!("guard {APP} of {} to be {reason}", self.namespace), Duration::from_secs(60), async || {
+            let guard = api.get(APP).await?;
+            let conditions = guard.status.unwrap_or_default().conditions;
+            let found = firebreak_api::conditions::get(&conditions, "Ready").map(|ready| ready.reason.clone());
+            if found.as_deref() == Some(reason) { Ok(Some(())) } else { anyhow::bail!("it is {found:?}") }
+        })
+        .await
+    }
+
+    /// A namespaced API of the administrator's.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.world.admin.clone(), &self.namespace)
+    }
+
+    /// A namespaced API of raw objects.
+    #[must_use]
+    pub fn raw(&self, group: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
+        Api::namespaced_with(self.world.admin.clone(), &self.namespace, &resource)
+    }
+
+    /// The workload.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn deployment(&self) -> Result<DynamicObject> {
+        Ok(self.raw("apps", "Deployment", "deployments").get(APP).await?)
+    }
+
+    /// The route.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn route(&self) -> Result<DynamicObject> {
+        Ok(self.raw("gateway.networking.k8s.io", "HTTPRoute", "httproutes").get(APP).await?)
+    }
+
+    /// Requests at a constant rate through the gateway; ready when ten in a row were answered well.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub async fn load(&self, rate: u32) -> Result<Load> {
+        let url = self.world.lab.gateway_url()?;
+        self.answered(&url).await?;
+        let config = Config { host: Some(self.host()), ..Config::new(url, rate) };
+        Ok(Load::start(&config)?)
+    }
+
+    /// Waits until the gateway sends requests of this scene's host to the service.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    async fn answered(&self, url: &str) -> Result<()> {
+        until("the gateway to serve the route", Duration::from_secs(60), async || {
+            let config = Config { host: Some(self.host()), duration: Some(Duration::from_millis(500)), ..Config::new(url, 20) };
+            let report = Load::start(&config)?.wait().await;
+            ensure!(
+                report.total_failed() == 0 && report.total_sent() > 0,
+                "{} of {} requests failed",
+                report.total_failed(),
+                report.total_sent()
+            );
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Ships a version: its environment over the first one's.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn ship(&self, version: &str, replicas: u32, env: Env<'_>) -> Result<()> {
+        self.apply(&[manifests::deployment(version, replicas, env)]).await
+    }
+
+    /// All Changes, the oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn changes(&self) -> Result<Vec<Change>> {
+        let mut changes = self.api::<Change>().list(&ListParams::default()).await?.items;
+        changes.sort_by_key(|change| change.spec.detected_at);
+        Ok(changes)
+    }
+
+    /// The newest Change, once there are as many as `count`.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub async fn change(&self, count: usize) -> Result<Change> {
+        until(&format!("Change number {count} in {}", self.namespace), Duration::from_secs(30), async || {
+            let changes = self.changes().await?;
+            Ok(if changes.len() >= count { changes.into_iter().nth(count - 1) } else { None })
+        })
+        .await
+    }
+
+    /// Waits until a Change fits.
+    ///
+    /// # Errors
+    /// When it does not in time, with what it says then.
+    pub async fn until_change(&self, name: &str, what: &str, within: Duration, fits: impl Fn(&Change) -> bool) -> Result<Change> {
+        let api: Api<Change> = self.api();
+        until(&format!("Change {name} of {} {what}", self.namespace), within, async || {
+            let change = api.get(name).await?;
+            if fits(&change) {
+                return Ok(Some(change));
+            }
+            let status = change.status.unwrap_or_default();
+            anyhow::bail!(
+                "it is {:?} at {} %, waiting: {:?}, harm {:?}, evidence {:?}",
+                status.phase,
+                status.weight_percent,
+                status.waiting,
+                status.harm,
+                status.evidence
+            )
+        })
+        .await
+    }
+
+    /// Waits for a Change's end, and that it is this one.
+    ///
+    /// # Errors
+    /// When it ends otherwise, or not in time.
+    pub async fn ends(&self, name: &str, phase: Phase, within: Duration) -> Result<Change> {
+        let change = self.until_change(name, "to end", within, |change| phase_of(change).ended()).await?;
+        let status = change.status.clone().unwrap_or_default();
+        let last =
+            status.decisions.iter().map(|decision| format!("{}: {}", decision.reason, decision.message)).collect::<Vec<_>>();
+        ensure!(phase_of(&change) == phase, "Change {name} ended as {:?}, not {phase:?}: {last:#?}", status.phase);
+        Ok(change)
+    }
+
+    /// Pods of a `pod-template-hash`: name, uid, restarts.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn pods(&self, hash: &str) -> Result<Vec<(String, String, i32)>> {
+        let params = ListParams::default().labels(&format!("pod-template-hash={hash}"));
+        let pods = self.api::<Pod>().list(&params).await?.items;
+        let row = |pod: &Pod| {
+            let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+            (pod.name_any(), pod.uid().unwrap_or_default(), statuses.map(|status| status.restart_count).sum())
+        };
+        let mut rows: Vec<_> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(row).collect();
+        rows.sort();
+        Ok(rows)
+    }
+
+    /// What must hold after any Change (I8): nothing of it is left on Service and route.
+    ///
+    /// # Errors
+    /// What is left, in words.
+    pub async fn is_tidy(&self, route_before: &DynamicObject) -> Result<()> {
+        let service = self.raw("", "Service", "services").get(APP).await?;
+        let selector = service.data.pointer("/spec/selector").cloned().unwrap_or_default();
+        ensure!(selector == json!({"app": APP}), "I8: the Service still selects {selector}");
+        ensure!(!service.annotations().contains_key("firebreak.dev/pin"), "I8: the pin's annotation is left");
+        let candidate = self.raw("", "Service", "services").get_opt(&format!("{APP}-candidate")).await?;
+        ensure!(candidate.is_none(), "I8: the candidate's Service is left");
+        let route = self.route().await?;
+        ensure!(
+            route.data["spec"].to_string() == route_before.data["spec"].to_string(),
+            "I8: the route is not as it was:\n{}\n{}",
+            route_before.data["spec"],
+            route.data["spec"]
+        );
+        Ok(())
+    }
+
+    /// Checks I1, I2, I4 and I8 after a Change and closes the scene.
+    ///
+    /// # Errors
+    /// The first breach.
+    pub async fn close(mut self, route_before: Option<&DynamicObject>, stable: &str) -> Result<()> {
+        if let Some(route) = route_before {
+            self.is_tidy(route).await?;
+        }
+        self.chronicle.check(stable).with_context(|| format!("in {}", self.namespace))?;
+        self.operator.kill();
+        let namespaces: Api<Namespace> = Api::all(self.world.admin.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
+        Ok(())
+    }
+}
+
+/// The phase of a Change.
+#[must_use]
+pub fn phase_of(change: &Change) -> Phase {
+    change.status.as_ref().map(|status| status.phase).unwrap_or_default()
+}
+
+/// Candidate responses after a moment of the load, in requests (I3: a condemned candidate never serves).
+#[must_use]
+pub fn served_after(report: &Report, version: &str, from: Duration) -> u64 {
+    report.by_version(version).map_or(0, |series| series.between(from, Duration::from_secs(86_400)).sent())
+}

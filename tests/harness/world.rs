@@ -1,0 +1,87 @@
+//! The lab of a test run: up once, Firebreak's chart installed, images loaded.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use firebreak_lab::{Lab, Options, cluster::workspace_binary};
+use kube::Client;
+
+/// Namespace of the chart's release.
+pub const SYSTEM: &str = "firebreak-system";
+/// A namespace in which the admission policy does not hold, to test the late hold.
+pub const WITHOUT_POLICY: &str = "late";
+/// Image of the demo service.
+pub const SERVICE_IMAGE: &str = "localhost/demo-service:1";
+/// Image of the operator.
+pub const OPERATOR_IMAGE: &str = "localhost/firebreak:lab";
+
+/// The lab and what is installed in it.
+pub struct World {
+    /// The cluster.
+    pub lab: Lab,
+    /// A client with an administrator's rights.
+    pub admin: Client,
+    /// The operator's own kubeconfig: its ServiceAccount, with the chart's rights and no more.
+    pub operator_kubeconfig: PathBuf,
+    /// The operator's binary.
+    pub operator_binary: PathBuf,
+    /// The CLI's binary.
+    pub cli_binary: PathBuf,
+}
+
+impl World {
+    /// Brings everything up. Without `replicas` the operator does not run in the cluster: tests start their own processes.
+    ///
+    /// # Errors
+    /// When the lab does not come up or the chart does not install.
+    pub async fn begin(options: Options, replicas: u32) -> Result<Self> {
+        let operator_binary = workspace_binary("firebreak-operator", "firebreak")?;
+        let cli_binary = workspace_binary("firebreak-cli", "kubectl-firebreak")?;
+        let service_binary = workspace_binary("firebreak-lab", "demo-service")?;
+        let lab = Lab::up(options).await.context("the lab does not come up")?;
+        lab.load_image(SERVICE_IMAGE, &service_binary).await?;
+        if replicas > 0 {
+            lab.load_image(OPERATOR_IMAGE, &operator_binary).await?;
+        }
+        install(&lab, replicas).await.context("the chart does not install")?;
+        let operator_kubeconfig = lab.service_account_kubeconfig(SYSTEM, "firebreak").await?;
+        let admin = lab.client().await?;
+        Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary })
+    }
+}
+
+/// Installs the chart of this repository.
+///
+/// # Errors
+/// When helm refuses.
+pub async fn install(lab: &Lab, replicas: u32) -> Result<()> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/firebreak");
+    let prometheus = lab.prometheus_url_for_pods()?;
+    let (repository, tag) = OPERATOR_IMAGE.split_once(':').unwrap_or((OPERATOR_IMAGE, "lab"));
+    let set = [
+        format!("image.repository={repository}"),
+        format!("image.tag={tag}"),
+        "image.pullPolicy=Never".to_owned(),
+        format!("replicas={replicas}"),
+        format!("prometheus.url={prometheus}"),
+        format!("admission.excludedNamespaces={{{WITHOUT_POLICY}}}"),
+    ];
+    let chart = chart.display().to_string();
+    let mut args = vec![
+        "upgrade",
+        "--install",
+        "firebreak",
+        &chart,
+        "--namespace",
+        SYSTEM,
+        "--create-namespace",
+        "--wait",
+        "--timeout",
+        "120s",
+    ];
+    for value in &set {
+        args.extend(["--set", value]);
+    }
+    lab.helm(&args).await?;
+    Ok(())
+}

@@ -7,7 +7,7 @@ use anyhow::Result;
 use firebreak_lab::{Options, cluster::leftovers};
 use firebreak_tests::World;
 use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::{runtime::Runtime, sync::RwLock};
+use tokio::runtime::Runtime;
 
 mod releases;
 
@@ -16,33 +16,32 @@ const SIDE_BY_SIDE: usize = 4;
 
 type Case = fn(Arc<World>) -> futures::future::BoxFuture<'static, Result<()>>;
 
-/// Whether a case shares the machine.
+/// Whether a case shares the machine for all of its time, or takes it for itself when it measures (`world.machine`).
 #[derive(Clone, Copy, PartialEq)]
-enum Alone {
-    Yes,
-    No,
+enum Machine {
+    Shared,
+    AsItAsks,
 }
 
 /// A case that is an `async fn(&World)`.
 macro_rules! case {
-    ($alone:ident, $module:ident :: $name:ident) => {
+    ($machine:ident, $module:ident :: $name:ident) => {
         (
             concat!(stringify!($module), "::", stringify!($name)),
-            Alone::$alone,
+            Machine::$machine,
             (|world| Box::pin(async move { $module::$name(&world).await })) as Case,
         )
     };
 }
 
-fn cases() -> Vec<(&'static str, Alone, Case)> {
-    vec![case!(No, releases::harmless_release_is_promoted), case!(Yes, releases::failing_releases_are_taken_back)]
+fn cases() -> Vec<(&'static str, Machine, Case)> {
+    vec![case!(Shared, releases::harmless_release_is_promoted), case!(AsItAsks, releases::failing_releases_are_taken_back)]
 }
 
 /// The lab, up at the first case that needs it.
 struct Stage {
     runtime: Runtime,
     world: OnceLock<Result<Arc<World>, String>>,
-    alone: RwLock<()>,
 }
 
 impl Stage {
@@ -54,15 +53,13 @@ impl Stage {
         self.world.get_or_init(begin).clone().map_err(Failed::from)
     }
 
-    fn run(&self, alone: Alone, case: Case) -> Result<(), Failed> {
+    fn run(&self, machine: Machine, case: Case) -> Result<(), Failed> {
         let world = self.world()?;
         self.runtime.block_on(async {
-            let (_reads, _writes);
-            match alone {
-                Alone::No => _reads = self.alone.read().await,
-                Alone::Yes => _writes = self.alone.write().await,
-            }
-            case(world).await.map_err(|error| Failed::from(format!("{error:#}")))
+            let shared = if machine == Machine::Shared { Some(world.machine.read().await) } else { None };
+            let result = case(Arc::clone(&world)).await;
+            drop(shared);
+            result.map_err(|error| Failed::from(format!("{error:#}")))
         })
     }
 }
@@ -77,10 +74,10 @@ fn main() {
             std::process::exit(101);
         }
     };
-    let stage = Arc::new(Stage { runtime, world: OnceLock::new(), alone: RwLock::new(()) });
-    let trial = |(name, alone, case): (&'static str, Alone, Case)| {
+    let stage = Arc::new(Stage { runtime, world: OnceLock::new() });
+    let trial = |(name, machine, case): (&'static str, Machine, Case)| {
         let stage = Arc::clone(&stage);
-        Trial::test(name, move || stage.run(alone, case))
+        Trial::test(name, move || stage.run(machine, case))
     };
     let conclusion = libtest_mimic::run(&arguments, cases().into_iter().map(trial).collect());
     let left = take_down(stage);
@@ -95,6 +92,9 @@ fn main() {
 fn take_down(stage: Arc<Stage>) -> Vec<String> {
     let Some(Stage { runtime, world, .. }) = Arc::into_inner(stage) else { return vec!["a case still runs".to_owned()] };
     let Some(Ok(world)) = world.into_inner() else { return Vec::new() };
+    if std::env::var_os(firebreak_tests::world::JOIN).is_some() {
+        return Vec::new();
+    }
     let Some(World { lab, .. }) = Arc::into_inner(world) else { return vec!["a case still holds the lab".to_owned()] };
     match runtime.block_on(lab.down()) {
         Ok(()) => leftovers(),

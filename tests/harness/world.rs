@@ -15,6 +15,9 @@ pub const SERVICE_IMAGE: &str = "localhost/demo-service:1";
 /// Image of the operator.
 pub const OPERATOR_IMAGE: &str = "localhost/firebreak:lab";
 
+/// Environment variable that names a running lab to join.
+pub const JOIN: &str = "FIREBREAK_TESTS_LAB";
+
 /// The lab and what is installed in it.
 pub struct World {
     /// The cluster.
@@ -27,10 +30,13 @@ pub struct World {
     pub operator_binary: PathBuf,
     /// The CLI's binary.
     pub cli_binary: PathBuf,
+    /// Cases share the machine (read), or have it alone where they measure time (write).
+    pub machine: tokio::sync::RwLock<()>,
 }
 
 impl World {
-    /// Brings everything up. Without `replicas` the operator does not run in the cluster: tests start their own processes.
+    /// Brings everything up, or joins the lab that `FIREBREAK_TESTS_LAB` names and that `lab up` started: then a test run costs
+    /// no start. Without `replicas` the operator does not run in the cluster: tests start their own processes.
     ///
     /// # Errors
     /// When the lab does not come up or the chart does not install.
@@ -38,7 +44,10 @@ impl World {
         let operator_binary = workspace_binary("firebreak-operator", "firebreak")?;
         let cli_binary = workspace_binary("firebreak-cli", "kubectl-firebreak")?;
         let service_binary = workspace_binary("firebreak-lab", "demo-service")?;
-        let lab = Lab::up(options).await.context("the lab does not come up")?;
+        let lab = match std::env::var(JOIN) {
+            Ok(name) => Lab::attach(&name)?.with_context(|| format!("{JOIN} names lab {name}, which is not up"))?,
+            Err(_) => Lab::up(options).await.context("the lab does not come up")?,
+        };
         lab.load_image(SERVICE_IMAGE, &service_binary).await?;
         if replicas > 0 {
             lab.load_image(OPERATOR_IMAGE, &operator_binary).await?;
@@ -46,7 +55,7 @@ impl World {
         install(&lab, replicas).await.context("the chart does not install")?;
         let operator_kubeconfig = lab.service_account_kubeconfig(SYSTEM, "firebreak").await?;
         let admin = lab.client().await?;
-        Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary })
+        Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary, machine: tokio::sync::RwLock::default() })
     }
 }
 

@@ -42,11 +42,9 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     let Some(retreat) = memory.retreat.as_mut() else { return Vec::new() };
     memory.granted = Weight::ZERO;
     let mut effects = Vec::new();
-    if let Some(traffic) = seen.traffic.as_ref().filter(|_| setup.exposure == Exposure::Routes) {
-        if traffic.largest_share > 0.0 {
-            retreat.share_zero_at = None;
-            return vec![Effect::ZeroWeight];
-        }
+    if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(|traffic| traffic.largest_share > 0.0) {
+        retreat.share_zero_at = None;
+        return vec![Effect::ZeroWeight];
     }
     let zero_at = *retreat.share_zero_at.get_or_insert(seen.now);
     let drained = retreat.hurry

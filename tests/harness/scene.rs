@@ -52,14 +52,24 @@ impl<'w> Scene<'w> {
     /// # Errors
     /// When the cluster refuses.
     pub async fn open_with(world: &'w World, namespace: &str, prometheus: &str) -> Result<Self> {
+        let mut scene = Self::open_in_cluster(world, namespace).await?;
+        scene.operator = Operator::new(world, namespace, prometheus)?;
+        scene.operator.start()?;
+        Ok(scene)
+    }
+
+    /// A fresh namespace without an operator of its own: one runs in the cluster.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub async fn open_in_cluster(world: &'w World, namespace: &str) -> Result<Self> {
         let namespaces: Api<Namespace> = Api::all(world.admin.clone());
         let object = Namespace {
             metadata: ObjectMeta { name: Some(namespace.to_owned()), ..ObjectMeta::default() },
             ..Namespace::default()
         };
         namespaces.create(&PostParams::default(), &object).await?;
-        let mut operator = Operator::new(world, namespace, prometheus)?;
-        operator.start()?;
+        let operator = Operator::new(world, namespace, &world.lab.prometheus_url()?)?;
         let chronicle = Chronicle::begin(&world.admin, namespace, APP);
         let scene = Self { world, namespace: namespace.to_owned(), operator, chronicle };
         scene.apply(&[manifests::policy()]).await?;

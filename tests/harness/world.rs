@@ -44,15 +44,19 @@ impl World {
         let operator_binary = workspace_binary("firebreak-operator", "firebreak")?;
         let cli_binary = workspace_binary("firebreak-cli", "kubectl-firebreak")?;
         let service_binary = workspace_binary("firebreak-lab", "demo-service")?;
-        let lab = match std::env::var(JOIN) {
-            Ok(name) => Lab::attach(&name)?.with_context(|| format!("{JOIN} names lab {name}, which is not up"))?,
-            Err(_) => Lab::up(options).await.context("the lab does not come up")?,
+        let joined = std::env::var(JOIN).ok();
+        let lab = match &joined {
+            Some(name) => Lab::attach(name)?.with_context(|| format!("{JOIN} names lab {name}, which is not up"))?,
+            None => Lab::up(options).await.context("the lab does not come up")?,
         };
         lab.load_image(SERVICE_IMAGE, &service_binary).await?;
         if replicas > 0 {
             lab.load_image(OPERATOR_IMAGE, &operator_binary).await?;
         }
-        install(&lab, replicas).await.context("the chart does not install")?;
+        // A lab that others use as well keeps the installation it has.
+        if joined.is_none() || lab.helm(&["status", "firebreak", "--namespace", SYSTEM]).await.is_err() {
+            install(&lab, replicas).await.context("the chart does not install")?;
+        }
         let operator_kubeconfig = lab.service_account_kubeconfig(SYSTEM, "firebreak").await?;
         let admin = lab.client().await?;
         Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary, machine: tokio::sync::RwLock::default() })

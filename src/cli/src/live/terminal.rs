@@ -102,8 +102,12 @@ impl Keys {
                 match event::poll(KEY_POLL) {
                     Ok(false) => {}
                     Ok(true) => {
-                        let message = event::read().ok().and_then(|event| message(&event));
-                        if let Some(message) = message
+                        let Ok(event) = event::read() else {
+                            // The terminal is gone: nobody watches any more.
+                            let _ = to.blocking_send(Message::Quit);
+                            return;
+                        };
+                        if let Some(message) = message(&event)
                             && to.blocking_send(message).is_err()
                         {
                             return;

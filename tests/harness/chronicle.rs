@@ -135,7 +135,7 @@ impl Chronicle {
                 *share <= allowed + 0.05,
                 "I1: at {at:?} a route gave the candidate {share:.1} %, {allowed:.1} % were granted"
             );
-            let going_back = recorded.iter().filter(|(when, ..)| *when + TOGETHER < *at).next_back();
+            let going_back = recorded.iter().rfind(|(when, ..)| *when + TOGETHER < *at);
             if let Some((_, _, Phase::RollingBack)) = going_back {
                 anyhow::ensure!(
                     *share <= last_share,

@@ -305,7 +305,7 @@ impl<'w> Scene<'w> {
         ensure!(candidate.is_none(), "I8: the candidate's Service is left");
         let route = self.route().await?;
         ensure!(
-            route.data["spec"].to_string() == route_before.data["spec"].to_string(),
+            route.data["spec"] == route_before.data["spec"],
             "I8: the route is not as it was:\n{}\n{}",
             route_before.data["spec"],
             route.data["spec"]

@@ -229,10 +229,7 @@ impl Actor<'_> {
     }
 
     async fn take_over(&self, object: &DynamicObject, replicas: u32) -> Result<(), ActError> {
-        let mut labels = json!({});
-        for (key, value) in self.labels() {
-            labels[key] = Value::from(value);
-        }
+        let labels = self.labels();
         let patch = json!({
             "metadata": {"uid": object.uid(), "resourceVersion": object.resource_version(), "labels": labels, "ownerReferences": [self.owner()]},
             "spec": {"replicas": replicas},
@@ -246,13 +243,13 @@ impl Actor<'_> {
             .filter(|template| template::hash(template) == self.change.spec.candidate.template)
             .ok_or_else(|| ActError::Missing("the candidate's template".to_owned()))?;
         let hash = &self.change.spec.candidate.hash;
-        let mut selector = raw::at(deployment, "/spec/selector").cloned().unwrap_or_else(|| json!({}));
-        selector["matchLabels"][names::POD_TEMPLATE_HASH] = Value::from(hash.as_str());
         let template = template::with_hash(template, hash);
-        let mut labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
-        for (key, value) in self.labels() {
-            labels[key] = Value::from(value);
-        }
+        let mut selector = object_at(raw::at(deployment, "/spec/selector"));
+        let mut match_labels = object_at(selector.get("matchLabels"));
+        match_labels.insert(names::POD_TEMPLATE_HASH.to_owned(), Value::from(hash.as_str()));
+        selector.insert("matchLabels".to_owned(), Value::Object(match_labels));
+        let mut labels = object_at(template.pointer("/metadata/labels"));
+        labels.extend(self.labels().into_iter().map(|(key, value)| (key, Value::from(value))));
         Ok(json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
@@ -414,6 +411,11 @@ pub(crate) async fn hold(client: &Client, namespace: &str, workload: &str, guard
     let params = patch_params();
     within(format!("pause Deployment {workload}"), api.patch(workload, &params, &Patch::Merge(patch))).await?;
     Ok(())
+}
+
+/// A copy of an object, empty where there is none.
+fn object_at(value: Option<&Value>) -> serde_json::Map<String, Value> {
+    value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 fn patch_params() -> PatchParams {

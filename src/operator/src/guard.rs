@@ -260,11 +260,10 @@ impl Worker {
         if hold == Hold::Admission && bypassed && !raw::paused(&deployment) {
             return self.adopt(guard, &deployment).await;
         }
-        if !raw::paused(&deployment) || raw::annotation(&deployment, names::HELD).is_none() {
-            if let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
-                tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
-                return Ok(Next::Within(TURN_SOON));
-            }
+        let held = raw::paused(&deployment) && raw::annotation(&deployment, names::HELD).is_some();
+        if !held && let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
+            tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
+            return Ok(Next::Within(TURN_SOON));
         }
         let digest = raw::pod_template(&deployment).map(template::hash).unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
@@ -309,10 +308,10 @@ impl Worker {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
             let marks = json!({(names::HELD): null, (names::CHANGED_BY): null, (names::BYPASSED): null});
-            let mut patch = json!({"metadata": {"resourceVersion": deployment.resource_version(), "annotations": marks}});
-            if held {
-                patch["spec"] = json!({"paused": null});
-            }
+            let metadata = json!({"resourceVersion": deployment.resource_version(), "annotations": marks});
+            // Whoever paused it without a hold has it paused still.
+            let spec = if held { json!({"paused": null}) } else { json!({}) };
+            let patch = json!({"metadata": metadata, "spec": spec});
             within(api.patch(&deployment.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
         self.finalizer(guard, false).await;

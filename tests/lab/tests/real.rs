@@ -1,5 +1,4 @@
-//! The lab itself, for real: what it starts works, what it takes down is gone. These start clusters, so they run only when asked for
-//! (`cargo test -p firebreak-lab --test real -- --ignored --test-threads 1`).
+//! The lab itself, for real: what it starts works, what it takes down is gone. One at a time, since only one full lab can be up.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its setting fails")]
 
@@ -15,6 +14,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::ListParams;
+use tokio::sync::Mutex;
+
+/// Held by the test that runs.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -44,8 +47,8 @@ fn foreground(name: &str) -> Child {
 }
 
 #[tokio::test]
-#[ignore = "starts a real cluster"]
 async fn given_a_control_plane_when_users_come_then_each_has_their_own_rights_and_policies_are_there() {
+    let _one = ONE_AT_A_TIME.lock().await;
     let lab = Lab::up(Options { name: "users".to_owned(), ..Options::control_plane() }).await.unwrap();
     let kinds = lab.kubectl(&["api-resources", "--api-group=admissionregistration.k8s.io"]).await.unwrap();
     assert!(kinds.lines().any(|line| line.starts_with("mutatingadmissionpolicies ") && line.contains("/v1 ")), "{kinds}");
@@ -77,8 +80,8 @@ async fn given_a_control_plane_when_users_come_then_each_has_their_own_rights_an
 }
 
 #[tokio::test]
-#[ignore = "starts a real cluster"]
 async fn given_labs_that_crashed_when_started_again_or_taken_down_then_nothing_of_them_is_left() {
+    let _one = ONE_AT_A_TIME.lock().await;
     // Killed outright: its processes live on until somebody takes the lab down, here by starting it again.
     let mut killed = foreground("crash");
     killed.kill().unwrap();
@@ -102,8 +105,8 @@ async fn given_labs_that_crashed_when_started_again_or_taken_down_then_nothing_o
 }
 
 #[tokio::test]
-#[ignore = "starts a real cluster; needs root"]
 async fn given_a_full_lab_when_a_service_runs_in_it_then_users_reach_it_metrics_see_it_and_faults_pass() {
+    let _one = ONE_AT_A_TIME.lock().await;
     let kernel_before = kernel();
     let lab = Lab::up(Options { name: "full".to_owned(), size: Size::Full, keep: false }).await.unwrap();
     let service = workspace_binary("firebreak-lab", "demo-service").unwrap();

@@ -9,6 +9,13 @@ use firebreak_tests::World;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
+mod contention;
+mod crashes;
+mod exposure;
+mod judging;
+mod lifecycle;
+mod outages;
+mod refusals;
 mod releases;
 
 /// Cases that run side by side.
@@ -35,7 +42,51 @@ macro_rules! case {
 }
 
 fn cases() -> Vec<(&'static str, Machine, Case)> {
-    vec![case!(Shared, releases::harmless_release_is_promoted), case!(AsItAsks, releases::failing_releases_are_taken_back)]
+    vec![
+        // Gathers its past while the others run.
+        case!(AsItAsks, releases::failing_releases_are_taken_back),
+        case!(Shared, releases::harmless_release_is_promoted),
+        case!(Shared, crashes::killed_while_held),
+        case!(Shared, crashes::killed_while_preparing),
+        case!(Shared, crashes::killed_while_progressing),
+        case!(Shared, crashes::killed_while_baking),
+        case!(Shared, crashes::killed_while_promoting),
+        case!(Shared, crashes::killed_while_rolling_back),
+        case!(Shared, crashes::killed_every_two_seconds_harmless),
+        case!(Shared, crashes::killed_every_two_seconds_failing),
+        case!(Shared, lifecycle::third_template_supersedes),
+        case!(Shared, lifecycle::stable_template_again_withdraws),
+        case!(Shared, lifecycle::condemned_template_stays_held_until_retried),
+        case!(Shared, lifecycle::operator_absent_the_api_server_holds),
+        case!(Shared, lifecycle::without_policy_the_operator_holds_late),
+        case!(Shared, lifecycle::an_older_revision_is_taken_over),
+        case!(Shared, lifecycle::scaled_to_zero_waits_and_missing_is_adopted),
+        case!(Shared, lifecycle::mid_rollout_and_paused_workloads_are_adopted),
+        case!(Shared, lifecycle::humans_steer_by_interventions),
+        case!(Shared, lifecycle::guard_deleted_takes_its_candidate_back_first),
+        case!(Shared, outages::backend_away_holds_a_harmless_candidate),
+        case!(Shared, outages::backend_away_never_promotes_a_failing_candidate),
+        case!(Shared, outages::no_data_exposes_nothing),
+        case!(Shared, outages::doubtful_answers_hold),
+        case!(Shared, judging::harmless_releases_at_200_rps_are_promoted),
+        case!(Shared, judging::harmless_releases_at_20_rps_are_not_taken_back),
+        case!(Shared, judging::slow_release_is_taken_back),
+        case!(Shared, judging::shared_outage_is_a_named_hold),
+        case!(Shared, judging::crashing_pod_does_not_block_the_way_back),
+        case!(Shared, judging::image_that_cannot_start_is_taken_back),
+        case!(Shared, judging::pods_that_cannot_be_scheduled_are_taken_back),
+        case!(Shared, contention::reapplied_client_side),
+        case!(Shared, contention::reapplied_server_side),
+        case!(Shared, contention::replaced),
+        case!(Shared, contention::route_weights_reverted_are_reported),
+        case!(Shared, contention::resume_without_the_verb_changes_nothing),
+        case!(Shared, contention::replicas_change_while_a_change_runs),
+        case!(Shared, refusals::the_api_server_refuses_wrong_guards),
+        case!(Shared, refusals::guards_that_cannot_work_say_so),
+        case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),
+        case!(Shared, exposure::pods_are_the_share_of_a_failing_release),
+        case!(Shared, exposure::grpc_route_is_divided_and_restored),
+    ]
 }
 
 /// The lab, up at the first case that needs it.

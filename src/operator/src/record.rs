@@ -237,6 +237,42 @@ mod tests {
         assert_eq!(unpack::<Vec<f64>>("value", &pack("value", &value).unwrap()).unwrap(), value);
     }
 
+    /// I10, as the resource stores it: what a decision was computed from gives the same decision again.
+    #[test]
+    fn given_a_stored_basis_when_decided_again_then_bit_for_bit_the_same() {
+        let setup = Setup {
+            plan: firebreak_engine::Plan::built_in(firebreak_engine::risk::Level::Medium).0,
+            signals: vec![firebreak_engine::plan::SignalSetup {
+                name: "errors".into(),
+                counts: firebreak_engine::plan::SignalCounts::Failures,
+                share: 1.0,
+            }],
+            exposure: firebreak_engine::plan::Exposure::PodShare,
+            ready_deadline_seconds: 600.0,
+            availability: Some(0.999),
+            restore_template: false,
+            taken_over: false,
+        };
+        let observation: Observation = serde_json::from_value(serde_json::json!({
+            "now": 1_800_000_000_123_i64,
+            "workload": {"template": "Candidate", "replicas": 3, "held": true, "rolled_out": false, "guard_leaves": false},
+            "stable": {"exists": true, "owned_by_change": false, "wanted": 3, "names": ["s-1"], "ready": 3, "endpoints": 3,
+                       "lingering": 3, "crash_looping": 0, "broken": null},
+            "candidate": {"exists": false, "owned_by_change": false, "wanted": 0, "names": [], "ready": 0, "endpoints": 0,
+                          "lingering": 0, "crash_looping": 0, "broken": null},
+            "traffic": null, "pasts": null, "seen": [], "acts": [],
+            "look": {"at": 1_800_000_000_100_i64, "scrape_seconds": 1.0, "signals": [
+                {"Read": [{"pod": "s-1", "arm": "Stable", "requests": 1000, "failures": 3, "read_at": 1_800_000_000_000_i64}]}]},
+        }))
+        .unwrap();
+        let basis = Basis { memory: Memory::new(&setup, observation.now), setup, observation };
+        let again: Basis = unpack("basis", &pack("basis", &basis).unwrap()).unwrap();
+        assert_eq!(again, basis);
+        let decision = |basis: &Basis| firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+        let text = |basis: &Basis| serde_json::to_string(&decision(basis)).unwrap();
+        assert_eq!(text(&again), text(&basis));
+    }
+
     #[test]
     fn given_what_was_not_packed_when_unpacked_then_it_says_what_to_do() {
         let error = unpack::<Vec<f64>>("memory", "!!").unwrap_err().to_string();

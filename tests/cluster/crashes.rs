@@ -1,0 +1,128 @@
+//! The operator dies at any line: the Change ends as it would have (I5).
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use firebreak_api::{Change, change::Phase};
+use firebreak_tests::{Scene, World, scene::phase_of};
+use futures::StreamExt as _;
+use kube::{
+    Api, ResourceExt as _,
+    runtime::{WatchStreamExt as _, watcher},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Waits on a watch, which is faster than asking, until any Change is in a phase.
+async fn reaches(scene: &Scene<'_>, phase: Phase) -> Result<String> {
+    let api: Api<Change> = scene.api();
+    let waiting = async {
+        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
+        while let Some(event) = stream.next().await {
+            if let Ok(change) = event
+                && phase_of(&change) == phase
+            {
+                return Ok(change.name_any());
+            }
+        }
+        anyhow::bail!("the watch ended")
+    };
+    tokio::time::timeout(2 * MINUTE, waiting).await?
+}
+
+/// Kills the operator when the Change is in `phase`, starts it again, and expects the usual end.
+async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) -> Result<()> {
+    let mut scene = Scene::open(world, namespace).await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    let env: &[(&str, &str)] = if failing { &[("ERROR_RATE", "0.5")] } else { &[] };
+    scene.ship("v2", 4, env).await?;
+    let name = reaches(&scene, phase).await?;
+    scene.operator.kill();
+    scene.operator.start()?;
+    let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
+    let change = scene.ends(&name, expected, 3 * MINUTE).await?;
+    let report = load.stop().await;
+    if failing {
+        println!("killed in {phase:?}: {} requests failed", report.total_failed());
+    } else {
+        ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+        let pods = scene.pods(&change.spec.candidate.hash).await?;
+        ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
+        scene.rolled_out().await?;
+    }
+    ensure!(scene.changes().await?.len() == 1, "a second Change began");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
+    killed_in(world, "killed-held", Phase::Held, false).await
+}
+
+pub(crate) async fn killed_while_preparing(world: &World) -> Result<()> {
+    killed_in(world, "killed-preparing", Phase::Preparing, false).await
+}
+
+pub(crate) async fn killed_while_progressing(world: &World) -> Result<()> {
+    killed_in(world, "killed-progressing", Phase::Progressing, false).await
+}
+
+pub(crate) async fn killed_while_baking(world: &World) -> Result<()> {
+    killed_in(world, "killed-baking", Phase::Baking, false).await
+}
+
+pub(crate) async fn killed_while_promoting(world: &World) -> Result<()> {
+    killed_in(world, "killed-promoting", Phase::Promoting, false).await
+}
+
+pub(crate) async fn killed_while_rolling_back(world: &World) -> Result<()> {
+    killed_in(world, "killed-back", Phase::RollingBack, true).await
+}
+
+/// Killed and started again every two seconds, all along.
+async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -> Result<()> {
+    let mut scene = Scene::open(world, namespace).await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    let env: &[(&str, &str)] = if failing { &[("ERROR_RATE", "1.0")] } else { &[] };
+    scene.ship("v2", 4, env).await?;
+    let name = scene.change(1).await?.name_any();
+    let api: Api<Change> = scene.api();
+    let end = tokio::time::Instant::now() + 5 * MINUTE;
+    let mut kills = 0;
+    loop {
+        let change = api.get(&name).await?;
+        if phase_of(&change).ended() {
+            break;
+        }
+        ensure!(
+            tokio::time::Instant::now() < end,
+            "it did not end in 5 minutes: {:?}",
+            change.status.map(|s| (s.phase, s.waiting))
+        );
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        scene.operator.kill();
+        scene.operator.start()?;
+        kills += 1;
+    }
+    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, MINUTE).await?;
+    let report = load.stop().await;
+    println!("killed {kills} times: {} of {} requests failed", report.total_failed(), report.total_sent());
+    ensure!(kills > 2, "it was killed {kills} times only");
+    if failing {
+        ensure!(report.total_failed() <= 300, "{} requests failed", report.total_failed());
+    } else {
+        ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
+    }
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn killed_every_two_seconds_harmless(world: &World) -> Result<()> {
+    killed_again_and_again(world, "killed-often", false).await
+}
+
+pub(crate) async fn killed_every_two_seconds_failing(world: &World) -> Result<()> {
+    killed_again_and_again(world, "killed-often-bad", true).await
+}

@@ -1,0 +1,198 @@
+//! What the traffic shows decides: harmless, slow, shared trouble, crashing, not starting.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use firebreak_api::{Change, change::Phase};
+use firebreak_lab::{
+    cluster::until,
+    service::{Control, ControlServer},
+};
+use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Failing share of every version here, stable's included.
+const USUAL: (&str, &str) = ("ERROR_RATE", "0.001");
+
+fn decided(change: &Change, reason: &str) -> Option<String> {
+    let decisions = change.status.iter().flat_map(|status| &status.decisions);
+    decisions.into_iter().find(|decision| decision.reason == reason).map(|decision| decision.message.clone())
+}
+
+/// Three harmless releases in a row.
+pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "harmless-200").await?;
+    scene.guarded(10, &[USUAL]).await?;
+    let load = scene.load(200).await?;
+    let route = scene.route().await?;
+    let mut stable = String::new();
+    for number in 1..=3 {
+        scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
+        let change = scene.change(number).await?;
+        stable = change.spec.stable.replica_set.clone();
+        scene.ends(&change.name_any(), Phase::Promoted, 5 * MINUTE).await?;
+        scene.guard_is("Guarding").await?;
+    }
+    load.stop().await;
+    scene.close(Some(&route), &stable).await
+}
+
+/// At 20 requests per second there is little to see: whatever it is, it is no harm.
+pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "harmless-20").await?;
+    scene.guarded(10, &[USUAL]).await?;
+    let load = scene.load(20).await?;
+    let route = scene.route().await?;
+    let mut stable = String::new();
+    for number in 1..=3 {
+        scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
+        let change = scene.change(number).await?;
+        stable = change.spec.stable.replica_set.clone();
+        let name = change.name_any();
+        let enough = |change: &Change| {
+            let seen = change.status.iter().flat_map(|status| &status.evidence).map(|e| e.candidate.requests).max();
+            phase_of(change).ended() || seen.unwrap_or(0) >= 200
+        };
+        let change = scene.until_change(&name, "to have 200 candidate requests", 5 * MINUTE, enough).await?;
+        ensure!(!matches!(phase_of(&change), Phase::RollingBack | Phase::RolledBack), "taken back: {:?}", change.status);
+        if number == 3 {
+            scene.ship("v1", 10, &[USUAL]).await?;
+        }
+    }
+    load.stop().await;
+    scene
+        .until_change(&scene.change(3).await?.name_any(), "to be withdrawn or over", 2 * MINUTE, |change| {
+            phase_of(change).ended()
+        })
+        .await?;
+    scene.guard_is("Guarding").await?;
+    scene.close(Some(&route), &stable).await
+}
+
+pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "slow").await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[("LATENCY", "p50:400ms")]).await?;
+    let change = scene.change(1).await?;
+    let change = scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    let message = decided(&change, "SlowerThanStable");
+    ensure!(message.as_ref().is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// Both arms fail alike from mid-stage on: nobody is to blame, nothing goes on, and it ends by itself.
+pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "shared-outage").await?;
+    let control = ControlServer::start(SocketAddr::from((world.lab.host_address_for_pods()?, 0))).await?;
+    let url = control.url();
+    scene.guarded(4, &[("CONTROL_URL", &url)]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    until("stable to have a past", MINUTE, async || Ok((load.snapshot().total_sent() >= 2000).then_some(()))).await?;
+    scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
+    let name = scene.change(1).await?.name_any();
+    scene
+        .until_change(&name, "to be exposed", MINUTE, |change| {
+            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
+        })
+        .await?;
+    control.set(Control { error_rate: Some(0.3), ..Control::default() });
+    let unhealthy = |change: &Change| {
+        let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
+        waiting.is_some_and(|waiting| waiting.reason == "StableUnhealthy")
+    };
+    let held = scene.until_change(&name, "to hold for stable", MINUTE, unhealthy).await?;
+    let api: Api<Change> = scene.api();
+    let weight = held.status.unwrap_or_default().weight_percent;
+    let end = std::time::Instant::now() + MINUTE / 2;
+    while std::time::Instant::now() < end {
+        let status = api.get(&name).await?.status.unwrap_or_default();
+        ensure!(
+            status.phase == Phase::Progressing && status.weight_percent <= weight,
+            "{:?} at {}",
+            status.phase,
+            status.weight_percent
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    control.set(Control::default());
+    let change = scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    load.stop().await;
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// One of four candidate pods crashes again and again, the others fail 30 %: readiness blocks no way back.
+pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "crashing").await?;
+    let control = ControlServer::start(SocketAddr::from((world.lab.host_address_for_pods()?, 0))).await?;
+    let url = control.url();
+    // 40 pods: the first stage of 10 % takes four.
+    scene.guarded(20, &[("CONTROL_URL", &url)]).await?;
+    let load = scene.load(200).await?;
+    let route = scene.route().await?;
+    let mut policy = manifests::policy();
+    policy["metadata"]["name"] = json!("crashing");
+    for level in ["low", "medium", "high", "critical"] {
+        policy["spec"]["levels"][level]["stages"] = json!([20, 100]);
+        policy["spec"]["levels"][level]["approvalAt"] = json!([]);
+    }
+    let mut guard = manifests::guard();
+    guard["spec"]["policyRef"]["name"] = json!("crashing");
+    scene.apply(&[policy, guard]).await?;
+    scene.ship("v2", 20, &[("CONTROL_URL", &url)]).await?;
+    let name = scene.change(1).await?.name_any();
+    let pods = control.wait_for_pods("v2", 4, 2 * MINUTE).await.context("four candidate pods did not come up")?;
+    scene
+        .until_change(&name, "to be exposed", 2 * MINUTE, |change| {
+            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
+        })
+        .await?;
+    let crashing = pods.first().cloned().into_iter().collect();
+    let failing = firebreak_lab::service::Override { error_rate: Some(0.3), ..Default::default() };
+    let from = load.elapsed();
+    control.set(Control { crash_pods: crashing, by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
+    let change = scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    let report = load.stop().await;
+    let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
+    let lasted = last.saturating_sub(from).as_secs_f64();
+    println!("crashing pod: last candidate response {lasted:.1} s after the fault began; {} failed", report.total_failed());
+    ensure!(lasted <= 15.0, "it took {lasted:.1} s");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value, word: &str) -> Result<()> {
+    let scene = Scene::open(world, namespace).await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    let mut deployment = manifests::deployment("v2", 3, &[]);
+    deployment["spec"]["progressDeadlineSeconds"] = json!(15);
+    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    for (field, value) in broken.as_object().into_iter().flatten() {
+        container[field] = value.clone();
+    }
+    scene.apply(&[deployment]).await?;
+    let change = scene.change(1).await?;
+    let before = scene.pods(&change.spec.stable.hash).await?;
+    let change = scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    let message = decided(&change, "CandidateNotReady").unwrap_or_default();
+    println!("{namespace}: {message}");
+    ensure!(message.contains(word), "the reason does not name {word}: {message}");
+    ensure!(scene.pods(&change.spec.stable.hash).await? == before, "stable's pods changed");
+    let report = load.stop().await;
+    ensure!(report.by_version("v2").is_none() && report.total_failed() == 0, "something of it served, or requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn image_that_cannot_start_is_taken_back(world: &World) -> Result<()> {
+    never_starts(world, "no-image", json!({"image": "localhost/nothing:here"}), "ErrImageNeverPull").await
+}
+
+pub(crate) async fn pods_that_cannot_be_scheduled_are_taken_back(world: &World) -> Result<()> {
+    never_starts(world, "no-node", json!({"resources": {"requests": {"cpu": "500"}}}), "Unschedulable").await
+}

@@ -1,0 +1,248 @@
+//! What people do while a Change runs, and workloads in any state.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Result, ensure};
+use firebreak_api::{
+    change::{Change, Phase},
+    guard::Hold,
+};
+use firebreak_lab::cluster::until;
+use firebreak_tests::{
+    Scene, World,
+    manifests::{self, APP},
+    scene::phase_of,
+    world::WITHOUT_POLICY,
+};
+use kube::ResourceExt as _;
+use serde_json::json;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs the CLI as a user would; what it printed.
+fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
+    let output = Command::new(&scene.world.cli_binary)
+        .arg("--kubeconfig")
+        .arg(scene.world.lab.kubeconfig_path())
+        .args(["-n", &scene.namespace])
+        .args(args)
+        .output()?;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "kubectl firebreak {args:?}: {text}");
+    Ok(text)
+}
+
+async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
+    let change = scene.change(number).await?;
+    scene
+        .until_change(&change.name_any(), "to be exposed", 2 * MINUTE, |change| {
+            phase_of(change) == Phase::Progressing && change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
+        })
+        .await
+}
+
+fn waits(change: &Change, reason: &str) -> bool {
+    change.status.as_ref().and_then(|status| status.waiting.as_ref()).is_some_and(|waiting| waiting.reason == reason)
+}
+
+pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "superseded").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let first = exposed(&scene, 1).await?;
+    scene.ship("v3", 3, &[]).await?;
+    scene.ends(&first.name_any(), Phase::Superseded, MINUTE).await?;
+    let second = scene.change(2).await?;
+    scene.ends(&second.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &first.spec.stable.replica_set).await
+}
+
+pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "withdrawn").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let change = exposed(&scene, 1).await?;
+    scene.ship("v1", 3, &[]).await?;
+    scene.ends(&change.name_any(), Phase::Withdrawn, MINUTE).await?;
+    scene.guard_is("Guarding").await?;
+    scene.rolled_out().await?;
+    let deployment = scene.deployment().await?;
+    ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is still paused");
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "condemned").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    let bad: manifests::Env<'_> = &[("ERROR_RATE", "1.0")];
+    scene.ship("bad", 3, bad).await?;
+    let first = scene.change(1).await?;
+    scene.ends(&first.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    scene.ship("v1", 3, &[]).await?;
+    scene.guard_is("Guarding").await?;
+    let before = load.elapsed();
+    scene.ship("bad", 3, bad).await?;
+    scene.guard_is("Condemned").await?;
+    ensure!(scene.changes().await?.len() == 1, "a Change began for a condemned template");
+    ensure!(firebreak_tests::scene::served_after(&load.snapshot(), "bad", before) == 0, "I3: the condemned candidate served");
+    cli(&scene, &["retry", APP, "--reason", "a test"])?;
+    let second = scene.change(2).await?;
+    ensure!(second.spec.attempt == 2, "attempt {}", second.spec.attempt);
+    scene.ends(&second.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    load.stop().await;
+    scene.close(Some(&route), &first.spec.stable.replica_set).await
+}
+
+pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Result<()> {
+    let mut scene = Scene::open(world, "absent").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.operator.kill();
+    scene.ship("v2", 3, &[]).await?;
+    let deployment = scene.deployment().await?;
+    ensure!(deployment.data.pointer("/spec/paused") == Some(&json!(true)), "not held");
+    ensure!(deployment.annotations().get("firebreak.dev/held").map(String::as_str) == Some(APP), "not marked as held");
+    ensure!(scene.changes().await?.is_empty() && load.snapshot().by_version("v2").is_none(), "something runs from it");
+    scene.operator.start()?;
+    let change = scene.change(1).await?;
+    ensure!(change.spec.hold == Hold::Admission, "held {:?}", change.spec.hold);
+    ensure!(change.spec.claims.changed_by.is_some(), "nobody knows who changed it");
+    scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// The chart's policy leaves this namespace out.
+pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Result<()> {
+    let scene = Scene::open(world, WITHOUT_POLICY).await?;
+    scene.guarded(6, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 6, &[]).await?;
+    let change = scene.change(1).await?;
+    ensure!(change.spec.hold == Hold::Late, "held {:?}", change.spec.hold);
+    let change = scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    let decisions = change.status.clone().unwrap_or_default().decisions;
+    let late = decisions.iter().find(|decision| decision.reason == "HeldLate");
+    println!("late hold: {} pods; {:?}", change.spec.candidate.late_pods, late.map(|decision| &decision.message));
+    ensure!(late.is_some(), "the window is not reported");
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "older").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let first = scene.change(1).await?;
+    scene.ends(&first.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.guard_is("Guarding").await?;
+    scene.ship("v1", 3, &[]).await?;
+    let second = scene.change(2).await?;
+    ensure!(second.spec.candidate.taken_over, "the old ReplicaSet was not taken over");
+    ensure!(second.spec.candidate.replica_set == first.spec.stable.replica_set, "another ReplicaSet was taken over");
+    scene.ends(&second.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.rolled_out().await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &first.spec.candidate.replica_set).await
+}
+
+pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "states").await?;
+    // The Guard is there before its workload.
+    scene.apply(&[manifests::guard(), manifests::service(), manifests::route(&scene.host())]).await?;
+    scene.guard_is("TargetNotFound").await?;
+    scene.apply(&[manifests::deployment("v1", 2, &[])]).await?;
+    scene.guard_is("Guarding").await?;
+    scene.kubectl(&["scale", "deployment", APP, "--replicas=0"]).await?;
+    until("no pods", MINUTE, async || {
+        let deployment = scene.deployment().await?;
+        let left = deployment.data.pointer("/status/replicas").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        Ok((left == 0).then_some(()))
+    })
+    .await?;
+    scene.ship("v2", 0, &[]).await?;
+    let change = scene.change(1).await?;
+    let name = change.name_any();
+    scene.until_change(&name, "to wait for pods to be wanted", MINUTE, |c| waits(c, "WorkloadScaledToZero")).await?;
+    scene.kubectl(&["scale", "deployment", APP, "--replicas=3"]).await?;
+    let load = scene.load(50).await?;
+    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    load.stop().await;
+    scene.close(None, &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "adopted").await?;
+    scene.apply(&[manifests::deployment("v1", 3, &[]), manifests::service(), manifests::route(&scene.host())]).await?;
+    scene.rolled_out().await?;
+    // A native rollout that takes its time is under way when the Guard comes.
+    scene.apply(&[manifests::deployment("v2", 3, &[("READY_AFTER", "3")]), manifests::guard()]).await?;
+    scene.guard_is("Guarding").await?;
+    scene.rolled_out().await?;
+    ensure!(scene.changes().await?.is_empty(), "the rollout under way became a Change");
+    scene.kubectl(&["delete", "guard", APP]).await?;
+    scene.kubectl(&["rollout", "pause", &format!("deployment/{APP}")]).await?;
+    scene.ship("v3", 3, &[]).await?;
+    scene.apply(&[manifests::guard()]).await?;
+    let load = scene.load(50).await?;
+    let change = scene.change(1).await?;
+    scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.rolled_out().await?;
+    load.stop().await;
+    scene.close(None, &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "steered").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    let mut risky = manifests::deployment("v2", 3, &[]);
+    risky["metadata"]["annotations"] = json!({"firebreak.dev/risk": "severe", "firebreak.dev/author": "someone"});
+    scene.apply(&[risky]).await?;
+    let change = exposed(&scene, 1).await?;
+    let name = change.name_any();
+    ensure!(change.spec.risk.level == "high", "level {}", change.spec.risk.level);
+    ensure!(change.spec.claims.problems.iter().any(|problem| problem.contains("firebreak.dev/risk")), "{:?}", change.spec.claims);
+    cli(&scene, &["pause", APP, "--reason", "look first"])?;
+    scene.until_change(&name, "to be paused", MINUTE / 2, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
+    let explained = cli(&scene, &["explain", APP])?;
+    ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
+    cli(&scene, &["resume", APP])?;
+    cli(&scene, &["promote", APP])?;
+    scene.until_change(&name, "to be at 50 %", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0)).await?;
+    scene.until_change(&name, "to wait for a human", 2 * MINUTE, |c| waits(c, "WaitingForHuman")).await?;
+    let answer = cli(&scene, &["abort", APP, "--reason", "not today"])?;
+    println!("abort: {answer}");
+    let ended = scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    let decisions = ended.status.unwrap_or_default().decisions;
+    ensure!(decisions.iter().any(|decision| decision.reason == "Aborted" && decision.message.contains("admin")), "{decisions:?}");
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "leaving").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let change = exposed(&scene, 1).await?;
+    scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    let deployment = scene.deployment().await?;
+    ensure!(!deployment.annotations().contains_key("firebreak.dev/held"), "the mark is left");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}

@@ -1,0 +1,160 @@
+//! The metrics source fails: every missing, partial or doubtful answer is a named hold, and a failing candidate is never promoted.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use firebreak_api::{Change, change::Phase};
+use firebreak_lab::{
+    faults::{MetricsProxy, Mode},
+    service::{Control, ControlServer, Override},
+};
+use firebreak_tests::{Scene, World, manifests::APP, scene::phase_of};
+use kube::{Api, ResourceExt as _};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn proxied<'w>(world: &'w World, namespace: &str) -> Result<(Scene<'w>, MetricsProxy)> {
+    let proxy = MetricsProxy::start(&world.lab.prometheus_url()?, LOOPBACK).await?;
+    let scene = Scene::open_with(world, namespace, &proxy.url()).await?;
+    Ok((scene, proxy))
+}
+
+/// At a stage with traffic that reaches the candidate.
+async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
+    let change = scene.change(number).await?;
+    scene
+        .until_change(&change.name_any(), "to be exposed", MINUTE, |change| {
+            phase_of(change) == Phase::Progressing
+                && change.status.as_ref().is_some_and(|status| {
+                    status.stage_began_at.is_some() && status.evidence.first().is_some_and(|e| e.candidate.requests > 10)
+                })
+        })
+        .await
+}
+
+fn waits_for(change: &Change, reasons: &[&str]) -> bool {
+    let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
+    waiting.is_some_and(|waiting| reasons.contains(&waiting.reason.as_str()))
+}
+
+/// Watches that a Change neither goes on nor goes back for a while.
+async fn stays(scene: &Scene<'_>, name: &str, lasting: Duration) -> Result<()> {
+    let api: Api<Change> = scene.api();
+    let before = api.get(name).await?.status.unwrap_or_default();
+    let end = Instant::now() + lasting;
+    while Instant::now() < end {
+        let status = api.get(name).await?.status.unwrap_or_default();
+        ensure!(
+            status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
+            "it went from {:?} at {} % to {:?} at {} %",
+            before.phase,
+            before.weight_percent,
+            status.phase,
+            status.weight_percent
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
+}
+
+/// The backend is away for a minute mid-stage.
+pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Result<()> {
+    let (scene, proxy) = proxied(world, "away-harmless").await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let change = exposed(&scene, 1).await?;
+    let name = change.name_any();
+    proxy.set(Mode::Refuse).await?;
+    scene.until_change(&name, "to hold for its backend", MINUTE / 3, |c| waits_for(c, &["BackendUnreachable"])).await?;
+    stays(&scene, &name, MINUTE).await?;
+    proxy.set(Mode::Pass).await?;
+    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    let report = load.stop().await;
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// The same, and the candidate begins to fail every request while nobody can see it.
+pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &World) -> Result<()> {
+    let (scene, proxy) = proxied(world, "away-failing").await?;
+    let control = ControlServer::start(SocketAddr::from((world.lab.host_address_for_pods()?, 0))).await?;
+    let url = control.url();
+    scene.guarded(4, &[("CONTROL_URL", &url)]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
+    let change = exposed(&scene, 1).await?;
+    let name = change.name_any();
+    proxy.set(Mode::Refuse).await?;
+    let failing = Override { error_rate: Some(1.0), ..Override::default() };
+    control.set(Control { by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
+    scene.until_change(&name, "to hold for its backend", MINUTE / 3, |c| waits_for(c, &["BackendUnreachable"])).await?;
+    stays(&scene, &name, MINUTE).await?;
+    proxy.set(Mode::Pass).await?;
+    let back = load.elapsed();
+    scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    let report = load.stop().await;
+    let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
+    let after = last.saturating_sub(back).as_secs_f64();
+    println!("failing while the backend was away: last response {after:.1} s after its return");
+    ensure!(after <= 5.0, "taken back {after:.1} s after the backend's return");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// No data at the beginning: nothing is exposed before it can be seen.
+pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
+    let (scene, proxy) = proxied(world, "no-data").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    proxy.set(Mode::Empty).await?;
+    scene.ship("v2", 3, &[]).await?;
+    let change = scene.change(1).await?;
+    let name = change.name_any();
+    let reasons = ["MetricsMissing", "WaitingForMetrics", "NotSeenByMetrics"];
+    scene.until_change(&name, "to wait for metrics", MINUTE, |c| waits_for(c, &reasons)).await?;
+    stays(&scene, &name, Duration::from_secs(15)).await?;
+    ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
+    proxy.set(Mode::Pass).await?;
+    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    load.stop().await;
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// Warnings, missing rows, and a backend that hangs: each is a named hold and it goes on afterwards.
+pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
+    let (scene, proxy) = proxied(world, "doubtful").await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let change = exposed(&scene, 1).await?;
+    let name = change.name_any();
+    let stable = scene.pods(&change.spec.stable.hash).await?;
+    let one = stable.first().map(|pod| pod.0.clone()).unwrap_or_default();
+    let faults = [
+        (Mode::Warnings, "AnswerIncomplete"),
+        (Mode::Partial { pods: vec![one] }, "MetricsStale"),
+        (Mode::Hang, "BackendTimeout"),
+        (Mode::Huge(20 << 20), "AnswerTooLarge"),
+        (Mode::Status(503), "BackendFailing"),
+    ];
+    for (mode, reason) in faults {
+        let shown = format!("{mode:?}");
+        proxy.set(mode).await?;
+        scene.until_change(&name, &format!("to hold with {reason} ({shown})"), MINUTE / 2, |c| waits_for(c, &[reason])).await?;
+        stays(&scene, &name, Duration::from_secs(5)).await?;
+        proxy.set(Mode::Pass).await?;
+        scene.until_change(&name, "to go on", MINUTE / 2, |c| !waits_for(c, &[reason])).await?;
+    }
+    let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(change.spec.target.name == APP, "another workload");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}

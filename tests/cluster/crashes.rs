@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use firebreak_api::{Change, change::Phase};
-use firebreak_tests::{Scene, World, scene::phase_of};
+use firebreak_tests::{Scene, World, manifests, scene::phase_of};
 use futures::StreamExt as _;
 use kube::{
     Api, ResourceExt as _,
     runtime::{WatchStreamExt as _, watcher},
 };
+use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -56,8 +57,37 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
 
+/// The first stage waits for a human here, so that the Change stays held.
 pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
-    killed_in(world, "killed-held", Phase::Held, false).await
+    let mut scene = Scene::open(world, "killed-held").await?;
+    scene.guarded(4, &[]).await?;
+    let mut policy = manifests::policy();
+    policy["metadata"]["name"] = json!("asks-first");
+    policy["spec"]["levels"]["medium"]["approvalAt"] = json!([10]);
+    let mut guard = manifests::guard();
+    guard["spec"]["policyRef"]["name"] = json!("asks-first");
+    scene.apply(&[policy, guard]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let name = scene.change(1).await?.name_any();
+    scene
+        .until_change(&name, "to wait for a human", MINUTE, |change| {
+            let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
+            phase_of(change) == Phase::Held && waiting.is_some_and(|waiting| waiting.reason == "WaitingForHuman")
+        })
+        .await?;
+    scene.operator.kill();
+    scene.operator.start()?;
+    let act = json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention", "metadata": {"name": "go"},
+        "spec": {"guard": manifests::APP, "change": name, "action": "Promote", "reason": "a test"},
+    });
+    scene.apply(&[act]).await?;
+    let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    let report = load.stop().await;
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
 
 pub(crate) async fn killed_while_preparing(world: &World) -> Result<()> {

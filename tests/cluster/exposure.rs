@@ -62,7 +62,7 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     let grpc = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute", "metadata": {"name": "calls"},
         "spec": {
-            "parentRefs": [manifests::parent()], "hostnames": ["grpc.test"],
+            "parentRefs": [manifests::parent()], "hostnames": ["calls.test"],
             "rules": [{"matches": [{"method": {"service": "shop.Cart"}}], "backendRefs": [{"name": APP, "port": 80}]}],
         },
     });

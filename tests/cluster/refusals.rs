@@ -48,7 +48,7 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
         (
             "no length of time",
             guard_with(|spec| spec["metrics"]["signals"][1]["slowerThan"] = json!("fast")),
-            &["slowerThan", "should match"],
+            &["slowerThan", "for example 300ms"],
         ),
         ("an objective of 100", guard_with(|spec| spec["slo"] = json!({"availability": 100.0})), &["for example 99.9"]),
         (

@@ -149,8 +149,17 @@ impl Chronicle {
 
     fn check_stable(&self, stable: &str, entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
         let mut asked: Vec<(Duration, u64)> = Vec::new();
+        // Before the newest Change began, this ReplicaSet was a candidate itself, or the native controller's.
+        let newest = entries.iter().rev().find_map(|(_, entry)| match entry {
+            Seen::Change(name, ..) => Some(name),
+            _ => None,
+        });
+        let began = entries.iter().find_map(|(at, entry)| match entry {
+            Seen::Change(name, ..) if Some(name) == newest => Some(*at),
+            _ => None,
+        });
         let promoting = entries.iter().find_map(|(at, entry)| match entry {
-            Seen::Change(_, Phase::Promoting | Phase::Promoted, _) => Some(*at),
+            Seen::Change(name, Phase::Promoting | Phase::Promoted, _) if Some(name) == newest => Some(*at),
             _ => None,
         });
         for (at, entry) in entries {
@@ -159,7 +168,7 @@ impl Chronicle {
             }
             match entry {
                 Seen::Workload(size) => asked.push((*at, *size)),
-                Seen::ReplicaSet(name, size) if name == stable => {
+                Seen::ReplicaSet(name, size) if name == stable && began.is_some_and(|began| *at >= began) => {
                     let holds = asked.iter().filter(|(when, _)| *when + TOGETHER >= *at || *when <= *at).map(|(_, size)| *size);
                     let least = holds.min().unwrap_or(0);
                     anyhow::ensure!(

@@ -66,6 +66,7 @@ pub struct ChangeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
     /// What is compared.
+    #[schemars(length(min = 1, max = 8))]
     pub signals: Vec<Signal>,
     /// Query API the evidence comes from. Default: the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,9 @@ pub struct Candidate {
     /// Pods of the candidate that the native controller had started before the operator held the workload.
     #[serde(default)]
     pub late_pods: u32,
+    /// Since when such pods ran, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_since: Option<Timestamp>,
 }
 
 /// What a change says about itself. Claims, not facts.

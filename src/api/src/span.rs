@@ -90,7 +90,15 @@ impl JsonSchema for Span {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": 32, "pattern": "^([0-9]+(ms|s|m|h))+$" })
+        // A rule and no pattern: its message can say what to write.
+        json_schema!({
+            "type": "string",
+            "maxLength": 32,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^([0-9]+(ms|s|m|h))+$')",
+                "message": "a length of time: numbers with the units ms, s, m or h, for example 300ms, 90s, 5m or 1h30m",
+            }],
+        })
     }
 }
 

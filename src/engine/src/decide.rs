@@ -9,11 +9,11 @@ use crate::{
     counters::Present,
     effect::{Effect, Note},
     judge::{Standing, Verdict},
-    memory::{Memory, Outcome, Phase, Waiting},
-    observation::{Act, Action, Observation, Template},
-    plan::{Exposure, Inconclusive, NoData, Setup},
+    memory::{LateWindow, Memory, Outcome, Phase, Waiting},
+    observation::{Act, Action, Arm, Observation, SignalLook, Template},
+    plan::{Exposure, Inconclusive, Late, NoData, Setup},
     retreat::{self, Retreat},
-    units::Weight,
+    units::{Millis, Weight},
 };
 
 /// Fewest candidate pods, where the workload has as many: one pod's own troubles are not the revision's.
@@ -24,6 +24,9 @@ const SEEN_WITHIN_SECONDS: f64 = 60.0;
 const GATEWAYS_LEARN_SECONDS: f64 = 3.0;
 /// Interventions that are remembered as handled, so that none is handled twice after a restart.
 const MOST_HEARD: usize = 32;
+
+/// What pods served before the hold is counted within this, seconds: discovery by the metrics source and a scrape.
+const LATE_COUNTED_WITHIN_SECONDS: f64 = 30.0;
 
 /// What one turn decides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,10 @@ pub fn candidate_pods(exposure: Exposure, replicas: u32, weight: Weight) -> u32 
     u32::try_from(pods.min(replicas_wide)).unwrap_or(replicas)
 }
 
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
+}
+
 struct Turn<'a> {
     setup: &'a Setup,
     seen: &'a Observation,
@@ -80,6 +87,7 @@ impl Turn<'_> {
         self.judge();
         self.hear();
         self.report_contention();
+        self.report_late();
         let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
         if let Some(retreat) = self.way_back(&verdict) {
             self.turn_back(retreat);
@@ -166,6 +174,67 @@ impl Turn<'_> {
         }
     }
 
+    /// Says what ran of the candidate before the workload was held: at once how much and since when, and when that is
+    /// over for how long and what it served.
+    fn report_late(&mut self) {
+        let Some(late) = self.setup.late else { return };
+        let now = self.seen.now;
+        match self.memory.late {
+            LateWindow::None => {}
+            LateWindow::Untold => {
+                self.memory.late = LateWindow::Open;
+                let seconds = now.seconds_since(late.since).max(0.0);
+                let pods = u64::from(late.pods);
+                let share = percent(pods, pods + u64::from(self.seen.stable.ready));
+                let message = format!(
+                    "held late: {pods} pods of the candidate had been started before, up to {seconds:.1} s ago, and get up to \
+                     {share:.0} % of the requests until they are cut down; Kubernetes 1.36 and the chart's admission policy \
+                     hold a template before anything runs from it"
+                );
+                self.note("HeldLate", message, true);
+            }
+            LateWindow::Open => {
+                if self.late_pods_cut() {
+                    self.memory.late = LateWindow::Closed(now);
+                }
+            }
+            LateWindow::Closed(at) => self.report_late_exposure(late, at),
+        }
+    }
+
+    /// Whether no pod has traffic any more that was started before the hold.
+    fn late_pods_cut(&self) -> bool {
+        let candidate = &self.seen.candidate;
+        let cut = candidate.owned_by_change && candidate.names.len() <= usize::try_from(candidate.wanted).unwrap_or(usize::MAX);
+        cut && self.seen.traffic.as_ref().is_none_or(|traffic| traffic.pinned)
+    }
+
+    /// Counters are cumulative, and since the window closed nothing was added: the first look is what those pods served.
+    fn report_late_exposure(&mut self, late: Late, closed: Millis) {
+        let counted = self.seen.look.as_ref().and_then(|look| match look.signals.first() {
+            Some(SignalLook::Read(readings)) if look.at >= closed => {
+                let of_candidate = readings.iter().filter(|reading| reading.arm == Arm::Candidate);
+                let sum =
+                    of_candidate.fold((0, 0, 0), |sum, reading| (sum.0 + 1, sum.1 + reading.requests, sum.2 + reading.failures));
+                (sum.0 >= self.seen.candidate.names.len() && sum.0 > 0).then_some(sum)
+            }
+            _ => None,
+        });
+        let began = self.memory.exposed_at.is_some() || self.memory.retreat.is_some();
+        let waited = self.seen.now.seconds_since(closed) >= LATE_COUNTED_WITHIN_SECONDS;
+        let served = match counted {
+            Some((pods, requests, failures)) => {
+                format!("the {pods} that stay had answered {requests} requests, {failures} of them failed")
+            }
+            None if began || waited => "what they answered could not be counted".to_owned(),
+            None => return,
+        };
+        self.memory.late = LateWindow::None;
+        let seconds = closed.seconds_since(late.since).max(0.0);
+        let message = format!("{} pods of the candidate ran unheld for up to {seconds:.1} s; {served}", late.pods);
+        self.note("LateExposure", message, true);
+    }
+
     // --- Back --------------------------------------------------------------------------------------------------
 
     fn way_back(&self, verdict: &Verdict) -> Option<Retreat> {
@@ -202,6 +271,11 @@ impl Turn<'_> {
             }
             Template::Candidate => {}
         }
+        if self.seen.workload.bypassed && !self.seen.workload.held {
+            let message =
+                "someone who may bypass let the template through, unjudged; the native controller rolls it out".to_owned();
+            return back(Outcome::Withdrawn, "Bypassed", message, true);
+        }
         if self.seen.workload.guard_leaves {
             let message = "the Guard is being deleted; the workload stays held, resume it to roll the template out".to_owned();
             return back(Outcome::Withdrawn, "GuardDeleted", message, true);
@@ -228,7 +302,10 @@ impl Turn<'_> {
     fn waits_for_pods(&self) -> bool {
         let preparing = self.memory.phase == Phase::Preparing;
         let entering = matches!(self.memory.phase, Phase::Progressing | Phase::Baking);
-        (preparing || entering && self.memory.in_effect.is_none()) && self.seen.candidate.ready < self.pods_now()
+        let asked = self.pods_now();
+        // Where pods are the share they are asked for one after another: only the one that was asked for can be late.
+        let asked = if self.setup.exposure == Exposure::PodShare { asked.min(self.seen.candidate.wanted.max(1)) } else { asked };
+        (preparing || entering && self.memory.in_effect.is_none()) && self.seen.candidate.ready < asked
     }
 
     fn not_ready_in_time(&self) -> Option<String> {
@@ -301,6 +378,7 @@ impl Turn<'_> {
             self.effects.push(Effect::Hold);
         }
         if self.seen.workload.replicas == 0 {
+            self.put_away();
             self.hold(
                 "WorkloadScaledToZero",
                 "the workload wants 0 pods, so there is no traffic to judge by; it goes on when the workload is scaled up",
@@ -309,9 +387,11 @@ impl Turn<'_> {
             return;
         }
         if self.awaits_human(0) {
+            self.put_away();
             return;
         }
         if self.memory.paused {
+            self.put_away();
             self.wait("Paused", "a human paused it; kubectl firebreak resume lets it go on");
             return;
         }
@@ -323,6 +403,14 @@ impl Turn<'_> {
         self.prepare();
     }
 
+    /// Pods that the native controller started before the workload was held serve nobody while the Change waits.
+    fn put_away(&mut self) {
+        let candidate = &self.seen.candidate;
+        if candidate.exists && !candidate.owned_by_change && candidate.wanted > 0 {
+            self.effects.push(Effect::MakeCandidate { replicas: 0 });
+        }
+    }
+
     fn prepare(&mut self) {
         let pods = self.pods_now();
         if !self.seen.workload.held {
@@ -331,6 +419,7 @@ impl Turn<'_> {
         if let Some(traffic) = &self.seen.traffic {
             if let Some(problem) = &traffic.problem {
                 let problem = problem.clone();
+                self.put_away();
                 return self.hold("RouteNotUsable", &problem, true);
             }
             if !traffic.pinned {
@@ -400,14 +489,38 @@ impl Turn<'_> {
         self.memory.phase = if weight >= Weight::FULL { Phase::Baking } else { Phase::Progressing };
     }
 
+    /// Pods to ask for now on the way to the stage's `pods`. Where pods are the share, one at a time, the next when the last
+    /// is ready and seen: what does harm shows with one more pod's share, and at most one pod has traffic unseen.
+    fn next_size(&mut self, pods: u32) -> u32 {
+        let candidate = &self.seen.candidate;
+        if self.setup.exposure == Exposure::Routes || candidate.wanted >= pods {
+            return pods;
+        }
+        if !candidate.owned_by_change {
+            return candidate.wanted.clamp(1, pods);
+        }
+        let unseen = candidate.names.iter().any(|name| !self.seen.seen.contains(name));
+        if candidate.ready < candidate.wanted
+            || unseen
+            || self.memory.judgement.verdict(self.setup, self.seen.now).trouble.is_some()
+        {
+            return candidate.wanted;
+        }
+        // The deadline for readiness counts for each pod.
+        self.memory.entered = self.seen.now;
+        candidate.wanted + 1
+    }
+
     /// Brings the candidate to the stage's size, then its share to the stage's weight. True once it is in effect.
     fn place_weight(&mut self) -> bool {
         let pods = self.pods_now();
-        if self.seen.candidate.wanted != pods || !self.seen.candidate.owned_by_change {
-            self.effects.push(Effect::MakeCandidate { replicas: pods });
+        let size = self.next_size(pods);
+        if self.seen.candidate.wanted != size || !self.seen.candidate.owned_by_change {
+            self.effects.push(Effect::MakeCandidate { replicas: size });
         }
         let grown = self.seen.candidate.ready >= pods;
-        if self.memory.in_effect.is_none() && grown {
+        // Where pods are the share, each that comes has its part of this stage's weight already.
+        if self.memory.in_effect.is_none() && (grown || self.setup.exposure == Exposure::PodShare) {
             self.memory.granted = self.setup.plan.weight(self.memory.stage);
         }
         let followed = match &self.seen.traffic {

@@ -164,6 +164,12 @@ impl SignalMemory {
         self.past.map_or(Phi::UNKNOWN, |past| past.phi)
     }
 
+    /// Share of requests that reached the candidate since this stage began; `None` without requests.
+    #[must_use]
+    pub fn exposure(&self) -> Option<f64> {
+        self.stage.rho()
+    }
+
     /// ln E of harm at the plan's margin.
     #[must_use]
     pub fn harm_ln_e(&self) -> f64 {

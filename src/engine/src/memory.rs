@@ -32,6 +32,9 @@ pub struct Memory {
     pub let_through: Option<usize>,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
+    /// What is known of the time before the workload was held.
+    #[serde(default)]
+    pub late: LateWindow,
     /// The way back, once it was decided.
     pub retreat: Option<Retreat>,
     /// When the routes were seen without the candidate after the hand-over or retreat.
@@ -42,6 +45,20 @@ pub struct Memory {
     pub heard: Vec<String>,
     /// What the traffic shows.
     pub judgement: Judgement,
+}
+
+/// The time in which candidate pods, started before the workload was held, had traffic that nobody granted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LateWindow {
+    /// There was none, or all is said.
+    #[default]
+    None,
+    /// It is not reported yet that there is one.
+    Untold,
+    /// Such pods may still have traffic.
+    Open,
+    /// None has had since then; what they served is still to be counted.
+    Closed(Millis),
 }
 
 /// Where a Change is on its way.
@@ -102,6 +119,7 @@ impl Memory {
             paused: false,
             let_through: None,
             waiting: None,
+            late: if setup.late.is_some() { LateWindow::Untold } else { LateWindow::None },
             retreat: None,
             routes_clean_at: None,
             contention: None,

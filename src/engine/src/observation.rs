@@ -40,6 +40,9 @@ pub struct Workload {
     pub held: bool,
     /// Whether the native controller has rolled it out: every pod is of its template and available.
     pub rolled_out: bool,
+    /// Whether the API server let it through, unheld, for someone who may bypass.
+    #[serde(default)]
+    pub bypassed: bool,
     /// Whether its Guard is being deleted.
     pub guard_leaves: bool,
 }

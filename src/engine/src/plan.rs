@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{risk::Level, units::Weight};
+use crate::{
+    risk::Level,
+    units::{Millis, Weight},
+};
 
 /// What does not change while a Change runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,18 @@ pub struct Setup {
     pub restore_template: bool,
     /// Whether the candidate's ReplicaSet was there before and is given back when the Change fails.
     pub taken_over: bool,
+    /// What ran of the candidate before the workload was held.
+    #[serde(default)]
+    pub late: Option<Late>,
+}
+
+/// Pods of the candidate that the native controller had started before the workload was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// How many.
+    pub pods: u32,
+    /// Since when, rounded down to the second.
+    pub since: Millis,
 }
 
 /// One signal.

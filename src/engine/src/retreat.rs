@@ -44,7 +44,15 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     let mut effects = Vec::new();
     if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(|traffic| traffic.largest_share > 0.0) {
         retreat.share_zero_at = None;
-        return vec![Effect::ZeroWeight];
+        effects.push(Effect::ZeroWeight);
+    }
+    // After a bypass the native controller scales stable away: nothing may select stable alone any more.
+    let bypassed = seen.workload.bypassed && !seen.workload.held;
+    if bypassed && seen.traffic.as_ref().is_some_and(|traffic| traffic.pinned) {
+        effects.push(Effect::Unpin);
+    }
+    if !effects.is_empty() {
+        return effects;
     }
     let zero_at = *retreat.share_zero_at.get_or_insert(seen.now);
     let drained = retreat.hurry

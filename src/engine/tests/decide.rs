@@ -212,6 +212,20 @@ fn given_another_template_then_it_goes_back_without_condemning(#[case] template:
 }
 
 #[test]
+fn given_a_bypass_then_the_share_goes_the_service_is_free_and_it_ends() {
+    let mut cluster = exposed(Level::Low);
+    let mut seen = cluster.observe();
+    seen.now = seen.now.plus_seconds(1.0);
+    (seen.workload.held, seen.workload.bypassed) = (false, true);
+    let decision = decide(&cluster.setup, &cluster.memory, &seen);
+    assert_eq!(decision.effects, [Effect::ZeroWeight, Effect::Unpin]);
+    assert_eq!(decision.memory.retreat.as_ref().unwrap().outcome, Outcome::Withdrawn);
+    cluster.memory = decision.memory;
+    (cluster.share, cluster.pinned) = (0.0, false);
+    assert_eq!(cluster.run(60), Phase::Ended(Outcome::Withdrawn));
+}
+
+#[test]
 fn given_pods_that_do_not_become_ready_then_the_reason_is_named_at_the_deadline() {
     let mut cluster = running(Level::Low);
     let mut told = String::new();

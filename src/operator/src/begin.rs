@@ -10,6 +10,7 @@ use firebreak_api::{
 };
 use firebreak_engine::risk;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
@@ -27,6 +28,21 @@ pub(crate) struct Beginning<'a> {
     pub(crate) hold: Hold,
     pub(crate) changes: &'a [Arc<Change>],
     pub(crate) replica_sets: &'a [Arc<DynamicObject>],
+    pub(crate) pods: &'a [Arc<Pod>],
+}
+
+impl Beginning<'_> {
+    /// Pods that a ReplicaSet has or is about to have: its controller may not have made them all yet.
+    fn late_pods(&self, set: &DynamicObject) -> u32 {
+        raw::number(set, "/status/replicas").unwrap_or(0).max(raw::replicas(set))
+    }
+
+    /// When the first of its pods was made; where none is seen yet, they are about to be.
+    fn late_since(&self, set: &DynamicObject) -> Option<Timestamp> {
+        let mine = |pod: &&Arc<Pod>| pod.owner_references().iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref());
+        let made = self.pods.iter().filter(mine).filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
+        made.map(|time| time.0).min().filter(|_| self.late_pods(set) > 0)
+    }
 }
 
 /// The ReplicaSets that belong to a Deployment.
@@ -108,7 +124,8 @@ fn candidate(from: &Beginning<'_>, pod_template: &Value, digest: &str) -> Candid
             template: digest.to_owned(),
             images,
             taken_over: owned_by_workload(from, set),
-            late_pods: raw::number(set, "/status/replicas").unwrap_or(0),
+            late_pods: from.late_pods(set),
+            late_since: from.late_since(set),
         },
         None => Candidate {
             hash: digest.to_owned(),
@@ -117,6 +134,7 @@ fn candidate(from: &Beginning<'_>, pod_template: &Value, digest: &str) -> Candid
             images,
             taken_over: false,
             late_pods: 0,
+            late_since: None,
         },
     }
 }

@@ -7,7 +7,7 @@ use firebreak_api::{
 use firebreak_engine::{
     plan::{self, Exposure, Plan, Setup, SignalCounts, SignalSetup},
     risk::Level,
-    units::Weight,
+    units::{Millis, Weight},
 };
 
 use crate::metrics::SignalShape;
@@ -115,6 +115,10 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         availability,
         restore_template: spec.restore_template,
         taken_over: spec.candidate.taken_over,
+        late: (spec.candidate.late_pods > 0).then(|| plan::Late {
+            pods: spec.candidate.late_pods,
+            since: Millis(spec.candidate.late_since.unwrap_or(spec.detected_at).as_millisecond()),
+        }),
     }
 }
 

@@ -17,7 +17,7 @@ use firebreak_engine::units::Millis;
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -28,8 +28,9 @@ use crate::{
     convert,
     events::Teller,
     metrics::{self, Hub},
-    raw,
+    observe, raw,
     supervisor::Shared,
+    traffic::{Backends, route, service},
     turn::{self, Went, Work},
     world::View,
 };
@@ -190,6 +191,10 @@ impl Worker {
     }
 
     async fn work_on(&self, work: &mut Option<Work>, change: &Arc<Change>, guard: &Guard, leaves: bool) -> Next {
+        if !leaves {
+            // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
+            self.finalizer(guard, true).await;
+        }
         let now = Millis(Timestamp::now().as_millisecond());
         if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
             let deployment = self.view.deployments.get(self.view.namespace(), &change.spec.target.name);
@@ -261,10 +266,20 @@ impl Worker {
             return self.adopt(guard, &deployment).await;
         }
         let held = raw::paused(&deployment) && raw::annotation(&deployment, names::HELD).is_some();
-        if !held && let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
-            tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
+        if !held {
+            if let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
+                tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
+            }
             return Ok(Next::Within(TURN_SOON));
         }
+        // The policy stamps who asked; a hold without that stamp came from here, after the fact.
+        let in_time = hold == Hold::Admission && raw::annotation(&deployment, names::CHANGED_BY).is_some();
+        let hold = if in_time { Hold::Admission } else { Hold::Late };
+        if !in_time && !raw::observed(&deployment) {
+            // Until the native controller has seen the pause it may still make a ReplicaSet of this template.
+            return Ok(Next::Within(TURN_SOON));
+        }
+        let replica_sets = if in_time { self.view.replica_sets.all() } else { self.listed_replica_sets().await? };
         let digest = raw::pod_template(&deployment).map(template::hash).unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
             let message = format!(
@@ -272,6 +287,7 @@ impl Worker {
                 condemned.change, self.name
             );
             if !self.retried(guard, condemned).await? {
+                self.put_away(&deployment, &replica_sets).await?;
                 self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
                 return Ok(Next::Wait);
             }
@@ -285,7 +301,8 @@ impl Worker {
             policy: policy.as_deref(),
             hold,
             changes,
-            replica_sets: &self.view.replica_sets.all(),
+            replica_sets: &replica_sets,
+            pods: &self.view.pods.all(),
         };
         let change = begin::change(&beginning, Timestamp::now());
         let name = change.name_any();
@@ -299,6 +316,24 @@ impl Worker {
         let message = format!("Change {name} runs");
         self.say(guard, |status| status.active_change = Some(name.clone()), &Word::works("Changing", message)).await?;
         Ok(Next::Within(TURN_SOON))
+    }
+
+    /// The ReplicaSets as the API server has them now: after a late hold the caches may not have the one that was just made.
+    async fn listed_replica_sets(&self) -> Result<Vec<Arc<DynamicObject>>, kube::Error> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::replica_set());
+        let listed = within(api.list(&ListParams::default())).await?;
+        Ok(listed.items.into_iter().map(Arc::new).collect())
+    }
+
+    /// A condemned template that was held late: what the native controller has started of it serves nobody (I3).
+    async fn put_away(&self, deployment: &DynamicObject, replica_sets: &[Arc<DynamicObject>]) -> Result<(), kube::Error> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::replica_set());
+        let own = begin::own_replica_sets(deployment, replica_sets);
+        for set in own.iter().filter(|set| raw::same_template(deployment, set) && raw::replicas(set) > 0) {
+            let patch = json!({"metadata": {"uid": set.uid()}, "spec": {"replicas": 0}});
+            within(api.patch(&set.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
+        }
+        Ok(())
     }
 
     /// The workload carries stable's template: nothing is to be judged. A hold that is left is taken off.
@@ -316,6 +351,11 @@ impl Worker {
         }
         self.finalizer(guard, false).await;
         let hold = self.hold_of(deployment).await;
+        if let Some(problem) = self.traffic_problem(guard).await {
+            // What is held stays held: a Change says the same and waits.
+            self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
+            return Ok(Next::Within(LOOK_AGAIN));
+        }
         let message = match hold {
             Hold::Admission => "the next template change is held in the API server".to_owned(),
             Hold::Late => "no admission policy holds template changes here, so the operator holds them when it sees them; \
@@ -333,6 +373,26 @@ impl Worker {
         .await?;
         // The check of the hold is repeated: it is the one call that an idle guard costs.
         Ok(Next::Within(hold_check_after(hold)))
+    }
+
+    /// Why the Service or a route that the Guard names cannot be divided, before a Change needs it.
+    async fn traffic_problem(&self, guard: &Guard) -> Option<String> {
+        let traffic = guard.spec.traffic.as_ref()?;
+        let namespace = self.view.namespace();
+        let Some(object) = self.view.services.get(namespace, &traffic.service) else {
+            return Some(observe::no_service(&traffic.service));
+        };
+        let candidate = names::candidate_service(&traffic.service);
+        let backends = Backends { service: &traffic.service, candidate: &candidate };
+        for named in &traffic.routes {
+            let Some(cache) = self.view.routes(named.kind).await else { return Some(observe::no_route_kind(named)) };
+            let Some(divided) = cache.get(namespace, &named.name) else { return Some(observe::no_route(named)) };
+            if let Err(error) = route::record(&raw::whole(&divided), backends, &[]) {
+                return Some(error.to_string());
+            }
+        }
+        let pinned = service::pin(&raw::whole(&object), &guard.status.as_ref()?.stable.as_ref()?.hash);
+        pinned.err().filter(|_| !traffic.routes.is_empty()).map(|error| error.to_string())
     }
 
     /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use firebreak_api::change::RouteRecord;
 use firebreak_api::intervention::Action as Asked;
 use firebreak_api::{Change, names};
+use firebreak_api::{change::RouteRecord, guard::RouteRef};
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
     units::Millis,
@@ -56,10 +56,7 @@ impl Objects {
             match view.routes(named.kind).await {
                 Some(cache) => found.routes.push(cache.get(namespace, &named.name)),
                 None => {
-                    found.trouble = Some(format!(
-                        "{:?} objects cannot be read; install the Gateway API's definitions or take the route out of spec.traffic.routes",
-                        named.kind
-                    ));
+                    found.trouble = Some(no_route_kind(named));
                     found.routes.push(None);
                 }
             }
@@ -98,7 +95,14 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
 
 fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload {
     let Some(deployment) = objects.deployment.as_deref() else {
-        return Workload { template: Template::Missing, replicas: 0, held: false, rolled_out: false, guard_leaves };
+        return Workload {
+            template: Template::Missing,
+            replicas: 0,
+            held: false,
+            rolled_out: false,
+            bypassed: false,
+            guard_leaves,
+        };
     };
     let hash = raw::pod_template(deployment).map(firebreak_api::template::hash).unwrap_or_default();
     let is_stable = objects.stable.as_deref().is_some_and(|stable| raw::same_template(deployment, stable));
@@ -117,6 +121,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         template,
         replicas: raw::replicas(deployment),
         held: raw::paused(deployment),
+        bypassed: raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty()),
         rolled_out: raw::rolled_out(deployment) && old_gone,
         guard_leaves,
     }
@@ -222,7 +227,7 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     let candidate = names::candidate_service(&named.service);
     let backends = Backends { service: &named.service, candidate: &candidate };
     let Some(service_object) = &objects.service else {
-        return nothing(Some(format!("Service {} does not exist; create it or correct spec.traffic.service", named.service)));
+        return nothing(Some(no_service(&named.service)));
     };
     let service_json = raw::whole(service_object);
     let mut state = nothing(objects.trouble.clone());
@@ -236,9 +241,7 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     let mut shares = Vec::new();
     for (named_route, object) in named.routes.iter().zip(&objects.routes) {
         let Some(object) = object else {
-            let words =
-                format!("{:?} {} does not exist; create it or correct spec.traffic.routes", named_route.kind, named_route.name);
-            state.problem = state.problem.or(Some(words));
+            state.problem = state.problem.or(Some(no_route(named_route)));
             continue;
         };
         let json = raw::whole(object);
@@ -261,6 +264,24 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     state
 }
 
+/// Words for a Service that is missing.
+pub(crate) fn no_service(name: &str) -> String {
+    format!("Service {name} does not exist; create it or correct spec.traffic.service")
+}
+
+/// Words for a route that is missing.
+pub(crate) fn no_route(named: &RouteRef) -> String {
+    format!("{:?} {} does not exist; create it or correct spec.traffic.routes", named.kind, named.name)
+}
+
+/// Words for a kind of route that cannot be read.
+pub(crate) fn no_route_kind(named: &RouteRef) -> String {
+    format!(
+        "{:?} objects cannot be read; install the Gateway API's definitions or take the route out of spec.traffic.routes",
+        named.kind
+    )
+}
+
 fn nothing(problem: Option<String>) -> Traffic {
     Traffic {
         pinned: false,
@@ -276,7 +297,7 @@ fn nothing(problem: Option<String>) -> Traffic {
 /// The recorded rules of a route; none where it is another object of the same name.
 pub(crate) fn records_of<'a>(
     records: &'a [RouteRecord],
-    named: &firebreak_api::guard::RouteRef,
+    named: &RouteRef,
     object: &DynamicObject,
 ) -> &'a [firebreak_api::change::RuleRecord] {
     let same = |record: &&RouteRecord| {

@@ -54,11 +54,16 @@ pub(crate) fn controller(object: &DynamicObject) -> Option<&k8s_openapi::apimach
 pub(crate) fn rolled_out(deployment: &DynamicObject) -> bool {
     let wanted = replicas(deployment);
     let status = |field: &str| number(deployment, &format!("/status/{field}")).unwrap_or(0);
-    let observed = at(deployment, "/status/observedGeneration").and_then(Value::as_i64).unwrap_or(0);
-    observed >= deployment.metadata.generation.unwrap_or(0)
+    observed(deployment)
         && status("updatedReplicas") == wanted
         && status("replicas") == wanted
         && status("availableReplicas") == wanted
+}
+
+/// Whether the native controller has seen the workload as it is now.
+pub(crate) fn observed(deployment: &DynamicObject) -> bool {
+    let observed = at(deployment, "/status/observedGeneration").and_then(Value::as_i64).unwrap_or(0);
+    observed >= deployment.metadata.generation.unwrap_or(0)
 }
 
 /// Surge pods that the native controller may add: `maxSurge`, rounded up as it does.

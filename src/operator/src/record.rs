@@ -99,7 +99,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
         phase,
         stage: Some(format!("{}/{}", memory.stage + 1, setup.plan.stages.len())),
         weight_percent: percent(memory.granted),
-        exposure_percent: judgement.signals.first().and_then(|signal| signal.total.rho()).map(|rho| rho * 100.0),
+        exposure_percent: judgement.signals.first().and_then(|signal| signal.exposure()).map(|share| share * 100.0),
         highest_weight_percent: percent(memory.highest),
         waiting: memory.waiting.as_ref().map(|waiting| Waiting {
             reason: waiting.reason.clone(),
@@ -252,6 +252,7 @@ mod tests {
             availability: Some(0.999),
             restore_template: false,
             taken_over: false,
+            late: None,
         };
         let observation: Observation = serde_json::from_value(serde_json::json!({
             "now": 1_800_000_000_123_i64,

@@ -1,6 +1,6 @@
 //! Setups and observations for tests of [`firebreak_engine::decide`].
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::indexing_slicing, clippy::panic, reason = "each test file uses a part")]
 
 use firebreak_engine::{
     Memory, Observation, Plan, Setup, decide,
@@ -29,6 +29,7 @@ pub fn setup(level: Level, signals: usize) -> Setup {
         availability: None,
         restore_template: false,
         taken_over: false,
+        late: None,
     }
 }
 
@@ -143,6 +144,7 @@ impl Cluster {
                 replicas: self.replicas,
                 held: self.held,
                 rolled_out: !self.held,
+                bypassed: false,
                 guard_leaves: false,
             },
             seen: candidate.names.clone(),

@@ -48,7 +48,14 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
     let of_stable = stable.names.iter().map(|name| reading(Arm::Stable, name));
     Observation {
         now: Millis(at),
-        workload: Workload { template: Template::Candidate, replicas, held: true, rolled_out: false, guard_leaves: false },
+        workload: Workload {
+            template: Template::Candidate,
+            replicas,
+            held: true,
+            rolled_out: false,
+            bypassed: false,
+            guard_leaves: false,
+        },
         look: Some(Look {
             at: Millis(at - 100),
             scrape_seconds: 1.0,

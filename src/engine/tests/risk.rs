@@ -1,6 +1,6 @@
 //! Claims to levels, as a table; and the built-in plans.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::too_many_arguments)]
 
 use std::collections::BTreeMap;
 

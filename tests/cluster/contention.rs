@@ -28,7 +28,7 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     let manifests = [manifests::deployment("v2", 3, &[]), manifests::service()].map(|object| scene.within(&object));
     let tool = GitOps::start(&world.lab, yaml(&manifests), manner, Duration::from_secs(1))?;
     let change = scene.change(1).await?;
-    let change = scene.ends(&change.name_any(), Phase::Promoted, 4 * MINUTE).await?;
+    let change = scene.ends(&change.name_any(), Phase::Promoted, 8 * MINUTE).await?;
     let (rounds, failures) = (tool.rounds(), tool.failures());
     println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
     tool.stop().await?;
@@ -59,11 +59,13 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     scene.ship("v2", 3, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to be exposed", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some())).await?;
+    scene
+        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
+        .await?;
     let manifests = [scene.within(&manifests::route(&scene.host()))];
     let tool = GitOps::start(&world.lab, yaml(&manifests), Manner::ServerSide, Duration::from_secs(1))?;
     let contended = scene
-        .until_change(&name, "to report contention", MINUTE, |c| {
+        .until_change(&name, "to report contention", 3 * MINUTE, |c| {
             c.status.iter().flat_map(|s| &s.decisions).any(|decision| decision.reason == "Contention")
         })
         .await?;
@@ -76,7 +78,7 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
         _ => None,
     });
     ensure!(put_back.is_some(), "the route was not seen");
-    scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -97,11 +99,13 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     scene.kubectl(&["--as=dev", "rollout", "resume", &deployment]).await?;
     scene.kubectl(&["--as=dev", "annotate", &deployment, "firebreak.dev/bypass=because"]).await?;
     ensure!(scene.deployment().await?.data.pointer("/spec/paused") == Some(&json!(true)), "the workload was resumed");
-    scene.until_change(&name, "to be exposed", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some())).await?;
+    scene
+        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
+        .await?;
     // Who holds the verb lets it through, at once and unjudged: the operator gets out of the way.
     scene.kubectl(&["--as=breaker", "annotate", "--overwrite", &deployment, "firebreak.dev/bypass=INC-1: the fix"]).await?;
     scene.rolled_out().await?;
-    scene.until_change(&name, "to end", 2 * MINUTE, |change| phase_of(change).ended()).await?;
+    scene.until_change(&name, "to end", 4 * MINUTE, |change| phase_of(change).ended()).await?;
     scene.guard_is("Guarding").await?;
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is held after a bypass");
@@ -119,17 +123,19 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     scene.ship("v2", 4, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to be exposed", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some())).await?;
+    scene
+        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
+        .await?;
     for size in ["10", "4"] {
         scene.kubectl(&["scale", "deployment", APP, &format!("--replicas={size}")]).await?;
-        until("stable to follow", MINUTE, async || {
+        until("stable to follow", 3 * MINUTE, async || {
             let stable = scene.raw("apps", "ReplicaSet", "replicasets").get(&change.spec.stable.replica_set).await?;
             let wanted = stable.data.pointer("/spec/replicas").map(ToString::to_string);
             Ok((wanted.as_deref() == Some(size)).then_some(()))
         })
         .await?;
     }
-    scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
     load.stop().await;

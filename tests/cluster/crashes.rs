@@ -28,7 +28,7 @@ async fn reaches(scene: &Scene<'_>, phase: Phase) -> Result<String> {
         }
         anyhow::bail!("the watch ended")
     };
-    tokio::time::timeout(2 * MINUTE, waiting).await?
+    tokio::time::timeout(4 * MINUTE, waiting).await?
 }
 
 /// Kills the operator when the Change is in `phase`, starts it again, and expects the usual end.
@@ -43,7 +43,7 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     scene.operator.kill();
     scene.operator.start()?;
     let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
-    let change = scene.ends(&name, expected, 3 * MINUTE).await?;
+    let change = scene.ends(&name, expected, 6 * MINUTE).await?;
     let report = load.stop().await;
     if failing {
         println!("killed in {phase:?}: {} requests failed", report.total_failed());
@@ -72,7 +72,7 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
     scene.ship("v2", 4, &[]).await?;
     let name = scene.change(1).await?.name_any();
     scene
-        .until_change(&name, "to wait for a human", MINUTE, |change| {
+        .until_change(&name, "to wait for a human", 3 * MINUTE, |change| {
             let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
             phase_of(change) == Phase::Held && waiting.is_some_and(|waiting| waiting.reason == "WaitingForHuman")
         })
@@ -84,7 +84,7 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
         "spec": {"guard": manifests::APP, "change": name, "action": "Promote", "reason": "a test"},
     });
     scene.apply(&[act]).await?;
-    let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = load.stop().await;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route), &change.spec.stable.replica_set).await
@@ -137,7 +137,7 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
         scene.operator.start()?;
         kills += 1;
     }
-    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, MINUTE).await?;
+    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
     let report = load.stop().await;
     println!("killed {kills} times: {} of {} requests failed", report.total_failed(), report.total_sent());
     ensure!(kills > 2, "it was killed {kills} times only");

@@ -29,7 +29,7 @@ async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> 
     scene.ship("v2", 9, env).await?;
     let change = scene.change(1).await?;
     let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
-    scene.ends(&change.name_any(), expected, 4 * MINUTE).await?;
+    scene.ends(&change.name_any(), expected, 8 * MINUTE).await?;
     let candidate = &change.spec.candidate.replica_set;
     let entries = scene.chronicle.entries();
     let largest = entries.iter().filter_map(|(_, seen)| match seen {
@@ -80,7 +80,9 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     scene.ship("v2", 3, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to be exposed", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some())).await?;
+    scene
+        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
+        .await?;
     let divided = calls.get("calls").await?;
     let names: Vec<_> = divided.data["spec"]["rules"][0]["backendRefs"]
         .as_array()
@@ -89,7 +91,7 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
         .map(|entry| (entry["name"].clone(), entry["weight"].clone()))
         .collect();
     ensure!(names == [(json!(APP), json!(9)), (json!("shop-candidate"), json!(1))], "the GRPCRoute says {names:?}");
-    scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(calls.get("calls").await?.data["spec"] == before.data["spec"], "the GRPCRoute is not as it was");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &change.spec.stable.replica_set).await

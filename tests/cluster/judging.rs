@@ -32,7 +32,7 @@ pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> 
         scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
         let change = scene.change(number).await?;
         stable = change.spec.stable.replica_set.clone();
-        scene.ends(&change.name_any(), Phase::Promoted, 5 * MINUTE).await?;
+        scene.ends(&change.name_any(), Phase::Promoted, 10 * MINUTE).await?;
         scene.guard_is("Guarding").await?;
     }
     load.stop().await;
@@ -55,7 +55,7 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
             let seen = change.status.iter().flat_map(|status| &status.evidence).map(|e| e.candidate.requests).max();
             phase_of(change).ended() || seen.unwrap_or(0) >= 200
         };
-        let change = scene.until_change(&name, "to have 200 candidate requests", 5 * MINUTE, enough).await?;
+        let change = scene.until_change(&name, "to have 200 candidate requests", 10 * MINUTE, enough).await?;
         ensure!(!matches!(phase_of(&change), Phase::RollingBack | Phase::RolledBack), "taken back: {:?}", change.status);
         if number == 3 {
             scene.ship("v1", 10, &[USUAL]).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
     }
     load.stop().await;
     scene
-        .until_change(&scene.change(3).await?.name_any(), "to be withdrawn or over", 2 * MINUTE, |change| {
+        .until_change(&scene.change(3).await?.name_any(), "to be withdrawn or over", 4 * MINUTE, |change| {
             phase_of(change).ended()
         })
         .await?;
@@ -73,12 +73,12 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
 
 pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
     let scene = Scene::open(world, "slow").await?;
-    scene.guarded(4, &[]).await?;
+    scene.guarded_by(&manifests::guard_with_slow("300ms"), 4, &[]).await?;
     let load = scene.load(100).await?;
     let route = scene.route().await?;
     scene.ship("v2", 4, &[("LATENCY", "p50:400ms")]).await?;
     let change = scene.change(1).await?;
-    let change = scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "SlowerThanStable");
     ensure!(message.as_ref().is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
@@ -93,11 +93,11 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     scene.guarded(4, &[("CONTROL_URL", &url)]).await?;
     let load = scene.load(100).await?;
     let route = scene.route().await?;
-    until("stable to have a past", MINUTE, async || Ok((load.snapshot().total_sent() >= 2000).then_some(()))).await?;
+    until("stable to have a past", 3 * MINUTE, async || Ok((load.snapshot().total_sent() >= 2000).then_some(()))).await?;
     scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
     let name = scene.change(1).await?.name_any();
     scene
-        .until_change(&name, "to be exposed", MINUTE, |change| {
+        .until_change(&name, "to be exposed", 3 * MINUTE, |change| {
             change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
         })
         .await?;
@@ -106,7 +106,7 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
         let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
         waiting.is_some_and(|waiting| waiting.reason == "StableUnhealthy")
     };
-    let held = scene.until_change(&name, "to hold for stable", MINUTE, unhealthy).await?;
+    let held = scene.until_change(&name, "to hold for stable", 3 * MINUTE, unhealthy).await?;
     let api: Api<Change> = scene.api();
     let weight = held.status.unwrap_or_default().weight_percent;
     let end = std::time::Instant::now() + MINUTE / 2;
@@ -121,7 +121,7 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     control.set(Control::default());
-    let change = scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     load.stop().await;
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -146,9 +146,9 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     scene.apply(&[policy, guard]).await?;
     scene.ship("v2", 20, &[("CONTROL_URL", &url)]).await?;
     let name = scene.change(1).await?.name_any();
-    let pods = control.wait_for_pods("v2", 4, 2 * MINUTE).await.context("four candidate pods did not come up")?;
+    let pods = control.wait_for_pods("v2", 4, 4 * MINUTE).await.context("four candidate pods did not come up")?;
     scene
-        .until_change(&name, "to be exposed", 2 * MINUTE, |change| {
+        .until_change(&name, "to be exposed", 4 * MINUTE, |change| {
             change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
         })
         .await?;
@@ -156,7 +156,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     let failing = firebreak_lab::service::Override { error_rate: Some(0.3), ..Default::default() };
     let from = load.elapsed();
     control.set(Control { crash_pods: crashing, by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
-    let change = scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    let change = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let report = load.stop().await;
     let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
     let lasted = last.saturating_sub(from).as_secs_f64();
@@ -179,7 +179,7 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     scene.apply(&[deployment]).await?;
     let change = scene.change(1).await?;
     let before = scene.pods(&change.spec.stable.hash).await?;
-    let change = scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "CandidateNotReady").unwrap_or_default();
     println!("{namespace}: {message}");
     ensure!(message.contains(word), "the reason does not name {word}: {message}");

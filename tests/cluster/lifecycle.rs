@@ -35,7 +35,7 @@ fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
 async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
     let change = scene.change(number).await?;
     scene
-        .until_change(&change.name_any(), "to be exposed", 2 * MINUTE, |change| {
+        .until_change(&change.name_any(), "to be exposed", 4 * MINUTE, |change| {
             phase_of(change) == Phase::Progressing && change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
         })
         .await
@@ -53,9 +53,9 @@ pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     scene.ship("v2", 3, &[]).await?;
     let first = exposed(&scene, 1).await?;
     scene.ship("v3", 3, &[]).await?;
-    scene.ends(&first.name_any(), Phase::Superseded, MINUTE).await?;
+    scene.ends(&first.name_any(), Phase::Superseded, 3 * MINUTE).await?;
     let second = scene.change(2).await?;
-    scene.ends(&second.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &first.spec.stable.replica_set).await
 }
@@ -68,7 +68,7 @@ pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()>
     scene.ship("v2", 3, &[]).await?;
     let change = exposed(&scene, 1).await?;
     scene.ship("v1", 3, &[]).await?;
-    scene.ends(&change.name_any(), Phase::Withdrawn, MINUTE).await?;
+    scene.ends(&change.name_any(), Phase::Withdrawn, 3 * MINUTE).await?;
     scene.guard_is("Guarding").await?;
     scene.rolled_out().await?;
     let deployment = scene.deployment().await?;
@@ -85,7 +85,7 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     let bad: manifests::Env<'_> = &[("ERROR_RATE", "1.0")];
     scene.ship("bad", 3, bad).await?;
     let first = scene.change(1).await?;
-    scene.ends(&first.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    scene.ends(&first.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.guard_is("Guarding").await?;
     let before = load.elapsed();
@@ -96,7 +96,7 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     cli(&scene, &["retry", APP, "--reason", "a test"])?;
     let second = scene.change(2).await?;
     ensure!(second.spec.attempt == 2, "attempt {}", second.spec.attempt);
-    scene.ends(&second.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+    scene.ends(&second.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     load.stop().await;
     scene.close(Some(&route), &first.spec.stable.replica_set).await
 }
@@ -116,7 +116,7 @@ pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Resul
     let change = scene.change(1).await?;
     ensure!(change.spec.hold == Hold::Admission, "held {:?}", change.spec.hold);
     ensure!(change.spec.claims.changed_by.is_some(), "nobody knows who changed it");
-    scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -130,7 +130,7 @@ pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Res
     scene.ship("v2", 6, &[]).await?;
     let change = scene.change(1).await?;
     ensure!(change.spec.hold == Hold::Late, "held {:?}", change.spec.hold);
-    let change = scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    let change = scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     let decisions = change.status.clone().unwrap_or_default().decisions;
     let late = decisions.iter().find(|decision| decision.reason == "HeldLate");
     println!("late hold: {} pods; {:?}", change.spec.candidate.late_pods, late.map(|decision| &decision.message));
@@ -146,13 +146,13 @@ pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()>
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
     let first = scene.change(1).await?;
-    scene.ends(&first.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&first.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.guard_is("Guarding").await?;
     scene.ship("v1", 3, &[]).await?;
     let second = scene.change(2).await?;
     ensure!(second.spec.candidate.taken_over, "the old ReplicaSet was not taken over");
     ensure!(second.spec.candidate.replica_set == first.spec.stable.replica_set, "another ReplicaSet was taken over");
-    scene.ends(&second.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &first.spec.candidate.replica_set).await
@@ -166,7 +166,7 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     scene.apply(&[manifests::deployment("v1", 2, &[])]).await?;
     scene.guard_is("Guarding").await?;
     scene.kubectl(&["scale", "deployment", APP, "--replicas=0"]).await?;
-    until("no pods", MINUTE, async || {
+    until("no pods", 3 * MINUTE, async || {
         let deployment = scene.deployment().await?;
         let left = deployment.data.pointer("/status/replicas").and_then(serde_json::Value::as_u64).unwrap_or(0);
         Ok((left == 0).then_some(()))
@@ -175,10 +175,10 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     scene.ship("v2", 0, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to wait for pods to be wanted", MINUTE, |c| waits(c, "WorkloadScaledToZero")).await?;
+    scene.until_change(&name, "to wait for pods to be wanted", 3 * MINUTE, |c| waits(c, "WorkloadScaledToZero")).await?;
     scene.kubectl(&["scale", "deployment", APP, "--replicas=3"]).await?;
     let load = scene.load(50).await?;
-    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     load.stop().await;
     scene.close(None, &change.spec.stable.replica_set).await
 }
@@ -198,7 +198,7 @@ pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) 
     scene.apply(&[manifests::guard()]).await?;
     let load = scene.load(50).await?;
     let change = scene.change(1).await?;
-    scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
     load.stop().await;
     scene.close(None, &change.spec.stable.replica_set).await
@@ -217,16 +217,18 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     ensure!(change.spec.risk.level == "high", "level {}", change.spec.risk.level);
     ensure!(change.spec.claims.problems.iter().any(|problem| problem.contains("firebreak.dev/risk")), "{:?}", change.spec.claims);
     cli(&scene, &["pause", APP, "--reason", "look first"])?;
-    scene.until_change(&name, "to be paused", MINUTE / 2, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
+    scene.until_change(&name, "to be paused", 2 * MINUTE, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
     let explained = cli(&scene, &["explain", APP])?;
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
     cli(&scene, &["resume", APP])?;
     cli(&scene, &["promote", APP])?;
-    scene.until_change(&name, "to be at 50 %", MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0)).await?;
-    scene.until_change(&name, "to wait for a human", 2 * MINUTE, |c| waits(c, "WaitingForHuman")).await?;
+    scene
+        .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
+        .await?;
+    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits(c, "WaitingForHuman")).await?;
     let answer = cli(&scene, &["abort", APP, "--reason", "not today"])?;
     println!("abort: {answer}");
-    let ended = scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let decisions = ended.status.unwrap_or_default().decisions;
     ensure!(decisions.iter().any(|decision| decision.reason == "Aborted" && decision.message.contains("admin")), "{decisions:?}");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");

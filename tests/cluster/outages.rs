@@ -27,7 +27,7 @@ async fn proxied<'w>(world: &'w World, namespace: &str) -> Result<(Scene<'w>, Me
 async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
     let change = scene.change(number).await?;
     scene
-        .until_change(&change.name_any(), "to be exposed", MINUTE, |change| {
+        .until_change(&change.name_any(), "to be exposed", 3 * MINUTE, |change| {
             phase_of(change) == Phase::Progressing
                 && change.status.as_ref().is_some_and(|status| {
                     status.stage_began_at.is_some() && status.evidence.first().is_some_and(|e| e.candidate.requests > 10)
@@ -71,10 +71,10 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     let change = exposed(&scene, 1).await?;
     let name = change.name_any();
     proxy.set(Mode::Refuse).await?;
-    scene.until_change(&name, "to hold for its backend", MINUTE / 3, |c| waits_for(c, &["BackendUnreachable"])).await?;
+    scene.until_change(&name, "to hold for its backend", 2 * MINUTE, |c| waits_for(c, &["BackendUnreachable"])).await?;
     stays(&scene, &name, MINUTE).await?;
     proxy.set(Mode::Pass).await?;
-    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = load.stop().await;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route), &change.spec.stable.replica_set).await
@@ -94,11 +94,11 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     proxy.set(Mode::Refuse).await?;
     let failing = Override { error_rate: Some(1.0), ..Override::default() };
     control.set(Control { by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
-    scene.until_change(&name, "to hold for its backend", MINUTE / 3, |c| waits_for(c, &["BackendUnreachable"])).await?;
+    scene.until_change(&name, "to hold for its backend", 2 * MINUTE, |c| waits_for(c, &["BackendUnreachable"])).await?;
     stays(&scene, &name, MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     let back = load.elapsed();
-    scene.ends(&name, Phase::RolledBack, MINUTE).await?;
+    scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let report = load.stop().await;
     let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
     let after = last.saturating_sub(back).as_secs_f64();
@@ -118,11 +118,11 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     let change = scene.change(1).await?;
     let name = change.name_any();
     let reasons = ["MetricsMissing", "WaitingForMetrics", "NotSeenByMetrics"];
-    scene.until_change(&name, "to wait for metrics", MINUTE, |c| waits_for(c, &reasons)).await?;
+    scene.until_change(&name, "to wait for metrics", 3 * MINUTE, |c| waits_for(c, &reasons)).await?;
     stays(&scene, &name, Duration::from_secs(15)).await?;
     ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
     proxy.set(Mode::Pass).await?;
-    scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     load.stop().await;
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -148,12 +148,12 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
     for (mode, reason) in faults {
         let shown = format!("{mode:?}");
         proxy.set(mode).await?;
-        scene.until_change(&name, &format!("to hold with {reason} ({shown})"), MINUTE / 2, |c| waits_for(c, &[reason])).await?;
+        scene.until_change(&name, &format!("to hold with {reason} ({shown})"), 2 * MINUTE, |c| waits_for(c, &[reason])).await?;
         stays(&scene, &name, Duration::from_secs(5)).await?;
         proxy.set(Mode::Pass).await?;
-        scene.until_change(&name, "to go on", MINUTE / 2, |c| !waits_for(c, &[reason])).await?;
+        scene.until_change(&name, "to go on", 2 * MINUTE, |c| !waits_for(c, &[reason])).await?;
     }
-    let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     ensure!(change.spec.target.name == APP, "another workload");
     scene.close(Some(&route), &change.spec.stable.replica_set).await

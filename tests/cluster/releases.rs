@@ -53,12 +53,12 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     scene.ship("v2", 4, &[]).await?;
     let change = scene.change(1).await?;
     let promoting = scene
-        .until_change(&change.name_any(), "to be promoted", 3 * MINUTE, |change| {
+        .until_change(&change.name_any(), "to be promoted", 6 * MINUTE, |change| {
             change.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Promoting | Phase::Promoted))
         })
         .await?;
     let pods = scene.pods(&promoting.spec.candidate.hash).await?;
-    let ended = scene.ends(&change.name_any(), Phase::Promoted, MINUTE).await?;
+    let ended = scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
     scene.rolled_out().await?;
     let after = scene.pods(&ended.spec.candidate.hash).await?;
     ensure!(pods == after && after.len() == 4, "candidate pods changed at the hand-over: {pods:?}, then {after:?}");
@@ -99,7 +99,7 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
             let change = scene.change(count).await?;
             stable.clone_from(&change.spec.stable.replica_set);
             let from = load.elapsed();
-            scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+            scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
             let ended = load.elapsed();
             let report = load.snapshot();
             let series = report.by_version(&version).map(|series| {

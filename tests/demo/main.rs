@@ -76,7 +76,7 @@ async fn run(demo: &Demo) -> Result<()> {
 async fn show(world: &World) -> Result<Report> {
     say("starting the service's first version behind a gateway, and putting it under guard");
     let scene = Scene::open_in_cluster(world, NAMESPACE).await?;
-    scene.guarded(PODS, &[]).await?;
+    scene.guarded_by(&manifests::guard_with_slow("300ms"), PODS, &[]).await?;
     let load = scene.load(RATE).await?;
     let mut releases = Vec::new();
     for (count, (version, what, env)) in RELEASES.into_iter().enumerate() {

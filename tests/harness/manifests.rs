@@ -78,9 +78,16 @@ pub fn parent() -> Value {
     })
 }
 
-/// The Guard of the workload, with both signals and a route.
+/// The Guard of the workload, with both signals and a route. Slow is what takes a second: on a busy machine a harmless
+/// pod takes 300 ms now and then.
 #[must_use]
 pub fn guard() -> Value {
+    guard_with_slow("1s")
+}
+
+/// The Guard of the workload, where a request slower than this counts as slow.
+#[must_use]
+pub fn guard_with_slow(slower_than: &str) -> Value {
     json!({
         "apiVersion": "firebreak.dev/v1alpha1", "kind": "Guard", "metadata": {"name": APP},
         "spec": {
@@ -89,7 +96,7 @@ pub fn guard() -> Value {
             "traffic": {"service": APP, "routes": [{"kind": "HTTPRoute", "name": APP}]},
             "metrics": {"signals": [
                 {"name": "errors", "requests": "http_requests_total", "failures": "http_requests_total{code=~\"5..\"}"},
-                {"name": "slow", "histogram": "http_request_duration_seconds", "slowerThan": "300ms"},
+                {"name": "slow", "histogram": "http_request_duration_seconds", "slowerThan": slower_than},
             ]},
         },
     })

@@ -116,10 +116,18 @@ impl<'w> Scene<'w> {
     /// # Errors
     /// When it does not come up.
     pub async fn guarded(&self, replicas: u32, env: Env<'_>) -> Result<()> {
+        self.guarded_by(&manifests::guard(), replicas, env).await
+    }
+
+    /// The same with this Guard.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn guarded_by(&self, guard: &Value, replicas: u32, env: Env<'_>) -> Result<()> {
         let objects = [manifests::deployment("v1", replicas, env), manifests::service(), manifests::route(&self.host())];
         self.apply(&objects).await?;
         self.rolled_out().await?;
-        self.apply(&[manifests::guard()]).await?;
+        self.apply(std::slice::from_ref(guard)).await?;
         self.guard_is("Guarding").await
     }
 

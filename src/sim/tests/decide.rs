@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
-
 use firebreak_engine::{
     Decision, Effect, Memory, Observation, decide,
     decide::candidate_pods,
@@ -13,9 +11,9 @@ use firebreak_engine::{
     risk::Level,
     units::{Millis, Weight},
 };
+use firebreak_sim::{Cluster, setup};
 use proptest::prelude::*;
 use rstest::rstest;
-use support::{Cluster, setup};
 
 fn running(level: Level) -> Cluster {
     Cluster::new(setup(level, 2))

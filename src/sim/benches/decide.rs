@@ -4,12 +4,10 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use firebreak_engine::{decide, observation::SignalLook};
-
-#[path = "../tests/support/mod.rs"]
-mod support;
+use firebreak_sim::{Cluster, setup};
 
 fn one_turn(criterion: &mut Criterion) {
-    let mut cluster = support::Cluster::new(support::setup(firebreak_engine::risk::Level::Medium, 4));
+    let mut cluster = Cluster::new(setup(firebreak_engine::risk::Level::Medium, 4));
     cluster.failing = (20, 20);
     for _ in 0..30 {
         cluster.turn();

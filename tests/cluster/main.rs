@@ -72,7 +72,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, judging::harmless_releases_at_20_rps_are_not_taken_back),
         case!(Shared, judging::slow_release_is_taken_back),
         case!(Shared, judging::shared_outage_is_a_named_hold),
-        case!(Shared, judging::crashing_pod_does_not_block_the_way_back),
+        case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
         case!(Shared, judging::image_that_cannot_start_is_taken_back),
         case!(Shared, judging::pods_that_cannot_be_scheduled_are_taken_back),
         case!(Shared, contention::reapplied_client_side),

@@ -25,7 +25,7 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
     scene.rolled_out().await?;
     let before = scene.deployment().await?;
     let table: Vec<(&str, Value, &[&str])> = vec![
-        ("unknown field", guard_with(|spec| spec["metrix"] = json!({})), &["unknown field", "metrix"]),
+        ("unknown field", guard_with(|spec| spec["metrix"] = json!({})), &["field not declared in schema", "metrix"]),
         (
             "wrong kind",
             guard_with(|spec| spec["targetRef"]["kind"] = json!("StatefulSet")),

@@ -105,8 +105,12 @@ impl Turn<'_> {
 
     fn judge(&mut self) {
         let Some(look) = &self.seen.look else { return };
+        // A pod that is not ready serves nobody: that it cannot be read holds up no judgement, least of all a way back.
+        let candidate = &self.seen.candidate;
+        let all_ready = usize::try_from(candidate.ready).is_ok_and(|ready| ready >= candidate.names.len());
+        let expected: &[String] = if all_ready { &candidate.names } else { &[] };
         let standing = Standing {
-            present: Present { candidate: &self.seen.candidate.names, stable: &self.seen.stable.names },
+            present: Present { candidate: expected, stable: &self.seen.stable.names },
             in_effect: self.memory.in_effect.map(|_| self.memory.granted),
             next: self.next_weight(),
         };

@@ -226,12 +226,17 @@ fn without_managers(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
 }
 
-/// Managers stay (they are named in reports of contention), what they wrote goes.
+/// What of a manager's fields is kept: whether it wrote a route's rules or a Service's selector.
+const CONTENDED: [&str; 2] = ["f:rules", "f:selector"];
+
+/// Managers stay (they are named in reports of contention), with which of the contended fields they wrote; the rest goes.
 fn managers_in_brief(object: &mut DynamicObject) {
     for entry in object.metadata.managed_fields.iter_mut().flatten() {
-        let spec = entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some());
-        let kept = if spec { serde_json::json!({"f:spec": {"f:rules": {}, "f:selector": {}}}) } else { serde_json::json!({}) };
-        entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(kept));
+        let spec = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+        let written = CONTENDED.iter().filter(|field| spec.is_some_and(|spec| spec.get(*field).is_some()));
+        let kept: serde_json::Map<String, serde_json::Value> =
+            written.map(|field| ((*field).to_owned(), serde_json::json!({}))).collect();
+        entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(serde_json::json!({"f:spec": kept})));
     }
 }
 
@@ -247,5 +252,31 @@ fn trim_change(change: &mut Change) {
     if let Some(status) = change.status.as_mut().filter(|status| status.phase.ended()) {
         status.memory = None;
         status.decisions.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn given_a_manager_of_hostnames_alone_when_trimmed_then_it_is_not_said_to_write_the_rules() {
+        let mut route: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": {"name": "shop", "managedFields": [
+                {"manager": "gitops", "time": "2026-01-01T00:00:00Z",
+                 "fieldsV1": {"f:spec": {"f:rules": {"k": {}}, "f:hostnames": {}}}},
+                {"manager": "dns", "time": "2026-01-01T00:00:05Z", "fieldsV1": {"f:spec": {"f:hostnames": {}}}},
+                {"manager": "traefik", "time": "2026-01-01T00:00:09Z", "fieldsV1": {"f:status": {}}},
+            ]},
+        }))
+        .unwrap();
+        managers_in_brief(&mut route);
+        let route = serde_json::to_value(&route).unwrap();
+        assert_eq!(crate::traffic::route::other_manager(&route).as_deref(), Some("gitops"));
+        assert_eq!(route["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:rules": {}}}));
     }
 }

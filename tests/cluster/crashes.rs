@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, change::Phase};
-use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use firebreak_lab::{cluster::until, load::Load};
+use firebreak_tests::{
+    Scene, World,
+    manifests::{self, APP},
+    scene::{phase_of, served_after},
+    world::SYSTEM,
+};
 use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt as _,
+    api::DynamicObject,
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde_json::json;
@@ -41,20 +49,135 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     scene.ship("v2", 4, env).await?;
     let name = reaches(&scene, phase).await?;
     scene.operator.kill();
+    let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
+    let before = scene.pods(&hash).await?;
     scene.operator.start()?;
     let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
     let change = scene.ends(&name, expected, 6 * MINUTE).await?;
-    let report = load.stop().await;
     if failing {
-        println!("killed in {phase:?}: {} requests failed", report.total_failed());
+        let failed = never_serves_again(load).await?;
+        println!("killed in {phase:?}: {failed} requests failed");
     } else {
-        ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-        let pods = scene.pods(&change.spec.candidate.hash).await?;
-        ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
-        scene.rolled_out().await?;
+        promoted_unharmed(&scene, &change, &before, load).await?;
     }
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// Not one request failed, and the candidate's pods are those of before, none restarted.
+async fn promoted_unharmed(scene: &Scene<'_>, change: &Change, before: &[(String, String, i32)], load: Load) -> Result<()> {
+    let report = load.stop().await;
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    let pods = scene.pods(&change.spec.candidate.hash).await?;
+    ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
+    ensure!(before.iter().all(|pod| pods.contains(pod)), "before the kill {before:?}, after the hand-over {pods:?}");
+    scene.rolled_out().await
+}
+
+/// The candidate that was taken back answers nothing that is sent from now on (I3). How many requests failed.
+async fn never_serves_again(load: Load) -> Result<u64> {
+    let (from, sent) = (load.elapsed(), load.snapshot().total_sent());
+    until("200 requests more", MINUTE, async || Ok((load.snapshot().total_sent() >= sent + 200).then_some(()))).await?;
+    let report = load.stop().await;
+    let served = served_after(&report, "v2", from);
+    ensure!(served == 0, "I3: the condemned candidate answered {served} requests");
+    Ok(report.total_failed())
+}
+
+/// Waits on a watch until an object of the application's name fits.
+async fn sees(api: Api<DynamicObject>, name: &str, what: &str, fits: impl Fn(&DynamicObject) -> bool) -> Result<()> {
+    let waiting = async {
+        let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let mut stream = std::pin::pin!(watcher(api, only).default_backoff().applied_objects());
+        while let Some(event) = stream.next().await {
+            if event.is_ok_and(|object| fits(&object)) {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the watch ended before {what}")
+    };
+    tokio::time::timeout(2 * MINUTE, waiting).await.with_context(|| format!("not seen in time: {what}"))?
+}
+
+/// The hand-over is cut after each of its writes, all in one Change.
+pub(crate) async fn killed_at_each_step_of_the_hand_over(world: &World) -> Result<()> {
+    let mut scene = Scene::open(world, "killed-steps").await?;
+    scene.guarded(4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let name = reaches(&scene, Phase::Promoting).await?;
+    let candidate = scene.api::<Change>().get(&name).await?.spec.candidate;
+    let before = scene.pods(&candidate.hash).await?;
+    for step in ["unpinned", "handed over", "resumed", "routes restored"] {
+        match step {
+            "unpinned" => {
+                let pin = |service: &DynamicObject| !service.annotations().contains_key(firebreak_api::names::PIN);
+                sees(scene.raw("", "Service", "services"), APP, step, pin).await?;
+            }
+            "handed over" => {
+                let owned = |set: &DynamicObject| set.owner_references().iter().any(|owner| owner.kind == "Deployment");
+                sees(scene.raw("apps", "ReplicaSet", "replicasets"), &candidate.replica_set, step, owned).await?;
+            }
+            "resumed" => {
+                let runs = |workload: &DynamicObject| workload.data.pointer("/spec/paused") != Some(&json!(true));
+                sees(scene.raw("apps", "Deployment", "deployments"), APP, step, runs).await?;
+            }
+            _ => {
+                let clean = |object: &DynamicObject| object.data["spec"] == route.data["spec"];
+                sees(scene.raw("gateway.networking.k8s.io", "HTTPRoute", "httproutes"), APP, step, clean).await?;
+            }
+        }
+        scene.operator.kill();
+        let phase = phase_of(&scene.api::<Change>().get(&name).await?);
+        ensure!(phase == Phase::Promoting, "{step}: the kill came in {phase:?}");
+        scene.operator.start()?;
+    }
+    let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
+    promoted_unharmed(&scene, &change, &before, load).await?;
+    ensure!(scene.changes().await?.len() == 1, "a second Change began");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// The replica that works dies for good in `phase`; the one that waited takes the lease and the Change.
+async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bool) -> Result<()> {
+    let mut scene = Scene::open(world, namespace).await?;
+    scene.guarded(4, &[]).await?;
+    let mut second = scene.operator.replica("second");
+    second.start()?;
+    let leases: Api<Lease> = Api::namespaced(world.admin.clone(), SYSTEM);
+    let holder = async || anyhow::Ok(leases.get(namespace).await?.spec.and_then(|spec| spec.holder_identity));
+    let waits = || Ok(std::fs::read_to_string(second.log())?.contains("another replica works").then_some(()));
+    until("the second replica to wait", MINUTE, async || waits()).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    let env: &[(&str, &str)] = if failing { &[("ERROR_RATE", "0.5")] } else { &[] };
+    scene.ship("v2", 4, env).await?;
+    let name = reaches(&scene, phase).await?;
+    let first = holder().await?;
+    scene.operator.kill();
+    ensure!(first.as_deref() == Some("test"), "{first:?} held the lease while the first replica lived");
+    let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
+    let before = scene.pods(&hash).await?;
+    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 6 * MINUTE).await?;
+    let last = holder().await?;
+    ensure!(last.as_deref() == Some("second"), "{last:?} holds the lease at the end");
+    if failing {
+        let failed = never_serves_again(load).await?;
+        println!("taken over in {phase:?}: {failed} requests failed");
+    } else {
+        promoted_unharmed(&scene, &change, &before, load).await?;
+    }
+    ensure!(scene.changes().await?.len() == 1, "a second Change began");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+pub(crate) async fn another_replica_takes_over_a_harmless_release(world: &World) -> Result<()> {
+    taken_over_in(world, "taken-over", Phase::Progressing, false).await
+}
+
+pub(crate) async fn another_replica_takes_over_a_way_back(world: &World) -> Result<()> {
+    taken_over_in(world, "taken-back", Phase::RollingBack, true).await
 }
 
 /// The first stage waits for a human here, so that the Change stays held.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use firebreak_api::{Change, change::Phase};
 use futures::StreamExt as _;
 use kube::{
@@ -27,6 +28,10 @@ pub enum Seen {
     ReplicaSet(String, u64),
     /// The workload: size.
     Workload(u64),
+    /// The workload: whether its rollout is paused.
+    Held(bool),
+    /// The guarded Service: whether it carries the pin and selects by it.
+    Pinned(bool),
 }
 
 /// Everything seen so far, with the time since the beginning.
@@ -74,6 +79,7 @@ impl Chronicle {
             ("gateway.networking.k8s.io", "GRPCRoute", "grpcroutes"),
             ("apps", "ReplicaSet", "replicasets"),
             ("apps", "Deployment", "deployments"),
+            ("", "Service", "services"),
         ] {
             let (stream, told) = raw(group, kind, plural);
             let (service, candidate) = (service.clone(), candidate.clone());
@@ -83,8 +89,14 @@ impl Chronicle {
                     let Ok(object) = event else { continue };
                     let replicas = object.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(0);
                     told(match kind {
+                        "Service" if object.name_any() != service => continue,
+                        "Service" => Seen::Pinned(pinned(&object)),
                         "ReplicaSet" => Seen::ReplicaSet(object.name_any(), replicas),
-                        "Deployment" => Seen::Workload(replicas),
+                        "Deployment" => {
+                            let held = object.data.pointer("/spec/paused") == Some(&Value::Bool(true));
+                            told(Seen::Held(held));
+                            Seen::Workload(replicas)
+                        }
                         _ => Seen::Route(share(&object.data, &service, &candidate)),
                     });
                 }
@@ -147,6 +159,29 @@ impl Chronicle {
         self.check_stable(stable, &entries)
     }
 
+    /// The hold and the pin, over every version of workload and Service that was seen: from the Change's beginning until it
+    /// is handed over or goes back, the workload is paused; from the first weight on, the Service is pinned.
+    ///
+    /// # Errors
+    /// The first breach, or that the Change never had a weight.
+    pub fn check_held(&self, change: &str) -> anyhow::Result<()> {
+        let entries = self.entries();
+        let first = |fits: &dyn Fn(Phase, f64) -> bool| {
+            entries.iter().find_map(|(at, entry)| match entry {
+                Seen::Change(name, phase, weight) if name == change && fits(*phase, *weight) => Some(*at),
+                _ => None,
+            })
+        };
+        let over = first(&|phase, _| phase.ended() || matches!(phase, Phase::Promoting | Phase::RollingBack));
+        let over = over.unwrap_or_else(|| self.elapsed());
+        let began = first(&|_, _| true).with_context(|| format!("Change {change} was not seen"))?;
+        let exposed = first(&|_, weight| weight > 0.0).with_context(|| format!("Change {change} was never exposed"))?;
+        let held = |entry: &Seen| if let Seen::Held(held) = entry { Some(*held) } else { None };
+        let pinned = |entry: &Seen| if let Seen::Pinned(pinned) = entry { Some(*pinned) } else { None };
+        steady(&entries, began, over, held).context("the workload is paused")?;
+        steady(&entries, exposed, over, pinned).context("the Service is pinned")
+    }
+
     fn check_stable(&self, stable: &str, entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
         let mut asked: Vec<(Duration, u64)> = Vec::new();
         // Before the newest Change began, this ReplicaSet was a candidate itself, or the native controller's.
@@ -183,6 +218,25 @@ impl Chronicle {
     }
 }
 
+/// Whether something held all along: a watch tells only what changes, so what was seen last before the time counts as well.
+fn steady(entries: &[(Duration, Seen)], from: Duration, to: Duration, of: impl Fn(&Seen) -> Option<bool>) -> anyhow::Result<()> {
+    let states = || entries.iter().filter_map(|(at, entry)| Some((*at, of(entry)?)));
+    let (from, to) = (from + TOGETHER, to.saturating_sub(TOGETHER));
+    let at_first = states().take_while(|(at, _)| *at <= from).last().context("nothing was seen of it")?;
+    let later = states().filter(|(at, _)| *at > from && *at < to);
+    match std::iter::once(at_first).chain(later).find(|(_, holds)| !holds) {
+        Some((at, _)) => anyhow::bail!("not so at {at:?}, between {from:?} and {to:?}"),
+        None => Ok(()),
+    }
+}
+
+/// Whether a Service carries the pin's annotation and selects by it.
+fn pinned(service: &DynamicObject) -> bool {
+    let hash = service.annotations().get(firebreak_api::names::PIN);
+    let selected = service.data.pointer("/spec/selector/pod-template-hash").and_then(Value::as_str);
+    hash.is_some() && hash.map(String::as_str) == selected
+}
+
 /// Largest share over the rules, in percent.
 fn share(route: &Value, service: &str, candidate: &str) -> f64 {
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
@@ -196,4 +250,28 @@ fn share(route: &Value, service: &str, candidate: &str) -> f64 {
         if one > 0.0 { one / (one + other) * 100.0 } else { 0.0 }
     };
     rules.into_iter().flatten().map(of_rule).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pinned(entry: &Seen) -> Option<bool> {
+        if let Seen::Pinned(pinned) = entry { Some(*pinned) } else { None }
+    }
+
+    fn over(states: &[(u64, bool)]) -> bool {
+        let entries: Vec<_> = states.iter().map(|(at, is)| (Duration::from_secs(*at), Seen::Pinned(*is))).collect();
+        steady(&entries, Duration::from_secs(10), Duration::from_secs(20), pinned).is_ok()
+    }
+
+    #[test]
+    fn given_states_before_and_within_a_time_when_checked_then_the_last_before_counts_and_every_one_within() {
+        assert!(over(&[(1, false), (5, true)]));
+        assert!(over(&[(5, true), (15, true), (25, false)]));
+        assert!(!over(&[(5, false)]), "never so");
+        assert!(!over(&[(5, true), (15, false), (16, true)]), "lost for a moment");
+        assert!(!over(&[(15, true)]), "nothing is known of the beginning");
+        assert!(!over(&[]), "nothing was seen");
+    }
 }

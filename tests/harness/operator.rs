@@ -15,6 +15,7 @@ pub struct Operator {
     binary: PathBuf,
     kubeconfig: PathBuf,
     namespace: String,
+    identity: String,
     prometheus: String,
     log: PathBuf,
     child: Option<Child>,
@@ -32,10 +33,28 @@ impl Operator {
             binary: world.operator_binary.clone(),
             kubeconfig: world.operator_kubeconfig.clone(),
             namespace: namespace.to_owned(),
+            identity: "test".to_owned(),
             prometheus: prometheus.to_owned(),
             log: folder.join(format!("{namespace}.log")),
             child: None,
         })
+    }
+
+    /// Another replica for the same namespace and lease; it does not run yet.
+    #[must_use]
+    pub fn replica(&self, identity: &str) -> Self {
+        let log = self.log.with_file_name(format!("{}-{identity}.log", self.namespace));
+        // Cases read it: what an earlier run wrote must not be in it.
+        let _ = std::fs::remove_file(&log);
+        Self {
+            binary: self.binary.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            namespace: self.namespace.clone(),
+            identity: identity.to_owned(),
+            prometheus: self.prometheus.clone(),
+            log,
+            child: None,
+        }
     }
 
     /// Starts the process if it does not run.
@@ -49,7 +68,7 @@ impl Operator {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let child = Command::new(&self.binary)
             .args(["run", "--namespace", &self.namespace, "--lease-namespace", SYSTEM, "--lease-name", &self.namespace])
-            .args(["--identity", "test", "--listen", "127.0.0.1:0", "--prometheus-url", &self.prometheus])
+            .args(["--identity", &self.identity, "--listen", "127.0.0.1:0", "--prometheus-url", &self.prometheus])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,kube_client=warn,firebreak_operator=debug")
             .stdin(Stdio::null())

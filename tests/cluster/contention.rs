@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use firebreak_api::change::Phase;
+use firebreak_api::{Guard, change::Phase};
 use firebreak_lab::{
     cluster::until,
     faults::{GitOps, Manner},
@@ -12,9 +12,8 @@ use firebreak_tests::{
     Scene, World,
     chronicle::Seen,
     manifests::{self, APP, yaml},
-    scene::phase_of,
 };
-use kube::ResourceExt as _;
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -32,8 +31,9 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     let (rounds, failures) = (tool.rounds(), tool.failures());
     println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
     tool.stop().await?;
-    ensure!(rounds >= 5, "the tool came {rounds} times only");
+    ensure!(rounds >= 5 && failures < rounds, "{failures} of {rounds} rounds of the tool failed");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.chronicle.check_held(&change.name_any())?;
     scene.guard_is("Guarding").await?;
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -50,7 +50,60 @@ pub(crate) async fn replaced(world: &World) -> Result<()> {
     reapplied(world, "again-replace", Manner::Replace).await
 }
 
-/// A tool that writes the route back every second: exposure stays within the stage and the tool is named.
+/// The route as well is applied again every second: the candidate's share is taken back again and again. Exposure stays
+/// within the stage, the tool is named in the record and in an Event, and when it lets go the Change ends as it would have.
+async fn all_reapplied(world: &World, namespace: &str, manner: Manner, manager: &str) -> Result<()> {
+    let scene = Scene::open(world, namespace).await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    let objects = [manifests::deployment("v2", 3, &[]), manifests::service(), manifests::route(&scene.host())];
+    let manifests = objects.map(|object| scene.within(&object));
+    let tool = GitOps::start(&world.lab, yaml(&manifests), manner, Duration::from_secs(1))?;
+    let name = scene.change(1).await?.name_any();
+    contention_is_told(&scene, &name, manager).await?;
+    tool.wait_for_rounds(5, MINUTE).await?;
+    let (rounds, failures) = (tool.rounds(), tool.failures());
+    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
+    tool.stop().await?;
+    ensure!(failures < rounds, "no round of the tool worked");
+    scene.chronicle.check_held(&name)?;
+    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// Waits until the Change's record and an Event name the manager that contends.
+async fn contention_is_told(scene: &Scene<'_>, change: &str, manager: &str) -> Result<()> {
+    let named = format!("\"{manager}\" writes");
+    let told = scene
+        .until_change(change, "to report contention", 3 * MINUTE, |c| {
+            c.status.iter().flat_map(|s| &s.decisions).any(|decision| decision.reason == "Contention")
+        })
+        .await?;
+    let decisions = told.status.iter().flat_map(|s| &s.decisions).filter(|d| d.reason == "Contention");
+    let messages: Vec<&str> = decisions.map(|decision| decision.message.as_str()).collect();
+    ensure!(messages.iter().any(|message| message.contains(&named)), "{manager} is not named: {messages:?}");
+    until("an Event that names the manager", MINUTE, async || {
+        let only = ["get", "events", "--field-selector=reason=Contention", "--output=jsonpath={.items[*].message}"];
+        Ok(scene.kubectl(&only).await?.contains(&named).then_some(()))
+    })
+    .await
+}
+
+pub(crate) async fn all_reapplied_client_side(world: &World) -> Result<()> {
+    all_reapplied(world, "all-client", Manner::ClientSide, "kubectl-client-side-apply").await
+}
+
+pub(crate) async fn all_reapplied_server_side(world: &World) -> Result<()> {
+    all_reapplied(world, "all-server", Manner::ServerSide, "gitops").await
+}
+
+pub(crate) async fn all_replaced(world: &World) -> Result<()> {
+    all_reapplied(world, "all-replace", Manner::Replace, "kubectl-replace").await
+}
+
+/// Someone writes the route back once: the operator puts its entry back and says who it was.
 pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result<()> {
     let scene = Scene::open(world, "reverted").await?;
     scene.guarded(3, &[]).await?;
@@ -59,26 +112,23 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     scene.ship("v2", 3, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
+    let shares = |from: usize| -> Vec<f64> {
+        let share = |(_, seen): &(Duration, Seen)| if let Seen::Route(share) = seen { Some(*share) } else { None };
+        scene.chronicle.entries().iter().skip(from).filter_map(share).collect()
+    };
+    until("the candidate's first share", 3 * MINUTE, async || Ok(shares(0).iter().any(|share| *share > 0.0).then_some(())))
         .await?;
-    let manifests = [scene.within(&manifests::route(&scene.host()))];
-    let tool = GitOps::start(&world.lab, yaml(&manifests), Manner::ServerSide, Duration::from_secs(1))?;
-    let contended = scene
-        .until_change(&name, "to report contention", 3 * MINUTE, |c| {
-            c.status.iter().flat_map(|s| &s.decisions).any(|decision| decision.reason == "Contention")
-        })
-        .await?;
-    let told = contended.status.iter().flat_map(|s| &s.decisions).find(|d| d.reason == "Contention").map(|d| d.message.clone());
-    println!("contention: {told:?}");
-    ensure!(told.is_some_and(|told| told.contains("gitops") || told.contains("kubectl")), "the other manager is not named");
-    tool.stop().await?;
-    let put_back = scene.chronicle.entries().iter().rev().find_map(|(_, seen)| match seen {
-        Seen::Route(share) => Some(*share),
-        _ => None,
-    });
-    ensure!(put_back.is_some(), "the route was not seen");
+    let from = scene.chronicle.entries().len();
+    let rules = json!({"spec": {"rules": route.data["spec"]["rules"]}}).to_string();
+    scene.kubectl(&["patch", "httproute", APP, "--type=merge", "--field-manager=someone", "--patch", &rules]).await?;
+    until("the share to be put back", MINUTE, async || {
+        let taken = shares(from).iter().skip_while(|share| **share > 0.0).any(|share| *share > 0.0);
+        Ok(taken.then_some(()))
+    })
+    .await?;
+    contention_is_told(&scene, &name, "someone").await?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    scene.chronicle.check_held(&name)?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -102,15 +152,24 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     scene
         .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
         .await?;
+    scene.chronicle.check_held(&name)?;
     // Who holds the verb lets it through, at once and unjudged: the operator gets out of the way.
     scene.kubectl(&["--as=breaker", "annotate", "--overwrite", &deployment, "firebreak.dev/bypass=INC-1: the fix"]).await?;
     scene.rolled_out().await?;
-    scene.until_change(&name, "to end", 4 * MINUTE, |change| phase_of(change).ended()).await?;
+    scene.ends(&name, Phase::Withdrawn, 4 * MINUTE).await?;
+    let guards: Api<Guard> = scene.api();
+    until("the Guard to take the result as stable", MINUTE, async || {
+        let status = guards.get(APP).await?.status.unwrap_or_default();
+        ensure!(status.condemned.is_empty(), "what was let through is condemned");
+        let pods = scene.pods(&status.stable.map(|stable| stable.hash).unwrap_or_default()).await?;
+        Ok((status.active_change.is_none() && pods.len() == 3).then_some(()))
+    })
+    .await?;
     scene.guard_is("Guarding").await?;
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is held after a bypass");
     ensure!(scene.changes().await?.len() == 1, "a Change began for what was let through");
-    load.stop().await;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
     // I4 ends with the bypass: the native controller scales the old pods away, as it was told to.
     scene.close(Some(&route), "").await
 }
@@ -139,6 +198,7 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
-    load.stop().await;
+    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    scene.chronicle.check_held(&name)?;
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }

@@ -4,6 +4,8 @@
 //! with l the log likelihood and Z its log mean over a fixed prior grid, the set is `{ l > Z - ln(1/alpha) }`.
 //! Tempering divides l by phi.
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::dispersion::Phi;
@@ -171,10 +173,8 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     }
     let (failed, fine) = (x.min(n) as f64, n.saturating_sub(x) as f64);
     let ln_likelihood = |ln_p: f64, ln_not_p: f64| (failed * ln_p + fine * ln_not_p) / phi.get();
-    let mut terms: Vec<f64> = (0..GRID)
-        .map(|j| 0.999 * 10_f64.powf(-7.0 + 7.0 * f64::from(j) / f64::from(GRID - 1)))
-        .map(|q| ln_likelihood(q.ln(), (-q).ln_1p()) - f64::from(2 * GRID).ln())
-        .collect();
+    let ln_prior = f64::from(2 * GRID).ln();
+    let mut terms: Vec<f64> = rate_grid().iter().map(|(ln_q, ln_not_q)| ln_likelihood(*ln_q, *ln_not_q) - ln_prior).collect();
     if x == 0 {
         terms.push(-std::f64::consts::LN_2);
     }
@@ -185,6 +185,15 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     let lo = if failed == 0.0 { 0.0 } else { logistic(border(-FARTHEST, best, outside)) };
     let hi = if fine == 0.0 { 1.0 } else { logistic(border(best, FARTHEST, |odds| !outside(odds))) };
     Bounds { lo, hi }
+}
+
+/// ln q and ln(1 - q) of the positive rates of the prior.
+fn rate_grid() -> &'static [(f64, f64)] {
+    static RATES: OnceLock<Vec<(f64, f64)>> = OnceLock::new();
+    RATES.get_or_init(|| {
+        let rate = |j: u32| 0.999 * 10_f64.powf(-7.0 + 7.0 * f64::from(j) / f64::from(GRID - 1));
+        (0..GRID).map(rate).map(|q| (q.ln(), (-q).ln_1p())).collect()
+    })
 }
 
 /// ln(1 + exp(v)).

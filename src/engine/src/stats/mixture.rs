@@ -158,7 +158,8 @@ impl Comparison {
         let weight = BurstWeight::new(phi);
         let mut ln = [0.0; BETS];
         let mut add = |x: f64, share: f64| {
-            let weights = Bets::grid().map(|g_minus_1, _| weight.of(share * g_minus_1 / (1.0 + self.share * g_minus_1)));
+            let mut weights = Bets::grid().map(|g_minus_1, _| share * g_minus_1 / (1.0 + self.share * g_minus_1));
+            weight.of_all(&mut weights);
             ln.iter_mut().zip(&weights).for_each(|(ln, weight)| *ln += x * weight);
         };
         if self.x_c > 0.0 {
@@ -192,6 +193,13 @@ impl BurstWeight {
     pub(crate) fn of(&self, excess: f64) -> f64 {
         ln_1p(self.minus_scale * exp_m1(self.minus_k * excess))
     }
+
+    /// Every excess becomes its weight, as [`Self::of`] has it, bit for bit. Two passes: the chain of one bet is so long
+    /// that a processor holds only one or two of them at a time, while it holds many of either half.
+    fn of_all(&self, excesses: &mut PerBet) {
+        excesses.iter_mut().for_each(|v| *v = self.minus_scale * exp_m1(self.minus_k * *v));
+        excesses.iter_mut().for_each(|v| *v = ln_1p(*v));
+    }
 }
 
 /// One mixture over all bets at one margin: log weights and what they came to.
@@ -219,12 +227,20 @@ impl Mixture {
 
     /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
     pub(crate) fn multiply(&mut self, placed: Placed, ln_factors: &PerBet) {
-        for ((weight, prior), ln_factor) in self.ln_weights.iter_mut().zip(&Bets::grid().ln_prior).zip(ln_factors) {
-            // ln(exp(weight) + exp(new)); at most one of both is -inf, since mass comes with the first comparison.
+        // ln(exp(weight) + exp(new)), in passes for the reason of `BurstWeight::of_all`; at most one of both is -inf, since
+        // mass comes with the first comparison.
+        let mut smaller = [0.0; BETS];
+        for ((weight, prior), smaller) in self.ln_weights.iter_mut().zip(&Bets::grid().ln_prior).zip(&mut smaller) {
             let new = placed.ln_mass + prior;
             let high = if *weight > new { *weight } else { new };
             let low = if *weight > new { new } else { *weight };
-            *weight = high + ln_1p(exp(low - high)) + ln_factor;
+            *weight = high;
+            *smaller = low - high;
+        }
+        smaller.iter_mut().for_each(|v| *v = exp(*v));
+        smaller.iter_mut().for_each(|v| *v = ln_1p(*v));
+        for ((weight, smaller), ln_factor) in self.ln_weights.iter_mut().zip(&smaller).zip(ln_factors) {
+            *weight = *weight + smaller + ln_factor;
         }
         let largest = max(&self.ln_weights);
         let mut parts = self.ln_weights;

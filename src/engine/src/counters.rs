@@ -71,9 +71,15 @@ impl CounterBook {
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
         let mut counts = Counts::default();
         for reading in readings {
-            let before = self.pods.get(&reading.pod).copied();
-            if before.is_none() && self.pods.len() >= MOST_PODS {
-                continue;
+            let last =
+                Last { arm: reading.arm, requests: reading.requests, failures: reading.failures, read_at: reading.read_at };
+            // A known pod's place is written in place: its name is not copied with every look.
+            let before = self.pods.get_mut(&reading.pod).map(|known| std::mem::replace(known, last));
+            if before.is_none() {
+                if self.pods.len() >= MOST_PODS {
+                    continue;
+                }
+                self.pods.insert(reading.pod.clone(), last);
             }
             let (requests, failures) = match before {
                 Some(last) => (
@@ -94,9 +100,6 @@ impl CounterBook {
                 Arm::Stable => Counts::new(0, requests, 0, failures),
             };
             counts = counts.plus(added);
-            let last =
-                Last { arm: reading.arm, requests: reading.requests, failures: reading.failures, read_at: reading.read_at };
-            self.pods.insert(reading.pod.clone(), last);
         }
         self.opened = true;
         self.pods.retain(|_, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS);

@@ -180,7 +180,10 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     }
     let limit = log_sum_exp(&terms) + alpha.ln();
     // In log odds both logarithms stay exact near 0 and near 1.
-    let outside = |odds: f64| ln_likelihood(-softplus(-odds), -softplus(odds)) <= limit;
+    let outside = |odds: f64| {
+        let (ln_p, ln_not_p) = ln_probabilities(odds);
+        ln_likelihood(ln_p, ln_not_p) <= limit
+    };
     let best = (failed.ln() - fine.ln()).clamp(-FARTHEST, FARTHEST);
     let lo = if failed == 0.0 { 0.0 } else { logistic(border(-FARTHEST, best, outside)) };
     let hi = if fine == 0.0 { 1.0 } else { logistic(border(best, FARTHEST, |odds| !outside(odds))) };
@@ -196,9 +199,10 @@ fn rate_grid() -> &'static [(f64, f64)] {
     })
 }
 
-/// ln(1 + exp(v)).
-fn softplus(v: f64) -> f64 {
-    v.max(0.0) + (-v.abs()).exp().ln_1p()
+/// ln p and ln(1 - p) at log odds: -ln(1 + exp(-odds)) and -ln(1 + exp(odds)), which share their small part.
+fn ln_probabilities(odds: f64) -> (f64, f64) {
+    let small = (-odds.abs()).exp().ln_1p();
+    (-((-odds).max(0.0) + small), -(odds.max(0.0) + small))
 }
 
 fn logistic(odds: f64) -> f64 {

@@ -1,6 +1,6 @@
 //! The way back: safe first, tidy later.
 //!
-//! (a) every share to 0, behind nothing; (b) the candidate to size 0 after a drain; (c) only when its last endpoint is
+//! (a) every share to 0, behind nothing, and what else would give the candidate requests (no pin, no hold) with it; (b) the candidate to size 0 after a drain; (c) only when its last endpoint is
 //! gone, unpin and restore the routes (earlier, the plain Service would send requests to it); (d) leave the workload as
 //! the cause asks. Where exposure follows the pods, (b) is first. Each turn looks at what is, so any step may be cut
 //! short and done again.
@@ -48,8 +48,17 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     }
     // After a bypass the native controller scales stable away: nothing may select stable alone any more.
     let bypassed = seen.workload.bypassed && !seen.workload.held;
-    if bypassed && seen.traffic.as_ref().is_some_and(|traffic| traffic.pinned) {
+    let pinned = seen.traffic.as_ref().map(|traffic| traffic.pinned);
+    if bypassed && pinned == Some(true) {
         effects.push(Effect::Unpin);
+    }
+    // Without the pin the Service itself sends the candidate a full share of pods, whatever the routes say.
+    if !bypassed && pinned == Some(false) && seen.candidate.endpoints > 0 && seen.candidate.owned_by_change {
+        effects.push(Effect::Pin);
+    }
+    let condemned = retreat.outcome == Outcome::RolledBack && seen.workload.template == Template::Candidate;
+    if condemned && !bypassed && !seen.workload.held {
+        effects.push(Effect::Hold);
     }
     if !effects.is_empty() {
         return effects;
@@ -63,6 +72,12 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
         if drained {
             effects.push(Effect::ScaleCandidate { replicas: 0 });
         }
+        return effects;
+    }
+    // The native controller had started these before the hold, and while the workload is held it does not scale them away.
+    let left_by_native = seen.candidate.exists && seen.candidate.wanted > 0 && seen.workload.held;
+    if left_by_native && seen.workload.template == Template::Candidate {
+        effects.push(Effect::MakeCandidate { replicas: 0 });
         return effects;
     }
     let lingering = seen.candidate.lingering > 0 && seen.now.seconds_since(retreat.since) < LINGER_SECONDS;

@@ -210,7 +210,8 @@ impl Cluster {
             Effect::Unpin => self.pinned = false,
             Effect::MakeCandidateService => self.service = true,
             Effect::RemoveCandidateService => self.service = false,
-            Effect::MakeCandidate { replicas } | Effect::ScaleCandidate { replicas } => self.candidate = *replicas,
+            Effect::MakeCandidate { replicas } => (self.candidate, self.owned) = (*replicas, true),
+            Effect::ScaleCandidate { replicas } => self.candidate = *replicas,
             Effect::SetWeight(weight) => {
                 self.carries = true;
                 self.share = f64::from(weight.as_permille());

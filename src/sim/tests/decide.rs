@@ -408,7 +408,9 @@ proptest! {
             if matches!(decision.memory.phase, Phase::Retreating) {
                 prop_assert_eq!(decision.memory.granted, Weight::ZERO);
                 if seen.traffic.as_ref().unwrap().largest_share > 0.0 {
-                    prop_assert_eq!(&decision.effects, &[Effect::ZeroWeight]);
+                    prop_assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
+                    let safe = |effect: &Effect| matches!(effect, Effect::ZeroWeight | Effect::Pin | Effect::Unpin | Effect::Hold);
+                    prop_assert!(decision.effects.iter().all(safe), "tidied before it was safe: {:?}", decision.effects);
                 }
             }
             if matches!(before.phase, Phase::Retreating) {

@@ -1,0 +1,62 @@
+//! Ways in which a Change could have been left in harm or let on without proof: each was one once.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use firebreak_engine::{
+    Decision, Effect, Observation, decide,
+    memory::{Outcome, Phase},
+    observation::{Act, Action},
+    risk::Level,
+    units::Weight,
+};
+use firebreak_sim::{Cluster, setup};
+
+fn exposed(level: Level) -> Cluster {
+    let mut cluster = Cluster::new(setup(level, 2));
+    (0..8).for_each(|_| cluster.turn());
+    assert_eq!(cluster.memory.phase, Phase::Progressing);
+    cluster
+}
+
+/// One second, in which what is seen is changed first; what is decided is done.
+fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> Decision {
+    cluster.now = cluster.now.plus_seconds(1.0);
+    let mut seen = cluster.observe();
+    change(&mut seen);
+    let decision = decide(&cluster.setup, &cluster.memory, &seen);
+    decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+    cluster.memory = decision.memory.clone();
+    decision
+}
+
+fn act(action: Action) -> Vec<Act> {
+    vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: None }]
+}
+
+#[test]
+fn given_an_unpinned_service_when_it_goes_back_then_the_share_goes_first_and_the_pin_with_it() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.pinned = false;
+    let decision = turn_with(&mut cluster, |seen| seen.acts = act(Action::Abort));
+    assert_eq!(decision.effects, [Effect::ZeroWeight, Effect::Pin]);
+    cluster.run(60);
+    assert!(!cluster.pinned && cluster.memory.phase == Phase::Ended(Outcome::RolledBack));
+}
+
+#[test]
+fn given_a_resumed_workload_when_it_goes_back_then_it_is_held_again() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.held = false;
+    let decision = turn_with(&mut cluster, |seen| seen.acts = act(Action::Abort));
+    assert_eq!(decision.effects, [Effect::ZeroWeight, Effect::Hold]);
+}
+
+#[test]
+fn given_pods_from_before_the_hold_when_it_is_aborted_at_once_then_they_are_taken_over_and_go() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    (cluster.candidate, cluster.owned) = (3, false);
+    let decision = turn_with(&mut cluster, |seen| seen.acts = act(Action::Abort));
+    assert!(decision.effects.contains(&Effect::MakeCandidate { replicas: 0 }), "{:?}", decision.effects);
+    assert_eq!(cluster.run(100), Phase::Ended(Outcome::RolledBack));
+    assert_eq!((cluster.candidate, cluster.memory.granted), (0, Weight::ZERO));
+}

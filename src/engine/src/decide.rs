@@ -578,11 +578,11 @@ impl Turn<'_> {
         }
         let Some(in_effect) = self.memory.in_effect else { return };
         let baked = self.seen.now.seconds_since(in_effect);
-        if self.holds(verdict) {
-            return;
-        }
         let next = self.memory.stage + 1;
         let forced = self.memory.let_through == Some(next);
+        if self.holds(verdict, forced) {
+            return;
+        }
         if self.memory.phase == Phase::Baking {
             let left = self.setup.plan.final_bake_seconds - baked;
             if left > 0.0 && !forced {
@@ -607,8 +607,8 @@ impl Turn<'_> {
         self.place_weight();
     }
 
-    /// Named holds: nothing goes on, nothing goes back.
-    fn holds(&mut self, verdict: &Verdict) -> bool {
+    /// Named holds: nothing goes on, nothing goes back. What a hold asks a human, a human who `forced` it has answered.
+    fn holds(&mut self, verdict: &Verdict, forced: bool) -> bool {
         if let Some(trouble) = &verdict.trouble {
             let blind = self.seen.now.seconds_since(trouble.since);
             let limit = self.setup.plan.no_data_after_seconds;
@@ -625,7 +625,7 @@ impl Turn<'_> {
             self.hold("StableUnhealthy", words, false);
             return true;
         }
-        if let Some(words) = &verdict.immaterial {
+        if let Some(words) = verdict.immaterial.as_ref().filter(|_| !forced) {
             let message =
                 format!("{words}; but too little to matter and not growing. Decide: kubectl firebreak promote or abort");
             self.hold("HarmImmaterial", &message, true);

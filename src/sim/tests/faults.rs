@@ -5,7 +5,7 @@
 use firebreak_engine::{
     Decision, Effect, Observation, decide,
     memory::{Outcome, Phase},
-    observation::{Act, Action},
+    observation::{Act, Action, Look, Pods, SignalLook},
     risk::Level,
     units::Weight,
 };
@@ -31,6 +31,40 @@ fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> De
 
 fn act(action: Action) -> Vec<Act> {
     vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: None }]
+}
+
+fn readings(look: &mut Look, mut change: impl FnMut(&mut firebreak_engine::observation::Reading)) {
+    for signal in &mut look.signals {
+        if let SignalLook::Read(readings) = signal {
+            readings.iter_mut().for_each(&mut change);
+        }
+    }
+}
+
+#[test]
+fn given_harm_that_is_immaterial_when_a_human_promotes_then_it_goes_on() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    cluster.setup.plan.min_bake_seconds = 1000.0;
+    // So many requests that ten times as many failures are proved at once, and hardly matter.
+    let (mut candidate, mut stable) = ((0, 0), (0, 0));
+    let mut turn = |cluster: &mut Cluster, acts: Vec<Act>| {
+        let of_candidate = if cluster.share > 0.0 { 2_000_000 } else { 0 };
+        candidate = (candidate.0 + of_candidate, candidate.1 + of_candidate / 100_000);
+        stable = (stable.0 + 40_000_000 - of_candidate, stable.1 + 40 - of_candidate / 1_000_000);
+        turn_with(cluster, |seen| {
+            seen.acts = acts;
+            readings(seen.look.as_mut().unwrap(), |reading| {
+                (reading.requests, reading.failures) = if reading.pod.starts_with('c') { candidate } else { stable };
+            });
+        })
+    };
+    for _ in 0..100 {
+        turn(&mut cluster, Vec::new());
+    }
+    let waiting = cluster.memory.waiting.as_ref().map(|waiting| waiting.reason.as_str());
+    assert_eq!(waiting, Some("HarmImmaterial"), "{:?}", cluster.memory.retreat);
+    turn(&mut cluster, act(Action::Promote));
+    assert_eq!(cluster.memory.stage, 1, "the hold asks a human to decide, and the human did: {:?}", cluster.memory.waiting);
 }
 
 #[test]

@@ -512,7 +512,9 @@ impl Judgement {
         counting.into_iter().find_map(|(signal, memory)| {
             let seen = memory.within(last, seconds);
             let stable = seen.stable_rate().unwrap_or(0.0);
-            let failing = seen.n_c >= requests && seen.x_c.saturating_mul(2) > seen.n_c && stable < FAST_PATH_STABLE;
+            // More failures than requests is a contradiction, not a rate.
+            let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
+            let failing = seen.n_c >= requests && most_fail && stable < FAST_PATH_STABLE;
             failing.then(|| Harm {
                 reason: "MostRequestsFail".to_owned(),
                 message: format!(

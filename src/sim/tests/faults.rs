@@ -42,6 +42,21 @@ fn readings(look: &mut Look, mut change: impl FnMut(&mut firebreak_engine::obser
 }
 
 #[test]
+fn given_more_failures_than_requests_when_nothing_else_is_wrong_then_it_is_not_taken_back() {
+    let mut cluster = exposed(Level::Medium);
+    for second in 1..=20 {
+        turn_with(&mut cluster, |seen| {
+            readings(seen.look.as_mut().unwrap(), |reading| {
+                if reading.pod.starts_with('c') {
+                    (reading.requests, reading.failures) = (reading.requests + 3 * second, reading.failures + 100 * second);
+                }
+            });
+        });
+    }
+    assert_eq!(cluster.memory.phase, Phase::Progressing, "{:?}", cluster.memory.retreat);
+}
+
+#[test]
 fn given_harm_that_is_immaterial_when_a_human_promotes_then_it_goes_on() {
     let mut cluster = Cluster::new(setup(Level::Medium, 1));
     cluster.setup.plan.min_bake_seconds = 1000.0;

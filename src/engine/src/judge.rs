@@ -47,6 +47,11 @@ const STABLE_RISE: f64 = 5.0;
 const STABLE_BURN: f64 = 14.4;
 /// Harm is material from this share of all requests on, projected to full exposure.
 const MATERIAL_SHARE: f64 = 0.0001;
+/// No look for this many seconds, or scrape intervals if longer, is missing data like an answer that says so.
+const SILENT_AFTER: (f64, f64) = (15.0, 2.5);
+/// A look this much older than the last, seconds, comes from a clock that was set back or another replica's, not from a
+/// late answer.
+const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 /// Stable's rates are computed anew when its count has grown by this factor.
 const RATES_RENEW: f64 = 1.1;
 
@@ -76,6 +81,9 @@ pub struct Judgement {
     /// When exposure began: the harm test's clock.
     began: Option<Millis>,
     last_at: Option<Millis>,
+    /// Between two readings of one pod, as the last look said.
+    #[serde(default)]
+    scrape_seconds: f64,
     /// Since when there was no complete look, and why.
     trouble: Option<Trouble>,
     split_since: Option<Millis>,
@@ -279,6 +287,7 @@ impl Judgement {
             signals: setup.signals.iter().map(|_| SignalMemory::new(setup)).collect(),
             began: None,
             last_at: None,
+            scrape_seconds: 0.0,
             trouble: None,
             split_since: None,
             split: Counts::default(),
@@ -341,12 +350,20 @@ impl Judgement {
         self.split_since = Some(now.plus_seconds(SPLIT_SETTLE.1.mul_add(scrape_seconds, SPLIT_SETTLE.0)));
     }
 
-    /// Judges one look. A look no newer than the last is ignored.
+    /// Judges one look. A look no newer than the last is ignored, unless the clock went back: to be blind until it has
+    /// caught up would be worse than to judge a few seconds twice as long.
     pub fn enter(&mut self, setup: &Setup, look: &Look, standing: &Standing<'_>) {
-        if self.last_at.is_some_and(|last| look.at <= last) {
-            return;
+        if let Some(last) = self.last_at.filter(|last| look.at <= *last) {
+            if last.seconds_since(look.at) < CLOCK_WENT_BACK_SECONDS {
+                return;
+            }
+            for signal in &mut self.signals {
+                signal.looks.retain(|(at, _)| *at <= look.at);
+                signal.recent.retain(|(at, _)| *at <= look.at);
+            }
         }
         self.last_at = Some(look.at);
+        self.scrape_seconds = look.scrape_seconds;
         let trouble = self.read(setup, look, standing.present);
         self.check_split(setup, look, standing.in_effect, trouble.is_none());
         self.trouble = trouble.map(|(reason, message)| {
@@ -490,10 +507,21 @@ impl Judgement {
             immaterial,
             open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
             suspicion: self.harm_ln_e(setup) >= SUSPICION,
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.clone().or_else(|| self.silence(now)),
             split_broken: self.split_broken.then(|| self.split_words()),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }
+    }
+
+    /// Looks came once, and none has come for long.
+    fn silence(&self, now: Millis) -> Option<Trouble> {
+        let since = self.last_at?;
+        let limit = SILENT_AFTER.0.max(SILENT_AFTER.1 * self.scrape_seconds);
+        (now.seconds_since(since) >= limit).then(|| Trouble {
+            reason: "MetricsSilent".to_owned(),
+            message: "no answer of every signal's source has come since; check that each of them can be reached".to_owned(),
+            since,
+        })
     }
 
     fn split_words(&self) -> String {

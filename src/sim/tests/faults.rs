@@ -42,6 +42,26 @@ fn readings(look: &mut Look, mut change: impl FnMut(&mut firebreak_engine::obser
 }
 
 #[test]
+fn given_no_look_at_all_for_long_when_a_policy_promotes_the_inconclusive_then_it_is_held_as_missing() {
+    let mut cluster = exposed(Level::Low);
+    cluster.setup.plan.max_bake_seconds = 30.0;
+    let weight = cluster.memory.granted;
+    for _ in 0..600 {
+        turn_with(&mut cluster, |seen| seen.look = None);
+    }
+    assert_eq!((cluster.memory.phase, cluster.memory.granted), (Phase::Progressing, weight));
+    assert_eq!(cluster.memory.waiting.as_ref().unwrap().reason, "MetricsSilent");
+}
+
+#[test]
+fn given_a_clock_that_went_back_when_looks_come_then_they_are_judged() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.failing.0 = 1000;
+    cluster.now = cluster.now.plus_seconds(-120.0);
+    assert_eq!(cluster.run(30), Phase::Ended(Outcome::RolledBack));
+}
+
+#[test]
 fn given_more_failures_than_requests_when_nothing_else_is_wrong_then_it_is_not_taken_back() {
     let mut cluster = exposed(Level::Medium);
     for second in 1..=20 {

@@ -88,6 +88,7 @@ impl Turn<'_> {
         self.hear();
         self.report_contention();
         self.report_late();
+        self.watch_readiness();
         let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
         if let Some(retreat) = self.way_back(&verdict) {
             self.turn_back(retreat);
@@ -312,7 +313,22 @@ impl Turn<'_> {
         (preparing || entering && self.memory.in_effect.is_none()) && self.seen.candidate.ready < asked
     }
 
+    /// Requests to pods that are not ready fail at the gateway, where no counter of the candidate sees them.
+    fn watch_readiness(&mut self) {
+        let exposed = matches!(self.memory.phase, Phase::Progressing | Phase::Baking | Phase::Promoting);
+        let unready = exposed && self.memory.in_effect.is_some() && self.seen.candidate.ready == 0 && self.seen.stable.ready > 0;
+        let since = self.memory.unready_since.unwrap_or(self.seen.now);
+        self.memory.unready_since = unready.then_some(since);
+    }
+
     fn not_ready_in_time(&self) -> Option<String> {
+        let unready = self.memory.unready_since.map_or(0.0, |since| self.seen.now.seconds_since(since));
+        if self.memory.unready_since.is_some() && unready >= self.setup.ready_deadline_seconds {
+            let why = self.seen.candidate.broken.as_deref().map_or(String::new(), |why| format!(": {why}"));
+            return Some(format!(
+                "no candidate pod has been ready for {unready:.0} s (the workload's progressDeadlineSeconds){why}"
+            ));
+        }
         let waited = self.seen.now.seconds_since(self.memory.entered);
         let limit = self.setup.ready_deadline_seconds;
         (self.waits_for_pods() && waited >= limit).then(|| {

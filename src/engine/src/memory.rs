@@ -26,6 +26,9 @@ pub struct Memory {
     pub in_effect: Option<Millis>,
     /// When the candidate first had a share.
     pub exposed_at: Option<Millis>,
+    /// Since when no candidate pod has been ready although it has a share and stable has ready pods.
+    #[serde(default)]
+    pub unready_since: Option<Millis>,
     /// Whether a human paused it.
     pub paused: bool,
     /// The stage that a human let through.
@@ -116,6 +119,7 @@ impl Memory {
             entered: now,
             in_effect: None,
             exposed_at: None,
+            unready_since: None,
             paused: false,
             let_through: None,
             waiting: None,

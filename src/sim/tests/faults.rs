@@ -62,6 +62,28 @@ fn given_a_clock_that_went_back_when_looks_come_then_they_are_judged() {
 }
 
 #[test]
+fn given_no_ready_pod_any_more_when_the_deadline_is_over_then_it_is_taken_back() {
+    let mut cluster = exposed(Level::Medium);
+    for _ in 0..70 {
+        turn_with(&mut cluster, |seen| {
+            if seen.candidate.wanted > 0 {
+                seen.candidate = Pods { ready: 0, endpoints: 0, ..seen.candidate.clone() };
+            }
+        });
+    }
+    assert_eq!(cluster.memory.retreat.as_ref().map(|retreat| retreat.reason.as_str()), Some("CandidateNotReady"));
+}
+
+#[test]
+fn given_pods_of_both_arms_that_are_not_ready_then_it_is_not_the_candidate() {
+    let mut cluster = exposed(Level::Medium);
+    for _ in 0..200 {
+        turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.stable.ready) = (0, 0));
+    }
+    assert_eq!(cluster.memory.phase, Phase::Progressing);
+}
+
+#[test]
 fn given_more_failures_than_requests_when_nothing_else_is_wrong_then_it_is_not_taken_back() {
     let mut cluster = exposed(Level::Medium);
     for second in 1..=20 {

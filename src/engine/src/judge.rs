@@ -519,7 +519,9 @@ impl Judgement {
         let limit = SILENT_AFTER.0.max(SILENT_AFTER.1 * self.scrape_seconds);
         (now.seconds_since(since) >= limit).then(|| Trouble {
             reason: "MetricsSilent".to_owned(),
-            message: "no answer of every signal's source has come since; check that each of them can be reached".to_owned(),
+            message: format!(
+                "no new answer of the metrics source for more than {limit:.0} s; check that the source of every signal can be reached"
+            ),
             since,
         })
     }

@@ -246,6 +246,7 @@ impl Turn<'_> {
         if matches!(self.memory.phase, Phase::Retreating | Phase::Ended(_)) || self.handed_over() {
             return None;
         }
+        // In a hurry only where its pods do harm or serve nobody: a healthy one's pods stay until the gateway has followed.
         let back = |outcome, reason: &str, message: String, hurry| {
             let (reason, since) = (reason.to_owned(), self.seen.now);
             Some(Retreat { outcome, reason, message, hurry, since, share_zero_at: None })
@@ -254,7 +255,7 @@ impl Turn<'_> {
         if let Some(Act { by, reason, .. }) = abort {
             let who = by.as_deref().unwrap_or("someone");
             let why = reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-            return back(Outcome::RolledBack, "Aborted", format!("aborted by {who}{why}"), true);
+            return back(Outcome::RolledBack, "Aborted", format!("aborted by {who}{why}"), false);
         }
         if let Some(harm) = &verdict.harm {
             return back(Outcome::RolledBack, &harm.reason, harm.message.clone(), harm.growing);
@@ -265,11 +266,11 @@ impl Turn<'_> {
         match self.seen.workload.template {
             Template::Newer => {
                 let message = "a newer template came; it gets a Change of its own".to_owned();
-                return back(Outcome::Superseded, "Superseded", message, true);
+                return back(Outcome::Superseded, "Superseded", message, false);
             }
             Template::Stable => {
                 let message = "the workload carries stable's template again".to_owned();
-                return back(Outcome::Withdrawn, "Withdrawn", message, true);
+                return back(Outcome::Withdrawn, "Withdrawn", message, false);
             }
             Template::Missing => {
                 return back(Outcome::Withdrawn, "WorkloadGone", "the workload was deleted".to_owned(), true);
@@ -283,11 +284,11 @@ impl Turn<'_> {
         }
         if self.seen.workload.guard_leaves {
             let message = "the Guard is being deleted; the workload stays held, resume it to roll the template out".to_owned();
-            return back(Outcome::Withdrawn, "GuardDeleted", message, true);
+            return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
         self.not_ready_in_time()
             .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))
-            .or_else(|| self.blind_for_too_long(verdict).and_then(|m| back(Outcome::RolledBack, "NoData", m, true)))
+            .or_else(|| self.blind_for_too_long(verdict).and_then(|m| back(Outcome::RolledBack, "NoData", m, false)))
     }
 
     /// After this the native controller has the candidate: there is no way back through weights.

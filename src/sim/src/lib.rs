@@ -1,8 +1,14 @@
-//! A small deterministic world that drives exactly the engine the operator runs: no clock, no threads, one turn a second.
+//! Deterministic worlds that drive exactly the engine the operator runs: no clock, no threads, one turn a second.
 //!
-//! It holds one [`Cluster`]: two arms of pods with cumulative counters, a gateway that follows weights at once, and a metrics source that
-//! can be taken away. Traffic is even (no noise): the world with noise, faults and delays belongs here as well and is not built yet.
-//! Start at [`Cluster::run`].
+//! [`Cluster`] is even: what is decided is done at once, traffic has no noise, and a test sets each thing by hand.
+//! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
+//! late or fail, and the operator restarts at any turn. Bursts, slow pods and clocks that disagree are not built yet.
+//! Start at [`Cluster::run`] or [`World::run`].
+
+mod random;
+mod world;
+
+pub use world::{Scenario, Trace, World};
 
 use firebreak_engine::{
     Memory, Observation, Plan, Setup, decide,

@@ -274,6 +274,36 @@ mod tests {
         assert_eq!(text(&again), text(&basis));
     }
 
+    /// I10 on a Change's whole way, with evidence in its memory: promoted, taken back, and held without metrics.
+    #[test]
+    fn given_the_basis_of_every_turn_when_decided_again_then_bit_for_bit_the_same() {
+        let mut phases = std::collections::BTreeSet::new();
+        for (failing, outage) in [(1, 0..0), (200, 0..0), (1, 20..90)] {
+            let setup = firebreak_sim::setup(firebreak_engine::risk::Level::Medium, 4);
+            let mut memory = Memory::new(&setup, Millis(1_800_000_000_000));
+            let mut cluster = firebreak_sim::Cluster::new(setup.clone());
+            cluster.failing = (failing, 1);
+            for second in 0..120 {
+                cluster.metrics = !outage.contains(&second);
+                let mut observation = cluster.observe();
+                observation.now = observation.now.plus_seconds(1.0);
+                observation.look.as_mut().unwrap().at = observation.now;
+                let basis = Basis { setup: setup.clone(), memory: memory.clone(), observation };
+                let again: Basis = unpack("basis", &pack("basis", &basis).unwrap()).unwrap();
+                assert_eq!(again, basis);
+                let decision = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+                let replayed = firebreak_engine::decide(&again.setup, &again.memory, &again.observation);
+                assert_eq!(serde_json::to_string(&replayed).unwrap(), serde_json::to_string(&decision).unwrap());
+                phases.insert(format!("{:?}", decision.memory.phase));
+                cluster.turn();
+                memory = cluster.memory.clone();
+            }
+        }
+        for phase in ["Preparing", "Progressing", "Baking", "Promoting", "Retreating", "Ended(Promoted)", "Ended(RolledBack)"] {
+            assert!(phases.contains(phase), "no turn ended in {phase}: {phases:?}");
+        }
+    }
+
     #[test]
     fn given_what_was_not_packed_when_unpacked_then_it_says_what_to_do() {
         let error = unpack::<Vec<f64>>("memory", "!!").unwrap_err().to_string();

@@ -465,3 +465,48 @@ proptest! {
         prop_assert!(back_too || !back);
     }
 }
+
+/// The fast path: at least 20 requests in 10 s, more than half of them failed, stable below 5 %.
+#[rstest]
+#[case(20, 11, 0, true)]
+#[case(20, 10, 0, false)]
+#[case(19, 19, 0, false)]
+#[case(20, 20, 4, true)]
+#[case(20, 20, 5, false)]
+#[case(20, 21, 0, false)]
+fn given_so_many_failures_in_ten_seconds_then_the_fast_path_is_taken_or_not(
+    #[case] requests: u64,
+    #[case] failures: u64,
+    #[case] stable_percent: u64,
+    #[case] back: bool,
+) {
+    let mut cluster = running(Level::Medium);
+    // Nothing but the fast path can take it back.
+    cluster.setup.plan.alpha = 1e-300;
+    cluster.rate = 0;
+    while cluster.memory.in_effect.is_none() {
+        cluster.turn();
+    }
+    cluster.now = cluster.now.plus_seconds(1.0);
+    let mut seen = cluster.observe();
+    for signal in &mut seen.look.as_mut().unwrap().signals {
+        let SignalLook::Read(readings) = signal else { panic!("no readings") };
+        for reading in readings {
+            (reading.requests, reading.failures) =
+                if reading.pod.starts_with('c') { (requests, failures) } else { (1000, 10 * stable_percent) };
+        }
+    }
+    let decision = decide(&cluster.setup, &cluster.memory, &seen);
+    let reason = decision.memory.retreat.map(|retreat| retreat.reason);
+    assert_eq!(reason.as_deref(), back.then_some("MostRequestsFail"));
+}
+
+#[test]
+fn given_the_last_bake_is_over_then_the_hand_over_comes_in_the_order_that_loses_no_request() {
+    let mut cluster = running(Level::Low);
+    cluster.run(2000);
+    let promoting = cluster.log.iter().skip_while(|(phase, ..)| *phase != Phase::Promoting);
+    let effects: Vec<Effect> = promoting.flat_map(|(_, effects, _)| effects.clone()).collect();
+    let (unpin, over) = (Effect::Unpin, Effect::HandOver { replicas: 10 });
+    assert_eq!(effects, [unpin, over, Effect::Resume, Effect::RestoreRoutes, Effect::RemoveCandidateService]);
+}

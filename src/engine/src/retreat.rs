@@ -41,28 +41,12 @@ pub struct Retreat {
 pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Vec<Effect> {
     let Some(retreat) = memory.retreat.as_mut() else { return Vec::new() };
     memory.granted = Weight::ZERO;
-    let mut effects = Vec::new();
+    let also = beside(retreat.outcome, seen);
     if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(|traffic| traffic.largest_share > 0.0) {
         retreat.share_zero_at = None;
-        effects.push(Effect::ZeroWeight);
+        return std::iter::once(Effect::ZeroWeight).chain(also).collect();
     }
-    // After a bypass the native controller scales stable away: nothing may select stable alone any more.
-    let bypassed = seen.workload.bypassed && !seen.workload.held;
-    let pinned = seen.traffic.as_ref().map(|traffic| traffic.pinned);
-    if bypassed && pinned == Some(true) {
-        effects.push(Effect::Unpin);
-    }
-    // Without the pin the Service itself sends the candidate a full share of pods, whatever the routes say.
-    if !bypassed && pinned == Some(false) && seen.candidate.endpoints > 0 && seen.candidate.owned_by_change {
-        effects.push(Effect::Pin);
-    }
-    let condemned = retreat.outcome == Outcome::RolledBack && seen.workload.template == Template::Candidate;
-    if condemned && !bypassed && !seen.workload.held {
-        effects.push(Effect::Hold);
-    }
-    if !effects.is_empty() {
-        return effects;
-    }
+    let mut effects = Vec::new();
     let zero_at = *retreat.share_zero_at.get_or_insert(seen.now);
     let drained = retreat.hurry
         || memory.exposed_at.is_none()
@@ -72,17 +56,19 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
         if drained {
             effects.push(Effect::ScaleCandidate { replicas: 0 });
         }
+        effects.extend(also);
         return effects;
     }
     // The native controller had started these before the hold, and while the workload is held it does not scale them away.
     let left_by_native = seen.candidate.exists && seen.candidate.wanted > 0 && seen.workload.held;
     if left_by_native && seen.workload.template == Template::Candidate {
         effects.push(Effect::MakeCandidate { replicas: 0 });
+        effects.extend(also);
         return effects;
     }
     let lingering = seen.candidate.lingering > 0 && seen.now.seconds_since(retreat.since) < LINGER_SECONDS;
-    if seen.candidate.endpoints > 0 || !seen.candidate.names.is_empty() || lingering {
-        return effects;
+    if seen.candidate.endpoints > 0 || !seen.candidate.names.is_empty() || lingering || !also.is_empty() {
+        return also;
     }
     if let Some(traffic) = &seen.traffic {
         if traffic.carries_candidate {
@@ -106,6 +92,27 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     }
     if effects.is_empty() {
         memory.phase = Phase::Ended(retreat.outcome);
+    }
+    effects
+}
+
+/// What is done beside taking the candidate away, never in front of it: the first effect that fails ends a turn, so these
+/// come last.
+fn beside(outcome: Outcome, seen: &Observation) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let bypassed = seen.workload.bypassed && !seen.workload.held;
+    let pinned = seen.traffic.as_ref().map(|traffic| traffic.pinned);
+    if bypassed && pinned == Some(true) {
+        // The native controller scales stable away now: nothing may select stable alone any more.
+        effects.push(Effect::Unpin);
+    }
+    if !bypassed && pinned == Some(false) && seen.candidate.endpoints > 0 && seen.candidate.owned_by_change {
+        // Without the pin the Service itself sends the candidate a full share of pods, whatever the routes say.
+        effects.push(Effect::Pin);
+    }
+    let condemned = outcome == Outcome::RolledBack && seen.workload.template == Template::Candidate;
+    if condemned && !bypassed && !seen.workload.held {
+        effects.push(Effect::Hold);
     }
     effects
 }

@@ -209,6 +209,21 @@ fn given_another_template_then_it_goes_back_without_condemning(#[case] template:
     assert_eq!(cluster.run(60), Phase::Ended(outcome));
 }
 
+/// The Service may be gone or refuse the pin: that stands in front of nothing.
+#[test]
+fn given_a_way_back_without_a_pin_then_the_candidate_goes_first_and_the_pin_comes_after() {
+    let mut cluster = exposed(Level::Low);
+    act(&mut cluster, Action::Abort);
+    (cluster.share, cluster.pinned) = (0.0, false);
+    let mut effects = Vec::new();
+    for _ in 0..8 {
+        cluster.now = cluster.now.plus_seconds(1.0);
+        let decision = decide(&cluster.setup, &cluster.memory, &cluster.observe());
+        (cluster.memory, effects) = (decision.memory, decision.effects);
+    }
+    assert_eq!(effects, [Effect::ScaleCandidate { replicas: 0 }, Effect::Pin]);
+}
+
 #[test]
 fn given_a_bypass_then_the_share_goes_the_service_is_free_and_it_ends() {
     let mut cluster = exposed(Level::Low);

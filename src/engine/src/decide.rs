@@ -467,6 +467,12 @@ impl Turn<'_> {
 
     /// Eyes before exposure: every candidate pod is seen by every signal's source, and stable can be counted.
     fn can_be_seen(&mut self) -> bool {
+        let trouble = self.memory.judgement.verdict(self.setup, self.seen.now).trouble;
+        // A source that does not answer has seen no pod either, and then the pods are not what is to be mended.
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| trouble.is_the_sources()) {
+            self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), true);
+            return false;
+        }
         let candidate = &self.seen.candidate;
         let unseen = candidate.names.iter().find(|name| !self.seen.seen.contains(name));
         if let Some(pod) = unseen {
@@ -480,7 +486,6 @@ impl Turn<'_> {
             }
             return false;
         }
-        let trouble = self.memory.judgement.verdict(self.setup, self.seen.now).trouble;
         if let Some(trouble) = trouble {
             self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), false);
             return false;

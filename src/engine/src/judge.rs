@@ -55,6 +55,11 @@ const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 /// Stable's rates are computed anew when its count has grown by this factor.
 const RATES_RENEW: f64 = 1.1;
 
+/// The source answered, but without what is expected.
+const MISSING: &str = "MetricsMissing";
+/// The source answered, but has not read a pod for a while.
+const STALE: &str = "MetricsStale";
+
 /// What was seen of one signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignalMemory {
@@ -104,6 +109,14 @@ pub struct Trouble {
     pub message: String,
     /// Since when.
     pub since: Millis,
+}
+
+impl Trouble {
+    /// Whether the source itself gave no usable answer; else it answered, and some pods were not in it.
+    #[must_use]
+    pub fn is_the_sources(&self) -> bool {
+        ![MISSING, STALE].contains(&self.reason.as_str())
+    }
 }
 
 /// Where the candidate stands while a look is judged.
@@ -386,7 +399,7 @@ impl Judgement {
         let named = setup.signals.iter().zip(&mut self.signals);
         for ((signal, memory), seen) in named.zip(look.signals.iter().map(Some).chain(std::iter::repeat(None))) {
             let found = match seen {
-                None => Some(("MetricsMissing".to_owned(), format!("signal {}: the look holds no answer", signal.name))),
+                None => Some((MISSING.to_owned(), format!("signal {}: the look holds no answer", signal.name))),
                 Some(SignalLook::Trouble { reason, message }) => {
                     Some((reason.clone(), format!("signal {}: {message}", signal.name)))
                 }
@@ -396,7 +409,7 @@ impl Judgement {
                         "signal {}: {arm} pod {pod} was last read more than 2.5 scrape intervals ago; check that its metrics port answers and that Prometheus scrapes it",
                         signal.name
                     );
-                    ("MetricsStale".to_owned(), message)
+                    (STALE.to_owned(), message)
                 }),
             };
             trouble = trouble.or(found);
@@ -413,7 +426,7 @@ impl Judgement {
                 "signal {}: no series of any stable pod; check the metric's name and that its series carry the labels namespace and pod",
                 signal.name
             );
-            Some(("MetricsMissing".to_owned(), message))
+            Some((MISSING.to_owned(), message))
         })
     }
 

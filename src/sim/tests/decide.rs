@@ -282,6 +282,28 @@ fn given_pods_that_the_metrics_source_has_not_seen_then_nothing_is_exposed() {
     assert_eq!(cluster.memory.waiting.as_ref().unwrap().reason, "NotSeenByMetrics");
 }
 
+#[test]
+fn given_a_source_that_refuses_the_query_before_exposure_then_that_is_the_reason_and_not_the_pods() {
+    let mut cluster = running(Level::Low);
+    for _ in 0..200 {
+        cluster.now = cluster.now.plus_seconds(1.0);
+        let mut seen = cluster.observe();
+        // Who gets no answer has seen no pod.
+        seen.seen.clear();
+        let refused = SignalLook::Trouble { reason: "QueryRefused".into(), message: "parse error".into() };
+        if let Some(look) = &mut seen.look {
+            look.signals[0] = refused;
+        }
+        let decision = decide(&cluster.setup, &cluster.memory, &seen);
+        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+        cluster.memory = decision.memory;
+    }
+    assert!(cluster.memory.exposed_at.is_none());
+    let waiting = cluster.memory.waiting.as_ref().unwrap();
+    assert_eq!(waiting.reason, "QueryRefused");
+    assert!(waiting.message.contains("signal-0: parse error"), "{}", waiting.message);
+}
+
 #[rstest]
 #[case(Exposure::Routes, 10, 50, 2)]
 #[case(Exposure::Routes, 10, 100, 2)]

@@ -15,6 +15,12 @@ use firebreak_tests::{Scene, World, manifests::APP, scene::phase_of};
 use kube::{Api, ResourceExt as _};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What says that the candidate harms.
+const HARM: [&str; 2] = ["FailsMoreThanStable", "MostRequestsFail"];
+/// A hold is named within this of its cause: one query's time limit and a few turns, on a busy machine.
+const NAMED_WITHIN: Duration = Duration::from_secs(15);
+/// A candidate that serves is seen to serve within this.
+const SERVING: Duration = Duration::from_secs(3);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 async fn proxied<'w>(world: &'w World, namespace: &str) -> Result<(Scene<'w>, MetricsProxy)> {
@@ -41,13 +47,23 @@ fn waits_for(change: &Change, reasons: &[&str]) -> bool {
     waiting.is_some_and(|waiting| reasons.contains(&waiting.reason.as_str()))
 }
 
-/// Watches that a Change neither goes on nor goes back for a while.
-async fn stays(scene: &Scene<'_>, name: &str, lasting: Duration) -> Result<()> {
+/// Waits for a hold with one of these reasons; how long it took.
+async fn holds(scene: &Scene<'_>, name: &str, reasons: &[&str], within: Duration) -> Result<Duration> {
+    let from = Instant::now();
+    scene.until_change(name, &format!("to hold with one of {reasons:?}"), within, |change| waits_for(change, reasons)).await?;
+    Ok(from.elapsed())
+}
+
+/// Watches that a Change neither goes on nor goes back for a while, and says why all along.
+async fn stays(scene: &Scene<'_>, name: &str, reasons: &[&str], lasting: Duration) -> Result<()> {
     let api: Api<Change> = scene.api();
     let before = api.get(name).await?.status.unwrap_or_default();
     let end = Instant::now() + lasting;
     while Instant::now() < end {
-        let status = api.get(name).await?.status.unwrap_or_default();
+        let change = api.get(name).await?;
+        let named = waits_for(&change, reasons);
+        let status = change.status.unwrap_or_default();
+        ensure!(named, "it no longer says one of {reasons:?}, but {:?}", status.waiting);
         ensure!(
             status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
             "it went from {:?} at {} % to {:?} at {} %",
@@ -71,8 +87,9 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     let change = exposed(&scene, 1).await?;
     let name = change.name_any();
     proxy.set(Mode::Refuse).await?;
-    scene.until_change(&name, "to hold for its backend", 2 * MINUTE, |c| waits_for(c, &["BackendUnreachable"])).await?;
-    stays(&scene, &name, MINUTE).await?;
+    let named = holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
+    println!("backend away, harmless: named after {:.1} s", named.as_secs_f64());
+    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = load.stop().await;
@@ -94,13 +111,20 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     proxy.set(Mode::Refuse).await?;
     let failing = Override { error_rate: Some(1.0), ..Override::default() };
     control.set(Control { by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
-    scene.until_change(&name, "to hold for its backend", 2 * MINUTE, |c| waits_for(c, &["BackendUnreachable"])).await?;
-    stays(&scene, &name, MINUTE).await?;
+    holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
+    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     let back = load.elapsed();
-    scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
+    let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
+    let decisions = ended.status.iter().flat_map(|status| &status.decisions);
+    let reasons: Vec<&str> = decisions.map(|decision| decision.reason.as_str()).collect();
+    ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for harm: {reasons:?}");
     let report = load.stop().await;
-    let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
+    let series = report.by_version("v2");
+    // Else its last response says nothing about how long it served after the return.
+    let before = series.map(|series| series.between(back.saturating_sub(SERVING), back).failed());
+    ensure!(before > Some(0), "the candidate did not fail requests up to the backend's return: {before:?}");
+    let last = series.map(|series| series.last_response()).unwrap_or_default();
     let after = last.saturating_sub(back).as_secs_f64();
     println!("failing while the backend was away: last response {after:.1} s after its return");
     ensure!(after <= 5.0, "taken back {after:.1} s after the backend's return");
@@ -118,8 +142,8 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     let change = scene.change(1).await?;
     let name = change.name_any();
     let reasons = ["MetricsMissing", "WaitingForMetrics", "NotSeenByMetrics"];
-    scene.until_change(&name, "to wait for metrics", 3 * MINUTE, |c| waits_for(c, &reasons)).await?;
-    stays(&scene, &name, Duration::from_secs(15)).await?;
+    holds(&scene, &name, &reasons, 3 * MINUTE).await?;
+    stays(&scene, &name, &reasons, Duration::from_secs(15)).await?;
     ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
@@ -148,8 +172,9 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
     for (mode, reason) in faults {
         let shown = format!("{mode:?}");
         proxy.set(mode).await?;
-        scene.until_change(&name, &format!("to hold with {reason} ({shown})"), 2 * MINUTE, |c| waits_for(c, &[reason])).await?;
-        stays(&scene, &name, Duration::from_secs(5)).await?;
+        let named = holds(&scene, &name, &[reason], 2 * MINUTE).await?;
+        println!("{shown}: {reason} after {:.1} s", named.as_secs_f64());
+        stays(&scene, &name, &[reason], Duration::from_secs(5)).await?;
         proxy.set(Mode::Pass).await?;
         scene.until_change(&name, "to go on", 2 * MINUTE, |c| !waits_for(c, &[reason])).await?;
     }

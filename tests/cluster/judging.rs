@@ -9,6 +9,7 @@ use firebreak_lab::{
     service::{Control, ControlServer},
 };
 use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
@@ -19,6 +20,10 @@ const USUAL: (&str, &str) = ("ERROR_RATE", "0.001");
 fn decided(change: &Change, reason: &str) -> Option<String> {
     let decisions = change.status.iter().flat_map(|status| &status.decisions);
     decisions.into_iter().find(|decision| decision.reason == reason).map(|decision| decision.message.clone())
+}
+
+fn reasons(change: &Change) -> Vec<&str> {
+    change.status.iter().flat_map(|status| &status.decisions).map(|decision| decision.reason.as_str()).collect()
 }
 
 /// Three harmless releases in a row.
@@ -46,8 +51,16 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
     let load = scene.load(20).await?;
     let route = scene.route().await?;
     let mut stable = String::new();
+    let mut serving = "v1".to_owned();
+    let mut shipped: Vec<(String, String)> = Vec::new();
     for number in 1..=3 {
-        scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
+        let version = format!("v{}", number + 1);
+        scene.ship(&version, 10, &[USUAL]).await?;
+        if let Some((name, before)) = shipped.last()
+            && was_not_harm(&scene, name).await? == Phase::Promoted
+        {
+            serving.clone_from(before);
+        }
         let change = scene.change(number).await?;
         stable = change.spec.stable.replica_set.clone();
         let name = change.name_any();
@@ -55,20 +68,28 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
             let seen = change.status.iter().flat_map(|status| &status.evidence).map(|e| e.candidate.requests).max();
             phase_of(change).ended() || seen.unwrap_or(0) >= 200
         };
-        let change = scene.until_change(&name, "to have 200 candidate requests", 10 * MINUTE, enough).await?;
-        ensure!(!matches!(phase_of(&change), Phase::RollingBack | Phase::RolledBack), "taken back: {:?}", change.status);
-        if number == 3 {
-            scene.ship("v1", 10, &[USUAL]).await?;
+        scene.until_change(&name, "to have 200 candidate requests", 10 * MINUTE, enough).await?;
+        shipped.push((name, version));
+    }
+    // What is not over yet is withdrawn by stable's own template.
+    if let Some((name, _)) = shipped.last() {
+        if !phase_of(&scene.api::<Change>().get(name).await?).ended() {
+            scene.ship(&serving, 10, &[USUAL]).await?;
         }
+        was_not_harm(&scene, name).await?;
     }
     load.stop().await;
-    scene
-        .until_change(&scene.change(3).await?.name_any(), "to be withdrawn or over", 4 * MINUTE, |change| {
-            phase_of(change).ended()
-        })
-        .await?;
     scene.guard_is("Guarding").await?;
     scene.close(Some(&route), &stable).await
+}
+
+/// Waits for the end of a Change, and that nothing took it back; how it ended.
+async fn was_not_harm(scene: &Scene<'_>, name: &str) -> Result<Phase> {
+    let change = scene.until_change(name, "to end", 4 * MINUTE, |change| phase_of(change).ended()).await?;
+    let phase = phase_of(&change);
+    println!("{}: {name} ended as {phase:?}", scene.namespace);
+    ensure!(phase != Phase::RolledBack, "{name} was taken back: {:?}", reasons(&change));
+    Ok(phase)
 }
 
 pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
@@ -126,6 +147,15 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
 
+/// Whether a container of the pod was started anew and the pod is not ready now.
+fn crashed(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let mut containers = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    !ready && containers.any(|container| container.restart_count > 0)
+}
+
 /// One of four candidate pods crashes again and again, the others fail 30 %: readiness blocks no way back.
 pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> Result<()> {
     // It has a time limit, so it takes the machine alone.
@@ -154,16 +184,31 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
             change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
         })
         .await?;
-    let crashing = pods.first().cloned().into_iter().collect();
+    let crashing = pods.first().cloned().unwrap_or_default();
+    control.set(Control { crash_pods: [crashing.clone()].into(), ..Control::default() });
+    // Only a pod that is known to be unready can stand in front of the way back.
+    until("the pod to have crashed and to be unready", MINUTE, async || {
+        Ok((scene.api::<Pod>().get(&crashing).await.is_ok_and(|pod| crashed(&pod))).then_some(()))
+    })
+    .await?;
     let failing = firebreak_lab::service::Override { error_rate: Some(0.3), ..Default::default() };
     let from = load.elapsed();
-    control.set(Control { crash_pods: crashing, by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
+    control.update(|control| control.by_version = [("v2".to_owned(), failing)].into());
     let change = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
+    let reasons = reasons(&change);
+    ensure!(
+        reasons.iter().any(|reason| ["FailsMoreThanStable", "MostRequestsFail"].contains(reason)),
+        "taken back, but not for its failures: {reasons:?}"
+    );
     let report = load.stop().await;
-    let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
-    let lasted = last.saturating_sub(from).as_secs_f64();
-    println!("crashing pod: last candidate response {lasted:.1} s after the fault began; {} failed", report.total_failed());
-    ensure!(lasted <= 15.0, "it took {lasted:.1} s");
+    let series = report.by_version("v2").context("the candidate never served")?;
+    let exposed = series.last_response().saturating_sub(series.first_response()).as_secs_f64();
+    let failed = series.last_response().saturating_sub(from).as_secs_f64();
+    println!(
+        "crashing pod: last candidate response {exposed:.1} s after its first, {failed:.1} s after it began to fail; {} failed",
+        report.total_failed()
+    );
+    ensure!(exposed <= 15.0, "it took {exposed:.1} s");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
 
@@ -181,6 +226,7 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     scene.apply(&[deployment]).await?;
     let change = scene.change(1).await?;
     let before = scene.pods(&change.spec.stable.hash).await?;
+    ensure!(before.len() == 3 && before.iter().all(|(_, _, restarts)| *restarts == 0), "stable before: {before:?}");
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "CandidateNotReady").unwrap_or_default();
     println!("{namespace}: {message}");

@@ -71,6 +71,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, outages::backend_away_never_promotes_a_failing_candidate),
         case!(Shared, outages::no_data_exposes_nothing),
         case!(Shared, outages::doubtful_answers_hold),
+        case!(Shared, outages::query_that_prometheus_refuses_is_named),
         case!(Shared, judging::harmless_releases_at_200_rps_are_promoted),
         case!(Shared, judging::harmless_releases_at_20_rps_are_not_taken_back),
         case!(Shared, judging::slow_release_is_taken_back),

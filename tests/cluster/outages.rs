@@ -11,8 +11,13 @@ use firebreak_lab::{
     faults::{MetricsProxy, Mode},
     service::{Control, ControlServer, Override},
 };
-use firebreak_tests::{Scene, World, manifests::APP, scene::phase_of};
+use firebreak_tests::{
+    Scene, World,
+    manifests::{self, APP},
+    scene::phase_of,
+};
 use kube::{Api, ResourceExt as _};
+use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What says that the candidate harms.
@@ -181,5 +186,32 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
     let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     ensure!(change.spec.target.name == APP, "another workload");
+    scene.close(Some(&route), &change.spec.stable.replica_set).await
+}
+
+/// A selector that is one by its form, with a pattern that only Prometheus reads: it says what is wrong, and exposes nothing.
+pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "bad-query").await?;
+    let mut guard = manifests::guard();
+    guard["spec"]["metrics"]["signals"][0]["failures"] = json!("http_requests_total{code=~\"5[\"}");
+    scene.guarded_by(&guard, 3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let change = scene.change(1).await?;
+    let name = change.name_any();
+    holds(&scene, &name, &["QueryRefused"], 2 * MINUTE).await?;
+    let held = scene.api::<Change>().get(&name).await?;
+    let waiting = held.status.and_then(|status| status.waiting).map(|waiting| waiting.message).unwrap_or_default();
+    println!("bad query: {waiting}");
+    for word in ["signal errors", "parse error", "correct the selectors of the signal"] {
+        ensure!(waiting.contains(word), "the hold does not say \"{word}\": {waiting}");
+    }
+    stays(&scene, &name, &["QueryRefused"], Duration::from_secs(10)).await?;
+    scene.ship("v1", 3, &[]).await?;
+    scene.ends(&name, Phase::Withdrawn, 2 * MINUTE).await?;
+    let report = load.stop().await;
+    ensure!(report.by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }

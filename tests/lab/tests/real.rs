@@ -107,6 +107,12 @@ async fn given_labs_that_crashed_when_started_again_or_taken_down_then_nothing_o
 #[tokio::test]
 async fn given_a_full_lab_when_a_service_runs_in_it_then_users_reach_it_metrics_see_it_and_faults_pass() {
     let _one = ONE_AT_A_TIME.lock().await;
+    // A lab that crashed earlier may have left its settings: the machine's own are those after it is down.
+    for name in Lab::names() {
+        if Lab::attach(&name).unwrap().is_none() {
+            Lab::down_by_name(&name).unwrap();
+        }
+    }
     let kernel_before = kernel();
     let lab = Lab::up(Options { name: "full".to_owned(), size: Size::Full, keep: false }).await.unwrap();
     let service = workspace_binary("firebreak-lab", "demo-service").unwrap();

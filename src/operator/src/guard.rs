@@ -3,35 +3,37 @@
 //! Everything is read from the caches; an idle guard writes nothing. What ended Changes mean for the Guard (new stable,
 //! condemned templates) is derived from them, so a crash between the two loses nothing.
 
+mod acts;
+mod refusal;
+mod say;
+
 use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{
     Change, Guard, GuardStatus,
     change::Phase,
-    conditions::{self, Set, kind},
     guard::{Condemned, Hold, Revision},
-    intervention::{Action, Outcome},
     names, template,
 };
 use firebreak_engine::units::Millis;
 use jiff::Timestamp;
 use kube::{
-    Api, Client, Resource as _, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::sync::watch;
 
+use self::say::Word;
 use crate::{
     act,
     begin::{self, Beginning},
-    convert,
     events::Teller,
-    metrics::{self, Hub},
+    metrics::Hub,
     observe, raw,
     supervisor::Shared,
     traffic::{Backends, route, service},
-    turn::{self, Went, Work},
+    turn::{Went, Work},
     world::View,
 };
 
@@ -450,49 +452,6 @@ impl Worker {
         Ok(Next::Within(TURN_SOON))
     }
 
-    /// Why this Guard cannot work, with the remedy.
-    async fn refusal(&self, guard: &Guard) -> Option<Word> {
-        let rivals = self.shared.guards.all();
-        let older = rivals.iter().find(|other| {
-            other.namespace() == guard.namespace()
-                && other.name_any() != guard.name_any()
-                && other.spec.target_ref == guard.spec.target_ref
-                && (&other.metadata.creation_timestamp, other.name_any()) < (&guard.metadata.creation_timestamp, guard.name_any())
-        });
-        if let Some(other) = older {
-            let (target, other) = (&guard.spec.target_ref.name, other.name_any());
-            let message = format!("Guard {other} guards Deployment {target} already and was there first; delete one of the two");
-            return Some(Word::stalled("TargetAlreadyGuarded", message));
-        }
-        for signal in &guard.spec.metrics.signals {
-            let valid = convert::shape(signal).map(|shape| metrics::validate(&shape));
-            if let Some(Err(trouble)) = valid {
-                let message = format!("spec.metrics.signals, {}: {trouble}", signal.name);
-                return Some(Word::stalled("BadSignal", message));
-            }
-        }
-        if let Some(policy) = &guard.spec.policy_ref
-            && self.shared.policies.get_cluster(&policy.name).is_none()
-        {
-            let message = format!(
-                "ClusterRiskPolicy {} does not exist; create it, or take spec.policyRef out for the built-in policy",
-                policy.name
-            );
-            return Some(Word::stalled("PolicyNotFound", message));
-        }
-        let deployment = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name)?;
-        let strategy = raw::at(&deployment, "/spec/strategy/type").and_then(serde_json::Value::as_str);
-        if strategy == Some("Recreate") {
-            let message = format!(
-                "Deployment {} has strategy Recreate: two revisions must never run together, so it cannot go up in stages; \
-                 set spec.strategy.type to RollingUpdate or delete this Guard",
-                deployment.name_any()
-            );
-            return Some(Word::stalled("StrategyRecreate", message));
-        }
-        None
-    }
-
     /// Takes what ended Changes mean into the Guard's status. The new status, where it changed.
     async fn account(&self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Option<GuardStatus>, kube::Error> {
         let Some(newest) = changes.iter().rev().find(|change| ended(change)) else { return Ok(None) };
@@ -523,48 +482,6 @@ impl Worker {
         Ok(Some(status))
     }
 
-    /// Whether a human asked to try a condemned template again; then it is cleared.
-    async fn retried(&self, guard: &Guard, condemned: &Condemned) -> Result<bool, kube::Error> {
-        let asked = self.view.interventions.all().into_iter().find(|act| {
-            act.spec.guard == self.name
-                && act.spec.action == Action::Retry
-                && act.spec.change == condemned.change
-                && act.status.as_ref().is_none_or(|status| status.outcome.is_none())
-        });
-        let Some(act) = asked else { return Ok(false) };
-        let mut status = guard.status.clone().unwrap_or_default();
-        status.condemned.retain(|other| other.template != condemned.template);
-        self.write_status(guard, status).await?;
-        let message = format!("template of Change {} is cleared; a new Change begins", condemned.change);
-        turn::answer(&self.client, self.view.namespace(), &act.name_any(), Outcome::Applied, &message).await;
-        Ok(true)
-    }
-
-    /// Interventions for Changes that do not run (any more) are answered, not left hanging.
-    async fn refuse_late_acts(&self, guard: &Guard) {
-        let condemned = guard.status.iter().flat_map(|status| &status.condemned);
-        let condemned: Vec<&String> = condemned.map(|condemned| &condemned.change).collect();
-        for act in self.view.interventions.all() {
-            let open = act.status.as_ref().is_none_or(|status| status.outcome.is_none());
-            if act.spec.guard != self.name || !open {
-                continue;
-            }
-            let retry = act.spec.action == Action::Retry;
-            if retry && condemned.contains(&&act.spec.change) {
-                continue;
-            }
-            let message = if retry {
-                format!(
-                    "Change {} did not condemn the template that the workload carries; there is nothing to retry",
-                    act.spec.change
-                )
-            } else {
-                format!("Change {} does not run; see kubectl firebreak status {}", act.spec.change, self.name)
-            };
-            turn::answer(&self.client, self.view.namespace(), &act.name_any(), Outcome::Refused, &message).await;
-        }
-    }
-
     /// Deletes the oldest ended Changes beyond the limit, and with them their ReplicaSets.
     async fn forget(&self, changes: &[Arc<Change>]) {
         let ended: Vec<_> = changes.iter().filter(|change| ended(change)).collect();
@@ -592,58 +509,6 @@ impl Worker {
             tracing::debug!(guard = self.name, %error, "finalizer not written yet");
         }
     }
-
-    /// Sets conditions and what else is to be said, if it is not said already.
-    async fn say(&self, guard: &Guard, change: impl FnOnce(&mut GuardStatus), word: &Word) -> Result<(), kube::Error> {
-        let old = guard.status.clone().unwrap_or_default();
-        let mut status = old.clone();
-        status.observed_generation = guard.metadata.generation;
-        change(&mut status);
-        let sets = [(kind::READY, word.ready), (kind::RECONCILING, word.works), (kind::STALLED, word.stalled)];
-        for (kind, value) in sets {
-            let set = Set { kind, status: value, reason: word.reason, message: &word.message };
-            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
-        }
-        if let Some(hold) = status.hold {
-            let (value, reason) = (hold == Hold::Admission, if hold == Hold::Admission { "Held" } else { "HeldLate" });
-            let message = "found out by a dry run of a template change";
-            let set = Set { kind: kind::HOLDS, status: value, reason, message };
-            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
-        }
-        if status == old {
-            return Ok(());
-        }
-        let newly_stalled = word.stalled
-            && conditions::get(&old.conditions, kind::STALLED).is_none_or(|condition| condition.reason != word.reason);
-        self.write_status(guard, status).await?;
-        if newly_stalled {
-            let note = firebreak_engine::Note { reason: word.reason.to_owned(), message: word.message.clone(), warning: true };
-            self.teller.send(&note, guard.object_ref(&()));
-        }
-        Ok(())
-    }
-
-    async fn write_status(&self, guard: &Guard, status: GuardStatus) -> Result<(), kube::Error> {
-        let api: Api<Guard> = Api::namespaced(self.client.clone(), self.view.namespace());
-        let mut next = guard.clone();
-        next.metadata.managed_fields = None;
-        // The Guard's status has one writer, the leader, so its own newest word holds whatever the cache has.
-        next.metadata.resource_version = None;
-        next.status = Some(status);
-        let patch = json!({"status": full_status(next.status.as_ref())});
-        within(api.patch_status(&self.name, &patch_params(), &Patch::Merge(patch))).await.map(|_| ())
-    }
-}
-
-/// The status with every optional field spelled out, so that a merge patch also takes away.
-fn full_status(status: Option<&GuardStatus>) -> serde_json::Value {
-    let mut value = serde_json::to_value(status).unwrap_or_default();
-    if let Some(map) = value.as_object_mut() {
-        for field in ["activeChange", "lastChange", "stable", "hold", "condemned"] {
-            map.entry(field).or_insert(serde_json::Value::Null);
-        }
-    }
-    value
 }
 
 fn ended(change: &Change) -> bool {
@@ -658,32 +523,5 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<
     match tokio::time::timeout(WRITE_WITHIN, call).await {
         Ok(result) => result,
         Err(_) => Err(kube::Error::Service("the API server did not answer within 5 s".into())),
-    }
-}
-
-/// What a Guard says of itself.
-struct Word {
-    ready: bool,
-    works: bool,
-    stalled: bool,
-    reason: &'static str,
-    message: String,
-}
-
-impl Word {
-    fn ready(reason: &'static str, message: String) -> Self {
-        Self { ready: true, works: false, stalled: false, reason, message }
-    }
-
-    fn works(reason: &'static str, message: String) -> Self {
-        Self { ready: false, works: true, stalled: false, reason, message }
-    }
-
-    fn waits(reason: &'static str, message: String) -> Self {
-        Self { ready: false, works: true, stalled: false, reason, message }
-    }
-
-    fn stalled(reason: &'static str, message: String) -> Self {
-        Self { ready: false, works: false, stalled: true, reason, message }
     }
 }

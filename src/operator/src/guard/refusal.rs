@@ -1,0 +1,52 @@
+//! Why a Guard cannot work.
+
+use firebreak_api::Guard;
+use kube::ResourceExt as _;
+
+use super::{Worker, say::Word};
+use crate::{convert, metrics, raw};
+
+impl Worker {
+    /// Why this Guard cannot work, with the remedy.
+    pub(super) async fn refusal(&self, guard: &Guard) -> Option<Word> {
+        let rivals = self.shared.guards.all();
+        let older = rivals.iter().find(|other| {
+            other.namespace() == guard.namespace()
+                && other.name_any() != guard.name_any()
+                && other.spec.target_ref == guard.spec.target_ref
+                && (&other.metadata.creation_timestamp, other.name_any()) < (&guard.metadata.creation_timestamp, guard.name_any())
+        });
+        if let Some(other) = older {
+            let (target, other) = (&guard.spec.target_ref.name, other.name_any());
+            let message = format!("Guard {other} guards Deployment {target} already and was there first; delete one of the two");
+            return Some(Word::stalled("TargetAlreadyGuarded", message));
+        }
+        for signal in &guard.spec.metrics.signals {
+            let valid = convert::shape(signal).map(|shape| metrics::validate(&shape));
+            if let Some(Err(trouble)) = valid {
+                let message = format!("spec.metrics.signals, {}: {trouble}", signal.name);
+                return Some(Word::stalled("BadSignal", message));
+            }
+        }
+        if let Some(policy) = &guard.spec.policy_ref
+            && self.shared.policies.get_cluster(&policy.name).is_none()
+        {
+            let message = format!(
+                "ClusterRiskPolicy {} does not exist; create it, or take spec.policyRef out for the built-in policy",
+                policy.name
+            );
+            return Some(Word::stalled("PolicyNotFound", message));
+        }
+        let deployment = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name)?;
+        let strategy = raw::at(&deployment, "/spec/strategy/type").and_then(serde_json::Value::as_str);
+        if strategy == Some("Recreate") {
+            let message = format!(
+                "Deployment {} has strategy Recreate: two revisions must never run together, so it cannot go up in stages; \
+                 set spec.strategy.type to RollingUpdate or delete this Guard",
+                deployment.name_any()
+            );
+            return Some(Word::stalled("StrategyRecreate", message));
+        }
+        None
+    }
+}

@@ -1,0 +1,93 @@
+//! What a Guard says of itself: conditions, the rest of its status, an Event when it cannot go on.
+
+use firebreak_api::{
+    Guard, GuardStatus,
+    conditions::{self, Set, kind},
+    guard::Hold,
+};
+use jiff::Timestamp;
+use kube::{Api, Resource as _, api::Patch};
+use serde_json::json;
+
+use super::{Worker, patch_params, within};
+
+/// What a Guard says of itself.
+pub(super) struct Word {
+    ready: bool,
+    works: bool,
+    stalled: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Word {
+    pub(super) fn ready(reason: &'static str, message: String) -> Self {
+        Self { ready: true, works: false, stalled: false, reason, message }
+    }
+
+    pub(super) fn works(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: true, stalled: false, reason, message }
+    }
+
+    pub(super) fn waits(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: true, stalled: false, reason, message }
+    }
+
+    pub(super) fn stalled(reason: &'static str, message: String) -> Self {
+        Self { ready: false, works: false, stalled: true, reason, message }
+    }
+}
+
+impl Worker {
+    /// Sets conditions and what else is to be said, if it is not said already.
+    pub(super) async fn say(&self, guard: &Guard, change: impl FnOnce(&mut GuardStatus), word: &Word) -> Result<(), kube::Error> {
+        let old = guard.status.clone().unwrap_or_default();
+        let mut status = old.clone();
+        status.observed_generation = guard.metadata.generation;
+        change(&mut status);
+        let sets = [(kind::READY, word.ready), (kind::RECONCILING, word.works), (kind::STALLED, word.stalled)];
+        for (kind, value) in sets {
+            let set = Set { kind, status: value, reason: word.reason, message: &word.message };
+            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
+        }
+        if let Some(hold) = status.hold {
+            let (value, reason) = (hold == Hold::Admission, if hold == Hold::Admission { "Held" } else { "HeldLate" });
+            let message = "found out by a dry run of a template change";
+            let set = Set { kind: kind::HOLDS, status: value, reason, message };
+            conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
+        }
+        if status == old {
+            return Ok(());
+        }
+        let newly_stalled = word.stalled
+            && conditions::get(&old.conditions, kind::STALLED).is_none_or(|condition| condition.reason != word.reason);
+        self.write_status(guard, status).await?;
+        if newly_stalled {
+            let note = firebreak_engine::Note { reason: word.reason.to_owned(), message: word.message.clone(), warning: true };
+            self.teller.send(&note, guard.object_ref(&()));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_status(&self, guard: &Guard, status: GuardStatus) -> Result<(), kube::Error> {
+        let api: Api<Guard> = Api::namespaced(self.client.clone(), self.view.namespace());
+        let mut next = guard.clone();
+        next.metadata.managed_fields = None;
+        // The Guard's status has one writer, the leader, so its own newest word holds whatever the cache has.
+        next.metadata.resource_version = None;
+        next.status = Some(status);
+        let patch = json!({"status": full_status(next.status.as_ref())});
+        within(api.patch_status(&self.name, &patch_params(), &Patch::Merge(patch))).await.map(|_| ())
+    }
+}
+
+/// The status with every optional field spelled out, so that a merge patch also takes away.
+fn full_status(status: Option<&GuardStatus>) -> serde_json::Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        for field in ["activeChange", "lastChange", "stable", "hold", "condemned"] {
+            map.entry(field).or_insert(serde_json::Value::Null);
+        }
+    }
+    value
+}

@@ -52,6 +52,8 @@ pub struct Present<'a> {
     pub candidate: &'a [String],
     /// Of stable.
     pub stable: &'a [String],
+    /// Of either, those that are not ready.
+    pub unready: &'a [String],
 }
 
 impl CounterBook {
@@ -134,7 +136,7 @@ mod tests {
         let names =
             |prefix: char| -> Vec<String> { readings.iter().map(|r| r.pod.clone()).filter(|p| p.starts_with(prefix)).collect() };
         let (candidate, stable) = (names('c'), names('s'));
-        book.enter(readings, Present { candidate: &candidate, stable: &stable }, Millis(seconds * 1000), 1.0)
+        book.enter(readings, Present { candidate: &candidate, stable: &stable, unready: &[] }, Millis(seconds * 1000), 1.0)
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct Memory {
     /// Since when no candidate pod has been ready although it has a share and stable has ready pods.
     #[serde(default)]
     pub unready_since: Option<Millis>,
+    /// How many times its share was taken because no candidate pod was ready any more.
+    #[serde(default)]
+    pub lost_ready: u32,
     /// Whether a human paused it.
     pub paused: bool,
     /// The stage that a human let through.
@@ -105,6 +108,9 @@ pub struct Waiting {
     pub message: String,
     /// Since when.
     pub since: Millis,
+    /// Whether people were warned of it.
+    #[serde(default)]
+    pub warned: bool,
 }
 
 impl Memory {
@@ -120,6 +126,7 @@ impl Memory {
             in_effect: None,
             exposed_at: None,
             unready_since: None,
+            lost_ready: 0,
             paused: false,
             let_through: None,
             waiting: None,

@@ -43,7 +43,7 @@ pub struct Workload {
     /// Whether the API server let it through, unheld, for someone who may bypass.
     #[serde(default)]
     pub bypassed: bool,
-    /// Whether its Guard is being deleted.
+    /// Whether its Guard, or the Change itself, is being deleted.
     pub guard_leaves: bool,
 }
 
@@ -73,6 +73,9 @@ pub struct Pods {
     pub names: Vec<String>,
     /// How many are ready.
     pub ready: u32,
+    /// Names of those that are not.
+    #[serde(default)]
+    pub unready: Vec<String>,
     /// How many are ready endpoints of the arm's Service, draining ones not counted.
     pub endpoints: u32,
     /// How many still answer or finish requests: ready or going away.
@@ -96,6 +99,9 @@ pub struct Traffic {
     pub smallest_share: f64,
     /// Whether any route still carries the candidate.
     pub carries_candidate: bool,
+    /// Whether a named route, or the Service, could not be looked at: then what is said of shares may be too little.
+    #[serde(default)]
+    pub unreadable: bool,
     /// Who else writes the named routes or the Service, if someone took back what was written.
     pub contention: Option<String>,
     /// Why the routes or Services cannot be used (missing, refused), with what to do.
@@ -173,6 +179,9 @@ pub struct Act {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The stage at which they asked for it, from 1 and 0 while held; `None` where they did not say.
+    #[serde(default)]
+    pub stage: Option<usize>,
 }
 
 /// What a human can do to a Change that runs.

@@ -34,6 +34,7 @@ fn pods(arm: &str, wanted: u32, owned_by_change: bool) -> Pods {
         wanted,
         names: names(arm, wanted),
         ready: wanted,
+        unready: Vec::new(),
         endpoints: wanted,
         lingering: wanted,
         ..Pods::default()
@@ -81,6 +82,7 @@ fn pinned() -> Traffic {
         largest_share: 0.0,
         smallest_share: 0.0,
         carries_candidate: false,
+        unreadable: false,
         contention: None,
         problem: None,
     }

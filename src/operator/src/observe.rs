@@ -146,11 +146,14 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
         Some(service) => ready_endpoints(view, namespace, &service),
         None => u32::try_from(ready).unwrap_or(u32::MAX),
     };
+    let mut unready: Vec<String> = here.iter().filter(|pod| !is_ready(pod)).map(|pod| pod.name_any()).collect();
+    unready.sort_unstable();
     Pods {
         exists: true,
         owned_by_change,
         wanted: raw::replicas(replica_set),
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
+        unready,
         endpoints,
         lingering: u32::try_from(ready + leaving).unwrap_or(u32::MAX),
         crash_looping: u32::try_from(here.iter().filter(|pod| crash_loops(pod)).count()).unwrap_or(u32::MAX),
@@ -289,6 +292,7 @@ fn nothing(problem: Option<String>) -> Traffic {
         largest_share: 0.0,
         smallest_share: 0.0,
         carries_candidate: false,
+        unreadable: false,
         contention: None,
         problem,
     }
@@ -324,7 +328,7 @@ fn acts(view: &View, change: &Change) -> Vec<Act> {
             Asked::Abort => Action::Abort,
             Asked::Retry => return None,
         };
-        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone() })
+        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone(), stage: None })
     });
     acts.collect()
 }

@@ -199,6 +199,7 @@ impl Cluster {
                 largest_share: self.share,
                 smallest_share: self.share,
                 carries_candidate: self.carries,
+                unreadable: false,
                 contention: None,
                 problem: None,
             }),

@@ -343,6 +343,7 @@ impl World {
                 largest_share: self.route_share,
                 smallest_share: self.route_share,
                 carries_candidate: self.carries,
+                unreadable: false,
                 contention: None,
                 problem: None,
             }),
@@ -350,7 +351,13 @@ impl World {
             pasts: None,
             seen: self.candidate.iter().filter(|pod| answered && pod.read.is_some()).map(|pod| pod.name.clone()).collect(),
             acts: acts
-                .map(|(at, (_, action))| Act { name: format!("act-{at}"), action: *action, by: Some("ann".into()), reason: None })
+                .map(|(at, (_, action))| Act {
+                    name: format!("act-{at}"),
+                    action: *action,
+                    by: Some("ann".into()),
+                    reason: None,
+                    stage: None,
+                })
                 .collect(),
         }
     }

@@ -153,7 +153,8 @@ fn act(cluster: &mut Cluster, action: Action) -> Decision {
     let mut seen = cluster.observe();
     seen.now = seen.now.plus_seconds(0.5);
     seen.look = None;
-    seen.acts = vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: Some("a test".into()) }];
+    seen.acts =
+        vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: Some("a test".into()), stage: None }];
     let decision = decide(&cluster.setup, &cluster.memory, &seen);
     decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
     cluster.memory = decision.memory.clone();
@@ -329,6 +330,7 @@ fn arbitrary_pods() -> impl Strategy<Value = Pods> {
             wanted,
             names: (0..wanted.min(6)).map(|at| format!("c-{at}")).collect(),
             ready,
+            unready: (0..wanted.saturating_sub(ready).min(6)).map(|at| format!("c-{at}")).collect(),
             endpoints,
             lingering: ready,
             crash_looping,
@@ -338,11 +340,12 @@ fn arbitrary_pods() -> impl Strategy<Value = Pods> {
 }
 
 fn arbitrary_traffic() -> impl Strategy<Value = Traffic> {
-    (any::<[bool; 3]>(), 0.0..1500.0f64, 0.0..1500.0f64, proptest::option::of(".{0,8}"), proptest::option::of(".{0,8}")).prop_map(
+    (any::<[bool; 4]>(), 0.0..1500.0f64, 0.0..1500.0f64, proptest::option::of(".{0,8}"), proptest::option::of(".{0,8}")).prop_map(
         |(flags, largest_share, smallest_share, contention, problem)| Traffic {
             pinned: flags[0],
             candidate_service: flags[1],
             carries_candidate: flags[2],
+            unreadable: flags[3],
             largest_share,
             smallest_share,
             contention,
@@ -410,8 +413,11 @@ fn observation(cluster: &mut Cluster, strange: &Strange, number: usize) -> Obser
             }
         }
     }
-    seen.acts =
-        strange.action.map(|action| Act { name: format!("act-{number}"), action, by: None, reason: None }).into_iter().collect();
+    seen.acts = strange
+        .action
+        .map(|action| Act { name: format!("act-{number}"), action, by: None, reason: None, stage: None })
+        .into_iter()
+        .collect();
     seen
 }
 

@@ -59,7 +59,13 @@ fn exposed(level: Level) -> Cluster {
 
 fn acting(action: Action) -> impl Fn(&mut Observation) {
     move |seen| {
-        seen.acts = vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: Some("a reason".into()) }];
+        seen.acts = vec![Act {
+            name: format!("{action:?}"),
+            action,
+            by: Some("ann".into()),
+            reason: Some("a reason".into()),
+            stage: None,
+        }];
     }
 }
 

@@ -1,0 +1,154 @@
+//! Everything that leads back: an abort, harm, crashes, a template that came after, pods that are not ready, blindness.
+
+use super::Turn;
+use crate::{
+    judge::Verdict,
+    memory::{Outcome, Phase},
+    observation::{Act, Action, Template},
+    plan::{Exposure, NoData},
+    retreat::{self, Retreat},
+    units::Weight,
+};
+
+impl Turn<'_> {
+    pub(super) fn way_back(&self, verdict: &Verdict) -> Option<Retreat> {
+        if matches!(self.memory.phase, Phase::Retreating | Phase::Ended(_)) || self.handed_over() {
+            return None;
+        }
+        // In a hurry only where its pods do harm or serve nobody: a healthy one's pods stay until the gateway has followed.
+        let back = |outcome, reason: &str, message: String, hurry| {
+            let (reason, since) = (reason.to_owned(), self.seen.now);
+            Some(Retreat { outcome, reason, message, hurry, since, share_zero_at: None })
+        };
+        let abort = self.seen.acts.iter().find(|act| act.action == Action::Abort);
+        if let Some(Act { by, reason, .. }) = abort {
+            let who = by.as_deref().unwrap_or("someone");
+            let why = reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
+            return back(Outcome::RolledBack, "Aborted", format!("aborted by {who}{why}"), false);
+        }
+        if let Some(harm) = &verdict.harm {
+            return back(Outcome::RolledBack, &harm.reason, harm.message.clone(), harm.growing);
+        }
+        if let Some(message) = self.crash_looping() {
+            return back(Outcome::RolledBack, "CandidateCrashLoops", message, true);
+        }
+        match self.seen.workload.template {
+            Template::Newer => {
+                let message = "a newer template came; it gets a Change of its own".to_owned();
+                return back(Outcome::Superseded, "Superseded", message, false);
+            }
+            Template::Stable => {
+                let message = "the workload carries stable's template again".to_owned();
+                return back(Outcome::Withdrawn, "Withdrawn", message, false);
+            }
+            Template::Missing => {
+                return back(Outcome::Withdrawn, "WorkloadGone", "the workload was deleted".to_owned(), true);
+            }
+            Template::Candidate => {}
+        }
+        if self.seen.workload.bypassed && !self.seen.workload.held {
+            let message =
+                "someone who may bypass let the template through, unjudged; the native controller rolls it out".to_owned();
+            return back(Outcome::Withdrawn, "Bypassed", message, true);
+        }
+        if self.seen.workload.guard_leaves {
+            let message = "the Guard is being deleted; the workload stays held, resume it to roll the template out".to_owned();
+            return back(Outcome::Withdrawn, "GuardDeleted", message, false);
+        }
+        self.not_ready_in_time()
+            .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))
+            .or_else(|| self.blind_for_too_long(verdict).and_then(|m| back(Outcome::RolledBack, "NoData", m, false)))
+    }
+
+    /// After this the native controller has the candidate: there is no way back through weights.
+    pub(super) fn handed_over(&self) -> bool {
+        self.memory.phase == Phase::Promoting && self.seen.candidate.exists && !self.seen.candidate.owned_by_change
+    }
+
+    fn crash_looping(&self) -> Option<String> {
+        let candidate = &self.seen.candidate;
+        let pods = u32::try_from(candidate.names.len()).unwrap_or(u32::MAX);
+        (pods > 0 && candidate.crash_looping >= pods).then(|| {
+            let why = candidate.broken.as_deref().map_or(String::new(), |why| format!(" ({why})"));
+            format!("all {pods} candidate pods crash again and again{why}; see kubectl logs --previous of one of them")
+        })
+    }
+
+    fn waits_for_pods(&self) -> bool {
+        let preparing = self.memory.phase == Phase::Preparing;
+        let entering = matches!(self.memory.phase, Phase::Progressing | Phase::Baking);
+        let asked = self.pods_now();
+        // Where pods are the share they are asked for one after another: only the one that was asked for can be late.
+        let asked = if self.setup.exposure == Exposure::PodShare { asked.min(self.seen.candidate.wanted.max(1)) } else { asked };
+        (preparing || entering && self.memory.in_effect.is_none()) && self.seen.candidate.ready < asked
+    }
+
+    /// Requests to pods that are not ready fail at the gateway, where no counter of the candidate sees them.
+    pub(super) fn watch_readiness(&mut self) {
+        let exposed = matches!(self.memory.phase, Phase::Progressing | Phase::Baking | Phase::Promoting);
+        let unready = exposed && self.memory.in_effect.is_some() && self.seen.candidate.ready == 0 && self.seen.stable.ready > 0;
+        let since = self.memory.unready_since.unwrap_or(self.seen.now);
+        self.memory.unready_since = unready.then_some(since);
+    }
+
+    fn not_ready_in_time(&self) -> Option<String> {
+        let unready = self.memory.unready_since.map_or(0.0, |since| self.seen.now.seconds_since(since));
+        if self.memory.unready_since.is_some() && unready >= self.setup.ready_deadline_seconds {
+            let why = self.seen.candidate.broken.as_deref().map_or(String::new(), |why| format!(": {why}"));
+            return Some(format!(
+                "no candidate pod has been ready for {unready:.0} s (the workload's progressDeadlineSeconds){why}"
+            ));
+        }
+        let waited = self.seen.now.seconds_since(self.memory.entered);
+        let limit = self.setup.ready_deadline_seconds;
+        (self.waits_for_pods() && waited >= limit).then(|| {
+            let candidate = &self.seen.candidate;
+            let why = candidate.broken.as_deref().map_or(String::new(), |why| format!(": {why}"));
+            format!(
+                "{} of {} candidate pods are ready after {limit:.0} s (the workload's progressDeadlineSeconds){why}",
+                candidate.ready,
+                self.pods_now()
+            )
+        })
+    }
+
+    fn blind_for_too_long(&self, verdict: &Verdict) -> Option<String> {
+        let trouble = verdict.trouble.as_ref()?;
+        let plan = &self.setup.plan;
+        let blind = self.seen.now.seconds_since(trouble.since);
+        let exposed = self.memory.granted > Weight::ZERO;
+        (exposed && plan.no_data == NoData::RollBack && blind >= plan.no_data_after_seconds)
+            .then(|| format!("no usable metrics for {blind:.0} s, and the policy asks to take back then: {}", trouble.message))
+    }
+
+    pub(super) fn turn_back(&mut self, retreat: Retreat) {
+        let what = match retreat.outcome {
+            Outcome::RolledBack => "taking the candidate back",
+            _ => "ending the Change",
+        };
+        let next = match retreat.outcome {
+            Outcome::RolledBack if self.setup.restore_template => "; then stable's template is written back",
+            Outcome::RolledBack => {
+                "; the workload stays held. Ship a fixed template, or kubectl firebreak retry to try this one again"
+            }
+            _ => "",
+        };
+        let message = format!("{}: {what} from {}{next}", retreat.message, self.memory.granted);
+        self.note(&retreat.reason.clone(), message, retreat.outcome == Outcome::RolledBack);
+        self.memory.phase = Phase::Retreating;
+        self.memory.granted = Weight::ZERO;
+        self.memory.waiting = None;
+        self.memory.retreat = Some(retreat);
+    }
+
+    pub(super) fn retreat(&mut self) {
+        self.effects = retreat::step(self.setup, &mut self.memory, self.seen);
+        let Phase::Ended(outcome) = self.memory.phase else { return };
+        let (reason, message) = match outcome {
+            Outcome::RolledBack => ("RolledBack", "all traffic is on stable; the candidate is condemned and gone"),
+            Outcome::Superseded => ("Ended", "superseded; all traffic is on stable"),
+            Outcome::Withdrawn | Outcome::Promoted => ("Ended", "withdrawn; all traffic is on stable"),
+        };
+        self.note(reason, message.to_owned(), false);
+    }
+}

@@ -1,0 +1,334 @@
+//! Everything that leads on: pods, eyes, the first share, the stages, and the holds between them.
+
+use super::{Turn, candidate_pods};
+use crate::{
+    effect::Effect,
+    judge::Verdict,
+    memory::{Outcome, Phase},
+    plan::{Exposure, Inconclusive, NoData},
+    retreat::Retreat,
+    units::Weight,
+};
+
+/// How long the metrics source may take to find ready pods before that is said aloud, seconds.
+const SEEN_WITHIN_SECONDS: f64 = 60.0;
+
+impl Turn<'_> {
+    pub(super) fn pods_now(&self) -> u32 {
+        let weight = match self.memory.phase {
+            Phase::Preparing if self.setup.exposure == Exposure::PodShare => return self.seen.workload.replicas.min(1),
+            Phase::Promoting => Weight::FULL,
+            _ => self.setup.plan.weight(self.memory.stage),
+        };
+        candidate_pods(self.setup.exposure, self.seen.workload.replicas, weight)
+    }
+
+    pub(super) fn held(&mut self) {
+        if !self.seen.workload.held {
+            self.effects.push(Effect::Hold);
+        }
+        if self.seen.workload.replicas == 0 {
+            self.put_away();
+            self.hold(
+                "WorkloadScaledToZero",
+                "the workload wants 0 pods, so there is no traffic to judge by; it goes on when the workload is scaled up",
+                false,
+            );
+            return;
+        }
+        if self.awaits_human(0) {
+            self.put_away();
+            return;
+        }
+        if self.memory.paused {
+            self.put_away();
+            self.wait("Paused", "a human paused it; kubectl firebreak resume lets it go on");
+            return;
+        }
+        self.memory.phase = Phase::Preparing;
+        self.memory.entered = self.seen.now;
+        self.memory.waiting = None;
+        let first = self.setup.plan.weight(0);
+        self.note("Preparing", format!("starting candidate pods; the first stage is {first}"), false);
+        self.prepare();
+    }
+
+    /// Pods that the native controller started before the workload was held serve nobody while the Change waits.
+    fn put_away(&mut self) {
+        let candidate = &self.seen.candidate;
+        if candidate.exists && !candidate.owned_by_change && candidate.wanted > 0 {
+            self.effects.push(Effect::MakeCandidate { replicas: 0 });
+        }
+    }
+
+    pub(super) fn prepare(&mut self) {
+        let pods = self.pods_now();
+        if !self.seen.workload.held {
+            self.effects.push(Effect::Hold);
+        }
+        if let Some(traffic) = &self.seen.traffic {
+            if let Some(problem) = &traffic.problem {
+                let problem = problem.clone();
+                self.put_away();
+                return self.hold("RouteNotUsable", &problem, true);
+            }
+            if !traffic.pinned {
+                self.effects.push(Effect::Pin);
+            }
+            if !traffic.candidate_service {
+                self.effects.push(Effect::MakeCandidateService);
+            }
+        }
+        if !self.seen.candidate.exists || !self.seen.candidate.owned_by_change || self.seen.candidate.wanted != pods {
+            self.effects.push(Effect::MakeCandidate { replicas: pods });
+        }
+        let endpoints = self.setup.exposure == Exposure::PodShare || self.seen.candidate.endpoints >= pods;
+        if self.seen.candidate.ready < pods || !endpoints {
+            let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
+            let ready = self.seen.candidate.ready;
+            return self.wait("WaitingForPods", &format!("{ready} of {pods} candidate pods are ready{why}"));
+        }
+        if !self.can_be_seen() || !self.effects.is_empty() {
+            return;
+        }
+        self.begin();
+    }
+
+    /// Eyes before exposure: every candidate pod is seen by every signal's source, and stable can be counted.
+    fn can_be_seen(&mut self) -> bool {
+        let trouble = self.memory.judgement.verdict(self.setup, self.seen.now).trouble;
+        // A source that does not answer has seen no pod either, and then the pods are not what is to be mended.
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| trouble.is_the_sources()) {
+            self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), true);
+            return false;
+        }
+        let candidate = &self.seen.candidate;
+        let unseen = candidate.names.iter().find(|name| !self.seen.seen.contains(name));
+        if let Some(pod) = unseen {
+            let waited = self.seen.now.seconds_since(self.memory.entered);
+            let message = format!("the metrics source has not read candidate pod {pod} yet; it gets no traffic before");
+            if waited < SEEN_WITHIN_SECONDS {
+                self.wait("WaitingForMetrics", &message);
+            } else {
+                let advice = "check that Prometheus discovers the pod, and that its series carry the labels namespace and pod";
+                self.hold("NotSeenByMetrics", &format!("{message}; {advice}"), true);
+            }
+            return false;
+        }
+        if let Some(trouble) = trouble {
+            self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), false);
+            return false;
+        }
+        if !self.memory.judgement.can_see() {
+            self.wait("WaitingForMetrics", "no look at stable's counters yet; the candidate gets no traffic before");
+            return false;
+        }
+        true
+    }
+
+    fn begin(&mut self) {
+        let weight = self.setup.plan.weight(0);
+        self.memory.judgement.begin_exposure(self.seen.now);
+        self.memory.exposed_at = Some(self.seen.now);
+        self.enter_stage(0);
+        self.note("StageStarted", format!("stage 1 of {}: {weight} of the traffic", self.setup.plan.stages.len()), false);
+        self.place_weight();
+    }
+
+    fn enter_stage(&mut self, stage: usize) {
+        let weight = self.setup.plan.weight(stage);
+        self.memory.stage = stage;
+        self.memory.entered = self.seen.now;
+        self.memory.in_effect = None;
+        self.memory.waiting = None;
+        self.memory.phase = if weight >= Weight::FULL { Phase::Baking } else { Phase::Progressing };
+    }
+
+    /// Pods to ask for now on the way to the stage's `pods`. Where pods are the share, one at a time, the next when the last
+    /// is ready and seen: what does harm shows with one more pod's share, and at most one pod has traffic unseen.
+    fn next_size(&mut self, pods: u32) -> u32 {
+        let candidate = &self.seen.candidate;
+        if self.setup.exposure == Exposure::Routes || candidate.wanted >= pods {
+            return pods;
+        }
+        if !candidate.owned_by_change {
+            return candidate.wanted.clamp(1, pods);
+        }
+        let unseen = candidate.names.iter().any(|name| !self.seen.seen.contains(name));
+        if candidate.ready < candidate.wanted
+            || unseen
+            || self.memory.judgement.verdict(self.setup, self.seen.now).trouble.is_some()
+        {
+            return candidate.wanted;
+        }
+        // The deadline for readiness counts for each pod.
+        self.memory.entered = self.seen.now;
+        candidate.wanted + 1
+    }
+
+    /// Brings the candidate to the stage's size, then its share to the stage's weight. True once it is in effect.
+    fn place_weight(&mut self) -> bool {
+        let pods = self.pods_now();
+        let size = self.next_size(pods);
+        if self.seen.candidate.wanted != size || !self.seen.candidate.owned_by_change {
+            self.effects.push(Effect::MakeCandidate { replicas: size });
+        }
+        let grown = self.seen.candidate.ready >= pods;
+        // Where pods are the share, each that comes has its part of this stage's weight already.
+        if self.memory.in_effect.is_none() && (grown || self.setup.exposure == Exposure::PodShare) {
+            self.memory.granted = self.setup.plan.weight(self.memory.stage);
+        }
+        let followed = match &self.seen.traffic {
+            Some(traffic) if self.setup.exposure == Exposure::Routes => {
+                let asked = f64::from(self.memory.granted.as_permille());
+                let says = |share: f64| share <= asked && asked - share < 1.0;
+                let follows = says(traffic.largest_share) && says(traffic.smallest_share);
+                // The pin is first: without it the Service itself would send requests to the candidate.
+                if !traffic.pinned {
+                    self.effects.push(Effect::Pin);
+                }
+                if !traffic.candidate_service {
+                    self.effects.push(Effect::MakeCandidateService);
+                }
+                if !follows {
+                    self.effects.push(Effect::SetWeight(self.memory.granted));
+                    let scrape = self.scrape_seconds();
+                    self.memory.judgement.settle_split(self.seen.now, scrape);
+                }
+                follows
+            }
+            _ => self.seen.candidate.wanted == pods,
+        };
+        if self.memory.in_effect.is_none() && grown && followed {
+            self.memory.in_effect = Some(self.seen.now);
+            let scrape = self.scrape_seconds();
+            self.memory.judgement.begin_stage(self.seen.now, scrape);
+        }
+        if !grown && self.memory.in_effect.is_none() {
+            let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
+            let ready = self.seen.candidate.ready;
+            let weight = self.memory.granted;
+            self.wait(
+                "WaitingForPods",
+                &format!("{ready} of {pods} candidate pods are ready{why}; it stays at {weight} until then"),
+            );
+            return false;
+        }
+        self.memory.in_effect.is_some()
+    }
+
+    pub(super) fn progress(&mut self, verdict: &Verdict) {
+        if !self.seen.workload.held {
+            self.effects.push(Effect::Hold);
+        }
+        if let Some(problem) = self.seen.traffic.as_ref().and_then(|traffic| traffic.problem.clone()) {
+            self.hold("RouteNotUsable", &problem, true);
+        }
+        if !self.place_weight() {
+            return;
+        }
+        let Some(in_effect) = self.memory.in_effect else { return };
+        let baked = self.seen.now.seconds_since(in_effect);
+        let next = self.memory.stage + 1;
+        let forced = self.memory.let_through == Some(next);
+        if self.holds(verdict, forced) {
+            return;
+        }
+        if self.memory.phase == Phase::Baking {
+            let left = self.setup.plan.final_bake_seconds - baked;
+            if left > 0.0 && !forced {
+                return self.wait("Baking", &format!("at full exposure with stable still warm; {left:.0} s are left"));
+            }
+            return self.start_promoting();
+        }
+        if !forced && !self.proved(verdict, baked) {
+            return;
+        }
+        if !forced && self.awaits_human(next) {
+            return;
+        }
+        let weight = self.setup.plan.weight(next);
+        self.enter_stage(next);
+        let count = self.setup.plan.stages.len();
+        self.note(
+            "StageStarted",
+            format!("stage {} of {count}: {weight} of the traffic, after {baked:.0} s at the stage before", next + 1),
+            false,
+        );
+        self.place_weight();
+    }
+
+    /// Named holds: nothing goes on, nothing goes back. What a hold asks a human, a human who `forced` it has answered.
+    fn holds(&mut self, verdict: &Verdict, forced: bool) -> bool {
+        if let Some(trouble) = &verdict.trouble {
+            let blind = self.seen.now.seconds_since(trouble.since);
+            let limit = self.setup.plan.no_data_after_seconds;
+            let message = format!("{}; it stays at {} until metrics are back", trouble.message, self.memory.granted);
+            let alert = self.setup.plan.no_data == NoData::HoldAlert && blind >= limit;
+            self.hold(&trouble.reason, &message, alert);
+            return true;
+        }
+        if let Some(words) = &verdict.split_broken {
+            self.hold("SplitNotFollowed", words, true);
+            return true;
+        }
+        if let Some(words) = &verdict.stable_unhealthy {
+            self.hold("StableUnhealthy", words, false);
+            return true;
+        }
+        if let Some(words) = verdict.immaterial.as_ref().filter(|_| !forced) {
+            let message =
+                format!("{words}; but too little to matter and not growing. Decide: kubectl firebreak promote or abort");
+            self.hold("HarmImmaterial", &message, true);
+            return true;
+        }
+        if self.memory.paused {
+            let message = format!("a human paused it at {}; kubectl firebreak resume lets it go on", self.memory.granted);
+            self.wait("Paused", &message);
+            return true;
+        }
+        false
+    }
+
+    fn proved(&mut self, verdict: &Verdict, baked: f64) -> bool {
+        let plan = &self.setup.plan;
+        let (shortest, longest, what) = (plan.min_bake_seconds, plan.max_bake_seconds, plan.inconclusive);
+        if verdict.suspicion {
+            self.wait("Suspicion", "the candidate looks worse than stable, but not beyond chance yet; more requests will tell");
+            return false;
+        }
+        if baked < shortest {
+            self.wait("MinimumBake", &format!("{:.0} s of this stage's shortest time are left", shortest - baked));
+            return false;
+        }
+        if verdict.open {
+            return true;
+        }
+        if baked < longest {
+            self.wait("CollectingEvidence", "more requests are needed to show that the next stage is safe");
+            return false;
+        }
+        match what {
+            Inconclusive::Promote => {
+                let message = format!("still inconclusive after {baked:.0} s; the policy lets it go on");
+                self.note("InconclusivePromoted", message, true);
+                true
+            }
+            Inconclusive::Hold => {
+                let message = format!(
+                    "still inconclusive after {baked:.0} s: too few requests to tell. Wait, or decide: kubectl firebreak promote or abort"
+                );
+                self.hold("Inconclusive", &message, true);
+                false
+            }
+            Inconclusive::RollBack => {
+                let (outcome, since) = (Outcome::RolledBack, self.seen.now);
+                let message = format!("still inconclusive after {baked:.0} s, and the policy asks to take back then");
+                let reason = "Inconclusive".to_owned();
+                self.turn_back(Retreat { outcome, reason, message, hurry: false, since, share_zero_at: None });
+                self.retreat();
+                false
+            }
+        }
+    }
+}

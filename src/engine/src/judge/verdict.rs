@@ -1,0 +1,177 @@
+//! What follows from the evidence: back, on, or a named hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Judgement, Trouble};
+use crate::{
+    plan::{Setup, SignalCounts},
+    stats::Growth,
+    units::{Millis, Weight},
+};
+
+/// Harm evidence from which a stage is not left: ln 5.
+const SUSPICION: f64 = 1.609_437_912_434_100_3;
+/// Fast path: requests of the candidate within this many seconds, of which more than half failed.
+const FAST_PATH: (u64, f64) = (20, 10.0);
+/// Fast path: stable fails less than this share.
+const FAST_PATH_STABLE: f64 = 0.05;
+/// Stable's recent past, seconds, in which its health is judged, and the requests and failures that takes.
+const STABLE_WINDOW: (f64, u64, u64) = (30.0, 50, 5);
+/// Stable is unhealthy above this multiple of its own past, or of its budget's even burn where there is an objective.
+const STABLE_RISE: f64 = 5.0;
+const STABLE_BURN: f64 = 14.4;
+/// Harm is material from this share of all requests on, projected to full exposure.
+const MATERIAL_SHARE: f64 = 0.0001;
+/// No look for this many seconds, or scrape intervals if longer, is missing data like an answer that says so.
+const SILENT_AFTER: (f64, f64) = (15.0, 2.5);
+
+/// What follows from all that was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Take it back: reason, words, and whether harm grows.
+    pub harm: Option<Harm>,
+    /// Harm is proved but immaterial and steady.
+    pub immaterial: Option<String>,
+    /// The next stage is open: every signal refuted that it would harm more than the budget.
+    pub open: bool,
+    /// Harm evidence is too high to go on.
+    pub suspicion: bool,
+    /// Why there is no complete look.
+    pub trouble: Option<Trouble>,
+    /// The split does not follow the weight.
+    pub split_broken: Option<String>,
+    /// Stable itself is in trouble.
+    pub stable_unhealthy: Option<String>,
+}
+
+/// Why a candidate is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Harm {
+    /// One word.
+    pub reason: String,
+    /// What was seen.
+    pub message: String,
+    /// Whether it grows: then nothing is waited for.
+    pub growing: bool,
+}
+
+impl Judgement {
+    /// What follows from all that was seen.
+    #[must_use]
+    pub fn verdict(&self, setup: &Setup, now: Millis) -> Verdict {
+        let (harm, immaterial) = match self.fast_path(setup, now) {
+            Some(harm) => (Some(harm), None),
+            None => self.proved_harm(setup, now),
+        };
+        let needed = Self::safety_needed(setup);
+        Verdict {
+            harm,
+            immaterial,
+            open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
+            suspicion: self.harm_ln_e(setup) >= SUSPICION,
+            trouble: self.trouble.clone().or_else(|| self.silence(now)),
+            split_broken: self.split_broken.then(|| self.split_words()),
+            stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
+        }
+    }
+
+    /// Looks came once, and none has come for long.
+    fn silence(&self, now: Millis) -> Option<Trouble> {
+        let since = self.last_at?;
+        let limit = SILENT_AFTER.0.max(SILENT_AFTER.1 * self.scrape_seconds);
+        (now.seconds_since(since) >= limit).then(|| Trouble {
+            reason: "MetricsSilent".to_owned(),
+            message: format!(
+                "no new answer of the metrics source for more than {limit:.0} s; check that the source of every signal can be reached"
+            ),
+            since,
+        })
+    }
+
+    fn split_words(&self) -> String {
+        let measured = self.split.rho().unwrap_or(0.0) * 100.0;
+        format!(
+            "{measured:.1} % of {} requests reached the candidate, which is not the weight in the routes; the Change is frozen. \
+             Check that every route to the Service is named in spec.traffic.routes and that the gateway follows its weights",
+            self.split.requests()
+        )
+    }
+
+    fn fast_path(&self, setup: &Setup, now: Millis) -> Option<Harm> {
+        let (requests, seconds) = FAST_PATH;
+        let last = self.last_at.unwrap_or(now);
+        let counting = setup.signals.iter().zip(&self.signals).filter(|(s, _)| s.counts == SignalCounts::Failures);
+        counting.into_iter().find_map(|(signal, memory)| {
+            let seen = memory.within(last, seconds);
+            let stable = seen.stable_rate().unwrap_or(0.0);
+            // More failures than requests is a contradiction, not a rate.
+            let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
+            let failing = seen.n_c >= requests && most_fail && stable < FAST_PATH_STABLE;
+            failing.then(|| Harm {
+                reason: "MostRequestsFail".to_owned(),
+                message: format!(
+                    "signal {}: {} of the candidate's last {} requests failed, {:.2} % of stable's",
+                    signal.name,
+                    seen.x_c,
+                    seen.n_c,
+                    stable * 100.0
+                ),
+                growing: true,
+            })
+        })
+    }
+
+    fn proved_harm(&self, setup: &Setup, now: Millis) -> (Option<Harm>, Option<String>) {
+        if !self.harm_proved {
+            return (None, None);
+        }
+        let place = self.worst(setup);
+        let Some((signal, memory)) = setup.signals.get(place).zip(self.signals.get(place)) else { return (None, None) };
+        let blast = self.blast(setup, Weight::FULL);
+        let projected = blast.and_then(|blast| blast.proj_lo).unwrap_or(0.0);
+        let growth = self.growth(setup, now);
+        let rates = |rate: Option<f64>| rate.map_or("no requests".to_owned(), |rate| format!("{:.2} %", rate * 100.0));
+        let total = memory.total;
+        let words = format!(
+            "signal {}: {} of {} candidate requests ({}) against {} of {} stable ones ({}): worse by more than {:.2}x beyond chance (ln E {:.1}, {:.1} needed)",
+            signal.name,
+            total.x_c,
+            total.n_c,
+            rates(total.candidate_rate()),
+            total.x_s,
+            total.n_s,
+            rates(total.stable_rate()),
+            self.proved_ratio.max(setup.plan.margin),
+            self.harm_ln_e(setup),
+            -setup.plan.alpha.ln(),
+        );
+        let growing = !matches!(growth, Growth::None);
+        if projected >= MATERIAL_SHARE || growing {
+            let reason = if signal.counts == SignalCounts::Slow { "SlowerThanStable" } else { "FailsMoreThanStable" };
+            let harm = Harm { reason: reason.to_owned(), message: words, growing };
+            return (Some(harm), None);
+        }
+        (None, Some(words))
+    }
+
+    /// Why stable itself is in trouble, if it is.
+    pub(super) fn stable_health(&self, setup: &Setup, now: Millis) -> Option<String> {
+        let (seconds, requests, failures) = STABLE_WINDOW;
+        let last = self.last_at.unwrap_or(now);
+        setup.signals.iter().zip(&self.signals).find_map(|(signal, memory)| {
+            let seen = memory.within(last, seconds);
+            let rate = seen.stable_rate().filter(|_| seen.n_s >= requests && seen.x_s >= failures)?;
+            let budget = setup.availability.map(|availability| STABLE_BURN * (1.0 - availability));
+            let limit = budget.or(memory.past_upper.map(|upper| STABLE_RISE * upper))?;
+            (rate > limit).then(|| {
+                format!(
+                    "signal {}: {:.2} % of stable's requests in the last {seconds:.0} s, more than the {:.2} % at which Firebreak waits; \
+                     nothing goes on until stable is healthy again",
+                    signal.name,
+                    rate * 100.0,
+                    limit * 100.0
+                )
+            })
+        })
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! A counter that fell was reset: its value is the increment. A pod first seen after the book was opened counts from
 //! zero, one that was there counts from its first value. A pod that vanished keeps its last value: nothing is lost and
-//! nothing is made up. A pod that is there but was read too long ago makes its arm incomplete, and the interval goes on.
+//! nothing is made up. A pod that is there, ready, and was read too long ago makes its arm incomplete, and the interval
+//! goes on. Before a pod is first ready only probes reach it: what it counts until then is no user's request.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::{
 
 /// Most pods in a book; more are not read (the operator samples before it comes to this).
 const MOST_PODS: usize = 4096;
-/// A pod that was in no look for this long is forgotten: it does not come back under the same name.
+/// A pod that is gone and was in no look for this long is forgotten: it does not come back under the same name.
 const FORGET_AFTER_SECONDS: f64 = 600.0;
 /// A reading older than this many scrape intervals is stale.
 const STALE_AFTER_SCRAPES: f64 = 2.5;
@@ -34,6 +35,8 @@ struct Last {
     requests: u64,
     failures: u64,
     read_at: Millis,
+    /// Whether it was ever ready.
+    served: bool,
 }
 
 /// What happened since the look before.
@@ -73,10 +76,12 @@ impl CounterBook {
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
         let mut counts = Counts::default();
         for reading in readings {
-            let last =
-                Last { arm: reading.arm, requests: reading.requests, failures: reading.failures, read_at: reading.read_at };
+            let known = self.pods.get_mut(&reading.pod);
+            let served = known.as_ref().is_some_and(|last| last.served) || !present.unready.contains(&reading.pod);
+            let (requests, failures, read_at) = (reading.requests, reading.failures, reading.read_at);
+            let last = Last { arm: reading.arm, requests, failures, read_at, served };
             // A known pod's place is written in place: its name is not copied with every look.
-            let before = self.pods.get_mut(&reading.pod).map(|known| std::mem::replace(known, last));
+            let before = known.map(|known| std::mem::replace(known, last));
             if before.is_none() {
                 if self.pods.len() >= MOST_PODS {
                     continue;
@@ -84,6 +89,7 @@ impl CounterBook {
                 self.pods.insert(reading.pod.clone(), last);
             }
             let (requests, failures) = match before {
+                _ if !served => (0, 0),
                 Some(last) => (
                     increment(last.requests, reading.requests),
                     // A reset shows in the requests. Failures that fall while requests do not are no reset but a lost series:
@@ -104,15 +110,20 @@ impl CounterBook {
             counts = counts.plus(added);
         }
         self.opened = true;
-        self.pods.retain(|_, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS);
+        let here = |pod: &String| present.candidate.contains(pod) || present.stable.contains(pod);
+        self.pods.retain(|pod, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS || here(pod));
         Step { counts, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
     }
 
-    /// A pod that was read before, is there now, and was last read longer ago than `limit` seconds.
+    /// A pod that was read before, is there and ready now, and was last read longer ago than `limit` seconds. One that is
+    /// not ready serves nobody: that it cannot be read holds up no judgement, least of all a way back.
     fn stale(&self, present: Present<'_>, at: Millis, limit: f64) -> Option<(Arm, String)> {
         let arms = [(Arm::Candidate, present.candidate), (Arm::Stable, present.stable)];
         arms.into_iter().find_map(|(arm, names)| {
-            let stale = |name: &&String| self.pods.get(name.as_str()).is_some_and(|last| at.seconds_since(last.read_at) > limit);
+            let stale = |name: &&String| {
+                let old = self.pods.get(name.as_str()).is_some_and(|last| at.seconds_since(last.read_at) > limit);
+                old && !present.unready.contains(name)
+            };
             names.iter().find(stale).map(|name| (arm, name.clone()))
         })
     }

@@ -29,6 +29,9 @@ const CLOSE_AFTER_SECONDS: f64 = 30.0;
 const SPLIT_BROKEN: f64 = 6.907_755_278_982_137;
 /// Dispersion of the request counts in the split check: pods are read at different moments of a second.
 const SPLIT_PHI: f64 = 4.0;
+/// A split that did not follow is asked again over windows of this many seconds, with as many requests expected of the
+/// candidate; below this evidence against it, ln 5, it follows again.
+const SPLIT_AGAIN: (f64, f64, f64) = (60.0, 20.0, 1.609_437_912_434_100_3);
 /// After a weight was written, seconds plus scrape intervals until the split is checked.
 const SPLIT_SETTLE: (f64, f64) = (3.0, 3.0);
 /// Windows of the growth rule: seconds, or this many intervals if longer.
@@ -81,7 +84,10 @@ pub struct Judgement {
     trouble: Option<Trouble>,
     split_since: Option<Millis>,
     split: Counts,
-    split_broken: bool,
+    /// Requests since the last whole look: they count once both arms have been read over the same time.
+    split_open: Counts,
+    /// The requests that showed that the split does not follow, until it does again.
+    split_broken: Option<Counts>,
     /// Largest ratio of failure rates that all signals together have proved.
     proved_ratio: f64,
     harm_proved: bool,
@@ -262,7 +268,8 @@ impl Judgement {
             trouble: None,
             split_since: None,
             split: Counts::default(),
-            split_broken: false,
+            split_open: Counts::default(),
+            split_broken: None,
             proved_ratio: 0.0,
             harm_proved: false,
             frozen_by_stable: false,
@@ -299,12 +306,14 @@ impl Judgement {
         self.proved_ratio
     }
 
-    /// The candidate gets its first share: what was counted before is no evidence about it.
+    /// The candidate gets its first share, or again after it had none: what was counted before is no evidence about it.
+    /// The harm test's clock goes on from the first time.
     pub fn begin_exposure(&mut self, now: Millis) {
-        self.began = Some(now);
+        self.began.get_or_insert(now);
         for signal in &mut self.signals {
             signal.open = Counts::default();
             signal.open_since = None;
+            signal.looks.clear();
         }
     }
 
@@ -317,7 +326,8 @@ impl Judgement {
     /// A weight was written: the split is watched anew, from when it has settled.
     pub fn settle_split(&mut self, now: Millis, scrape_seconds: f64) {
         self.split = Counts::default();
-        self.split_broken = false;
+        self.split_open = Counts::default();
+        self.split_broken = None;
         self.split_since = Some(now.plus_seconds(SPLIT_SETTLE.1.mul_add(scrape_seconds, SPLIT_SETTLE.0)));
     }
 
@@ -335,27 +345,26 @@ impl Judgement {
         }
         self.last_at = Some(look.at);
         self.scrape_seconds = look.scrape_seconds;
-        let trouble = self.read(setup, look, standing.present);
-        self.check_split(setup, look, standing.in_effect, trouble.is_none());
-        self.trouble = trouble.map(|(reason, message)| {
+        let troubles = self.read(setup, look, standing.present);
+        let whole: Vec<bool> = troubles.iter().map(Option::is_none).collect();
+        self.check_split(setup, look, standing.in_effect, whole.first() == Some(&true));
+        self.trouble = troubles.into_iter().flatten().next().map(|(reason, message)| {
             let since = self.trouble.as_ref().map_or(look.at, |old| old.since);
             Trouble { reason, message, since }
         });
-        // What failed needs no complete look to be seen, but what is compared does.
-        if self.trouble.is_none() {
-            let frozen = self.stable_health(setup, look.at).is_some();
-            if self.frozen_by_stable && !frozen {
-                self.signals.iter_mut().for_each(SignalMemory::begin_stage);
-            }
-            self.frozen_by_stable = frozen;
-            self.judge(setup, look.at, standing.next, frozen);
+        let frozen = self.stable_health(setup, look.at).is_some();
+        if self.frozen_by_stable && !frozen {
+            self.signals.iter_mut().for_each(SignalMemory::begin_stage);
         }
+        self.frozen_by_stable = frozen;
+        self.judge(setup, look.at, standing.next, &whole);
     }
 
-    fn read(&mut self, setup: &Setup, look: &Look, present: Present<'_>) -> Option<(String, String)> {
-        let mut trouble = None;
+    /// Takes in what was read, and what is missing of each signal: one word and a message.
+    fn read(&mut self, setup: &Setup, look: &Look, present: Present<'_>) -> Vec<Option<(String, String)>> {
         let named = setup.signals.iter().zip(&mut self.signals);
-        for ((signal, memory), seen) in named.zip(look.signals.iter().map(Some).chain(std::iter::repeat(None))) {
+        let seen = look.signals.iter().map(Some).chain(std::iter::repeat(None));
+        let troubles = named.zip(seen).map(|((signal, memory), seen)| {
             let found = match seen {
                 None => Some((MISSING.to_owned(), format!("signal {}: the look holds no answer", signal.name))),
                 Some(SignalLook::Trouble { reason, message }) => {
@@ -370,42 +379,55 @@ impl Judgement {
                     (STALE.to_owned(), message)
                 }),
             };
-            trouble = trouble.or(found);
-        }
-        let unread = |signal: &SignalMemory| present.stable.iter().any(|pod| !signal.book.knows(pod));
-        let none_read = |signal: &SignalMemory| !present.stable.iter().any(|pod| signal.book.knows(pod));
-        trouble.or_else(|| {
-            let (signal, _) = setup
-                .signals
-                .iter()
-                .zip(&self.signals)
-                .find(|(_, memory)| !present.stable.is_empty() && unread(memory) && none_read(memory))?;
-            let message = format!(
-                "signal {}: no series of any stable pod; check the metric's name and that its series carry the labels namespace and pod",
-                signal.name
-            );
-            Some((MISSING.to_owned(), message))
-        })
+            found.or_else(|| {
+                let none_read = !present.stable.is_empty() && !present.stable.iter().any(|pod| memory.book.knows(pod));
+                none_read.then(|| {
+                    let message = format!(
+                        "signal {}: no series of any stable pod; check the metric's name and that its series carry the labels namespace and pod",
+                        signal.name
+                    );
+                    (MISSING.to_owned(), message)
+                })
+            })
+        });
+        troubles.collect()
     }
 
-    fn check_split(&mut self, setup: &Setup, look: &Look, in_effect: Option<Weight>, complete: bool) {
-        let watched = self.split_since.is_some_and(|since| look.at >= since) && complete;
-        let Some(weight) = in_effect.filter(|_| watched && setup.exposure == Exposure::Routes) else { return };
-        let Some(counts) = self.signals.first().and_then(|signal| signal.looks.back()).map(|(_, counts)| *counts) else {
-            return;
-        };
-        if weight >= Weight::FULL {
+    /// Whether the requests follow the share in effect. What came while a pod could not be read counts once it can: then both
+    /// arms were counted over the same time.
+    fn check_split(&mut self, setup: &Setup, look: &Look, in_effect: Option<Weight>, whole: bool) {
+        let Some(since) = self.split_since.filter(|since| look.at >= *since) else { return };
+        let below_full = |weight: &Weight| *weight < Weight::FULL && setup.exposure == Exposure::Routes;
+        let Some(weight) = in_effect.filter(below_full) else { return };
+        let newest = self.signals.first().and_then(|signal| signal.looks.back()).filter(|(at, _)| *at == look.at);
+        self.split_open = newest.map_or(self.split_open, |(_, counts)| self.split_open.plus(*counts));
+        if !whole {
             return;
         }
-        self.split = self.split.plus(counts);
+        self.split = self.split.plus(std::mem::take(&mut self.split_open));
         let ln_e = split_ln_e(self.split.n_c, self.split.n_s, weight.share(), Phi::new(SPLIT_PHI));
-        self.split_broken |= ln_e >= SPLIT_BROKEN;
+        let (seconds, requests, follows) = SPLIT_AGAIN;
+        let asked_again = self.split_broken.is_some()
+            && look.at.seconds_since(since) >= seconds
+            && self.split.requests() as f64 * weight.share() >= requests;
+        if asked_again && ln_e < follows {
+            self.split_broken = None;
+        } else if ln_e >= SPLIT_BROKEN {
+            self.split_broken = Some(self.split);
+        }
+        if asked_again || ln_e >= SPLIT_BROKEN {
+            self.split = Counts::default();
+            self.split_since = Some(look.at);
+        }
     }
 
-    fn judge(&mut self, setup: &Setup, at: Millis, next: Weight, frozen: bool) {
+    /// Closes what is due of each signal that is `whole` and weighs it. A signal in trouble waits alone: what is missing of one
+    /// does not stop another from showing harm.
+    fn judge(&mut self, setup: &Setup, at: Millis, next: Weight, whole: &[bool]) {
         let Some(began) = self.began else { return };
         let elapsed = at.seconds_since(began);
-        for signal in &mut self.signals {
+        let frozen = self.frozen_by_stable;
+        for signal in self.signals.iter_mut().zip(whole).filter_map(|(signal, whole)| whole.then_some(signal)) {
             if let Some(counts) = signal.close(at) {
                 signal.judge(setup, counts, at, elapsed, next, frozen);
             }

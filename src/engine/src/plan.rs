@@ -58,6 +58,17 @@ pub enum SignalCounts {
     Slow,
 }
 
+impl SignalCounts {
+    /// What the counted requests did, in words.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Failures => "failed",
+            Self::Slow => "were slow",
+        }
+    }
+}
+
 /// How traffic is divided between the arms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exposure {

@@ -1,16 +1,17 @@
 //! The way back: safe first, tidy later.
 //!
-//! (a) every share to 0, behind nothing, and what else would give the candidate requests (no pin, no hold) with it; (b) the candidate to size 0 after a drain; (c) only when its last endpoint is
-//! gone, unpin and restore the routes (earlier, the plain Service would send requests to it); (d) leave the workload as
-//! the cause asks. Where exposure follows the pods, (b) is first. Each turn looks at what is, so any step may be cut
-//! short and done again.
+//! (a) every share to 0, behind nothing, and what else would give the candidate requests (no pin, no hold) with it; (b)
+//! the candidate to size 0 after a drain; (c) only when its last endpoint is gone, unpin and restore the routes (earlier,
+//! the plain Service would send requests to it); (d) leave the workload as the cause asks. Where exposure follows the
+//! pods, (b) is first. Each turn looks at what is, so any step may be cut short and done again. A route that cannot be
+//! looked at is written all the same, and nothing ends before it was seen without the candidate.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::Effect,
     memory::{Memory, Outcome, Phase},
-    observation::{Observation, Template},
+    observation::{Observation, Template, Traffic},
     plan::{Exposure, Setup},
     units::{Millis, Weight},
 };
@@ -42,7 +43,8 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     let Some(retreat) = memory.retreat.as_mut() else { return Vec::new() };
     memory.granted = Weight::ZERO;
     let also = beside(retreat.outcome, seen);
-    if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(|traffic| traffic.largest_share > 0.0) {
+    let shares = |traffic: &Traffic| traffic.largest_share > 0.0 || traffic.unreadable;
+    if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(shares) {
         retreat.share_zero_at = None;
         return std::iter::once(Effect::ZeroWeight).chain(also).collect();
     }
@@ -66,8 +68,11 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
         effects.extend(also);
         return effects;
     }
+    // What is the workload's own and not held is the native controller's to run: nothing waits for its pods to go.
+    let natives = seen.candidate.exists && !seen.candidate.owned_by_change && !seen.workload.held;
     let lingering = seen.candidate.lingering > 0 && seen.now.seconds_since(retreat.since) < LINGER_SECONDS;
-    if seen.candidate.endpoints > 0 || !seen.candidate.names.is_empty() || lingering || !also.is_empty() {
+    let serves = seen.candidate.endpoints > 0 || !seen.candidate.names.is_empty() || lingering;
+    if serves && !natives || !also.is_empty() {
         return also;
     }
     if let Some(traffic) = &seen.traffic {
@@ -110,8 +115,13 @@ fn beside(outcome: Outcome, seen: &Observation) -> Vec<Effect> {
         // Without the pin the Service itself sends the candidate a full share of pods, whatever the routes say.
         effects.push(Effect::Pin);
     }
-    let condemned = outcome == Outcome::RolledBack && seen.workload.template == Template::Candidate;
-    if condemned && !bypassed && !seen.workload.held {
+    // Whatever runs now, unjudged, took stable's place while the Service still is pinned to it.
+    let unjudged = match seen.workload.template {
+        Template::Newer => true,
+        Template::Candidate => outcome == Outcome::RolledBack,
+        Template::Stable | Template::Missing => false,
+    };
+    if unjudged && !bypassed && !seen.workload.held && !seen.workload.guard_leaves {
         effects.push(Effect::Hold);
     }
     effects

@@ -234,10 +234,15 @@ impl Cluster {
         }
     }
 
-    /// One second.
-    pub fn turn(&mut self) {
+    /// The clock and the traffic go on by one second; nothing is decided.
+    pub fn next_second(&mut self) {
         self.now = self.now.plus_seconds(1.0);
         self.traffic_of_a_second();
+    }
+
+    /// One second.
+    pub fn turn(&mut self) {
+        self.next_second();
         let decision = decide(&self.setup, &self.memory, &self.observe());
         for effect in &decision.effects {
             self.carry_out(effect);

@@ -61,16 +61,38 @@ fn given_a_clock_that_went_back_when_looks_come_then_they_are_judged() {
     assert_eq!(cluster.run(30), Phase::Ended(Outcome::RolledBack));
 }
 
-#[test]
-fn given_no_ready_pod_any_more_when_the_deadline_is_over_then_it_is_taken_back() {
-    let mut cluster = exposed(Level::Medium);
-    for _ in 0..70 {
-        turn_with(&mut cluster, |seen| {
-            if seen.candidate.wanted > 0 {
-                seen.candidate = Pods { ready: 0, endpoints: 0, ..seen.candidate.clone() };
-            }
-        });
+/// No candidate pod is ready while this is asked for.
+fn unready(seen: &mut Observation) {
+    if seen.candidate.wanted > 0 {
+        let unready = seen.candidate.names.clone();
+        seen.candidate = Pods { ready: 0, endpoints: 0, unready, ..seen.candidate.clone() };
     }
+}
+
+#[test]
+fn given_no_ready_pod_any_more_then_the_share_goes_at_once_and_the_candidate_at_the_deadline() {
+    let mut cluster = exposed(Level::Medium);
+    let decision = turn_with(&mut cluster, unready);
+    assert_eq!((cluster.share, cluster.memory.granted), (0.0, Weight::ZERO), "{:?}", decision.effects);
+    assert_eq!(decision.notes[0].reason, "ShareWithdrawn");
+    for _ in 0..70 {
+        turn_with(&mut cluster, unready);
+    }
+    assert_eq!(cluster.memory.retreat.as_ref().map(|retreat| retreat.reason.as_str()), Some("CandidateNotReady"));
+}
+
+#[test]
+fn given_pods_that_come_back_then_it_starts_at_the_first_stage_and_the_third_loss_is_the_last() {
+    let mut cluster = exposed(Level::Medium);
+    for loss in 1..=3 {
+        turn_with(&mut cluster, unready);
+        assert_eq!(cluster.memory.lost_ready, loss);
+        if loss < 3 {
+            (0..3).for_each(|_| cluster.turn());
+            assert_eq!((cluster.memory.phase, cluster.memory.stage), (Phase::Progressing, 0), "{:?}", cluster.memory.waiting);
+        }
+    }
+    cluster.turn();
     assert_eq!(cluster.memory.retreat.as_ref().map(|retreat| retreat.reason.as_str()), Some("CandidateNotReady"));
 }
 

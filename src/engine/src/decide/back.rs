@@ -10,6 +10,9 @@ use crate::{
     units::Weight,
 };
 
+/// How often it may lose every ready pod while it has a share.
+const MOST_LOST_READY: u32 = 3;
+
 impl Turn<'_> {
     pub(super) fn way_back(&self, verdict: &Verdict) -> Option<Retreat> {
         if matches!(self.memory.phase, Phase::Retreating | Phase::Ended(_)) || self.handed_over() {
@@ -56,6 +59,7 @@ impl Turn<'_> {
             return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
         self.not_ready_in_time()
+            .or_else(|| self.lost_ready_too_often())
             .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))
             .or_else(|| self.blind_for_too_long(verdict).and_then(|m| back(Outcome::RolledBack, "NoData", m, false)))
     }
@@ -80,7 +84,22 @@ impl Turn<'_> {
         let asked = self.pods_now();
         // Where pods are the share they are asked for one after another: only the one that was asked for can be late.
         let asked = if self.setup.exposure == Exposure::PodShare { asked.min(self.seen.candidate.wanted.max(1)) } else { asked };
-        (preparing || entering && self.memory.in_effect.is_none()) && self.seen.candidate.ready < asked
+        (preparing || entering && self.memory.in_effect.is_none())
+            && (self.seen.candidate.ready < asked || preparing && self.endpoints() < asked)
+    }
+
+    /// Candidate pods that the candidate's Service would send requests to; all ready ones where there is no such Service.
+    pub(super) fn endpoints(&self) -> u32 {
+        match self.setup.exposure {
+            Exposure::Routes => self.seen.candidate.endpoints,
+            Exposure::PodShare => self.seen.candidate.ready,
+        }
+    }
+
+    fn lost_ready_too_often(&self) -> Option<String> {
+        let (lost, why) = (self.memory.lost_ready, &self.seen.candidate.broken);
+        let why = why.as_deref().map_or(String::new(), |why| format!(": {why}"));
+        (lost >= MOST_LOST_READY).then(|| format!("no candidate pod was ready any more, for the {lost}. time{why}"))
     }
 
     /// Requests to pods that are not ready fail at the gateway, where no counter of the candidate sees them.
@@ -105,9 +124,11 @@ impl Turn<'_> {
             let candidate = &self.seen.candidate;
             let why = candidate.broken.as_deref().map_or(String::new(), |why| format!(": {why}"));
             format!(
-                "{} of {} candidate pods are ready after {limit:.0} s (the workload's progressDeadlineSeconds){why}",
+                "{} of {} candidate pods are ready after {limit:.0} s (the workload's progressDeadlineSeconds), {} of them behind the \
+                 candidate's Service{why}",
                 candidate.ready,
-                self.pods_now()
+                self.pods_now(),
+                self.endpoints().min(candidate.ready)
             )
         })
     }

@@ -27,8 +27,12 @@ impl Turn<'_> {
         if !self.seen.workload.held {
             self.effects.push(Effect::Hold);
         }
+        self.no_share_yet();
         if self.seen.workload.replicas == 0 {
             self.put_away();
+            if self.seen.candidate.owned_by_change && self.seen.candidate.wanted > 0 {
+                self.effects.push(Effect::MakeCandidate { replicas: 0 });
+            }
             self.hold(
                 "WorkloadScaledToZero",
                 "the workload wants 0 pods, so there is no traffic to judge by; it goes on when the workload is scaled up",
@@ -53,6 +57,25 @@ impl Turn<'_> {
         self.prepare();
     }
 
+    /// Whatever a route says of the candidate was not granted: before the first stage its share is 0.
+    fn no_share_yet(&mut self) {
+        if self.seen.traffic.as_ref().is_some_and(|traffic| traffic.largest_share > 0.0) {
+            self.effects.push(Effect::ZeroWeight);
+        }
+    }
+
+    /// Takes the share away from pods that cannot serve, and starts again at the first stage.
+    fn withdraw_share(&mut self, phase: Phase) {
+        self.memory.phase = phase;
+        self.memory.stage = 0;
+        self.memory.granted = Weight::ZERO;
+        self.memory.entered = self.seen.now;
+        self.memory.in_effect = None;
+        self.memory.unready_since = None;
+        self.memory.let_through = None;
+        self.memory.waiting = None;
+    }
+
     /// Pods that the native controller started before the workload was held serve nobody while the Change waits.
     fn put_away(&mut self) {
         let candidate = &self.seen.candidate;
@@ -62,10 +85,15 @@ impl Turn<'_> {
     }
 
     pub(super) fn prepare(&mut self) {
+        if self.seen.workload.replicas == 0 {
+            self.withdraw_share(Phase::Held);
+            return self.held();
+        }
         let pods = self.pods_now();
         if !self.seen.workload.held {
             self.effects.push(Effect::Hold);
         }
+        self.no_share_yet();
         if let Some(traffic) = &self.seen.traffic {
             if let Some(problem) = &traffic.problem {
                 let problem = problem.clone();
@@ -82,11 +110,17 @@ impl Turn<'_> {
         if !self.seen.candidate.exists || !self.seen.candidate.owned_by_change || self.seen.candidate.wanted != pods {
             self.effects.push(Effect::MakeCandidate { replicas: pods });
         }
-        let endpoints = self.setup.exposure == Exposure::PodShare || self.seen.candidate.endpoints >= pods;
-        if self.seen.candidate.ready < pods || !endpoints {
+        let (ready, endpoints) = (self.seen.candidate.ready, self.endpoints());
+        if ready < pods || endpoints < pods {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
-            let ready = self.seen.candidate.ready;
-            return self.wait("WaitingForPods", &format!("{ready} of {pods} candidate pods are ready{why}"));
+            let behind = if ready < pods {
+                String::new()
+            } else {
+                format!(
+                    "; {endpoints} are behind the candidate's Service: its selector and ports are those of spec.traffic.service"
+                )
+            };
+            return self.wait("WaitingForPods", &format!("{ready} of {pods} candidate pods are ready{why}{behind}"));
         }
         if !self.can_be_seen() || !self.effects.is_empty() {
             return;
@@ -94,19 +128,23 @@ impl Turn<'_> {
         self.begin();
     }
 
-    /// Eyes before exposure: every candidate pod is seen by every signal's source, and stable can be counted.
+    /// Eyes before exposure: every ready candidate pod is seen by every signal's source, and stable can be counted.
     fn can_be_seen(&mut self) -> bool {
         let trouble = self.memory.judgement.verdict(self.setup, self.seen.now).trouble;
+        let until = match self.memory.granted {
+            Weight::ZERO => "the candidate gets no traffic before".to_owned(),
+            granted => format!("it stays at {granted} until then"),
+        };
         // A source that does not answer has seen no pod either, and then the pods are not what is to be mended.
         if let Some(trouble) = trouble.as_ref().filter(|trouble| trouble.is_the_sources()) {
-            self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), true);
+            self.hold(&trouble.reason, &format!("{}; {until}", trouble.message), true);
             return false;
         }
         let candidate = &self.seen.candidate;
-        let unseen = candidate.names.iter().find(|name| !self.seen.seen.contains(name));
+        let unseen = candidate.names.iter().find(|name| !self.seen.seen.contains(name) && !candidate.unready.contains(name));
         if let Some(pod) = unseen {
             let waited = self.seen.now.seconds_since(self.memory.entered);
-            let message = format!("the metrics source has not read candidate pod {pod} yet; it gets no traffic before");
+            let message = format!("the metrics source has not read candidate pod {pod} yet; {until}");
             if waited < SEEN_WITHIN_SECONDS {
                 self.wait("WaitingForMetrics", &message);
             } else {
@@ -116,11 +154,11 @@ impl Turn<'_> {
             return false;
         }
         if let Some(trouble) = trouble {
-            self.hold(&trouble.reason, &format!("{}; the candidate gets no traffic before", trouble.message), false);
+            self.hold(&trouble.reason, &format!("{}; {until}", trouble.message), false);
             return false;
         }
         if !self.memory.judgement.can_see() {
-            self.wait("WaitingForMetrics", "no look at stable's counters yet; the candidate gets no traffic before");
+            self.wait("WaitingForMetrics", &format!("no look at stable's counters yet; {until}"));
             return false;
         }
         true
@@ -140,6 +178,7 @@ impl Turn<'_> {
         self.memory.stage = stage;
         self.memory.entered = self.seen.now;
         self.memory.in_effect = None;
+        self.memory.let_through = self.memory.let_through.filter(|through| *through > stage);
         self.memory.waiting = None;
         self.memory.phase = if weight >= Weight::FULL { Phase::Baking } else { Phase::Progressing };
     }
@@ -173,7 +212,10 @@ impl Turn<'_> {
         if self.seen.candidate.wanted != size || !self.seen.candidate.owned_by_change {
             self.effects.push(Effect::MakeCandidate { replicas: size });
         }
-        let grown = self.seen.candidate.ready >= pods;
+        let ready = self.seen.candidate.ready >= pods;
+        // Who comes to carry more is seen before more comes; where pods are the share `next_size` looks to that.
+        let entering = self.memory.in_effect.is_none() && self.memory.granted != self.setup.plan.weight(self.memory.stage);
+        let grown = ready && (!entering || self.setup.exposure == Exposure::PodShare || self.can_be_seen());
         // Where pods are the share, each that comes has its part of this stage's weight already.
         if self.memory.in_effect.is_none() && (grown || self.setup.exposure == Exposure::PodShare) {
             self.memory.granted = self.setup.plan.weight(self.memory.stage);
@@ -199,12 +241,18 @@ impl Turn<'_> {
             }
             _ => self.seen.candidate.wanted == pods,
         };
+        let routed = self.setup.exposure == Exposure::Routes;
+        if routed && self.memory.in_effect.is_some() && !followed {
+            // What someone took back is not in effect: nothing is proved by it, and it bakes nothing.
+            self.memory.in_effect = None;
+            self.memory.entered = self.seen.now;
+        }
         if self.memory.in_effect.is_none() && grown && followed {
             self.memory.in_effect = Some(self.seen.now);
             let scrape = self.scrape_seconds();
             self.memory.judgement.begin_stage(self.seen.now, scrape);
         }
-        if !grown && self.memory.in_effect.is_none() {
+        if !ready && self.memory.in_effect.is_none() {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
             let ready = self.seen.candidate.ready;
             let weight = self.memory.granted;
@@ -221,10 +269,18 @@ impl Turn<'_> {
         if !self.seen.workload.held {
             self.effects.push(Effect::Hold);
         }
-        if let Some(problem) = self.seen.traffic.as_ref().and_then(|traffic| traffic.problem.clone()) {
-            self.hold("RouteNotUsable", &problem, true);
+        if self.seen.workload.replicas == 0 {
+            self.withdraw_share(Phase::Held);
+            return self.held();
         }
-        if !self.place_weight() {
+        if self.setup.exposure == Exposure::Routes && self.memory.unready_since.is_some() {
+            return self.lose_ready();
+        }
+        let placed = self.place_weight();
+        if let Some(problem) = self.seen.traffic.as_ref().and_then(|traffic| traffic.problem.clone()) {
+            return self.hold("RouteNotUsable", &problem, true);
+        }
+        if !placed {
             return;
         }
         let Some(in_effect) = self.memory.in_effect else { return };
@@ -238,6 +294,11 @@ impl Turn<'_> {
             let left = self.setup.plan.final_bake_seconds - baked;
             if left > 0.0 && !forced {
                 return self.wait("Baking", &format!("at full exposure with stable still warm; {left:.0} s are left"));
+            }
+            if verdict.suspicion && !forced {
+                let message = "the candidate looks worse than stable, but not beyond chance; it is not handed over. More requests \
+                               will tell, or decide: kubectl firebreak promote or abort";
+                return self.hold("Suspicion", message, true);
             }
             return self.start_promoting();
         }
@@ -256,6 +317,21 @@ impl Turn<'_> {
             false,
         );
         self.place_weight();
+    }
+
+    /// No pod of the candidate is ready: its share would be answered by nobody.
+    fn lose_ready(&mut self) {
+        let (share, why) = (self.memory.granted, self.seen.candidate.broken.as_deref());
+        let why = why.map_or(String::new(), |why| format!(" ({why})"));
+        self.memory.lost_ready += 1;
+        self.withdraw_share(Phase::Preparing);
+        let message = format!(
+            "no candidate pod is ready any more{why}; its {share} of the traffic went back to stable. It starts again at the first \
+             stage when they are ready, within {:.0} s (the workload's progressDeadlineSeconds)",
+            self.setup.ready_deadline_seconds
+        );
+        self.note("ShareWithdrawn", message, true);
+        self.prepare();
     }
 
     /// Named holds: nothing goes on, nothing goes back. What a hold asks a human, a human who `forced` it has answered.

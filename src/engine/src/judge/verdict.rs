@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Trouble};
+use super::{Judgement, SignalMemory, Trouble};
 use crate::{
-    plan::{Setup, SignalCounts},
-    stats::Growth,
+    plan::{Exposure, Setup, SignalCounts},
+    stats::{Counts, Growth},
     units::{Millis, Weight},
 };
 
@@ -70,7 +70,7 @@ impl Judgement {
             open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
             suspicion: self.harm_ln_e(setup) >= SUSPICION,
             trouble: self.trouble.clone().or_else(|| self.silence(now)),
-            split_broken: self.split_broken.then(|| self.split_words()),
+            split_broken: self.split_broken.map(split_words),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }
     }
@@ -88,37 +88,38 @@ impl Judgement {
         })
     }
 
-    fn split_words(&self) -> String {
-        let measured = self.split.rho().unwrap_or(0.0) * 100.0;
-        format!(
-            "{measured:.1} % of {} requests reached the candidate, which is not the weight in the routes; the Change is frozen. \
-             Check that every route to the Service is named in spec.traffic.routes and that the gateway follows its weights",
-            self.split.requests()
-        )
-    }
-
     fn fast_path(&self, setup: &Setup, now: Millis) -> Option<Harm> {
         let (requests, seconds) = FAST_PATH;
         let last = self.last_at.unwrap_or(now);
+        // Before it has a share only probes reach it, but where pods are the share a ready pod has one.
+        if self.began.is_none() && setup.exposure == Exposure::Routes {
+            return None;
+        }
         let counting = setup.signals.iter().zip(&self.signals).filter(|(s, _)| s.counts == SignalCounts::Failures);
         counting.into_iter().find_map(|(signal, memory)| {
             let seen = memory.within(last, seconds);
-            let stable = seen.stable_rate().unwrap_or(0.0);
+            let stable = seen.stable_rate().or_else(|| self.stable_without_traffic(memory))?;
             // More failures than requests is a contradiction, not a rate.
             let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
             let failing = seen.n_c >= requests && most_fail && stable < FAST_PATH_STABLE;
             failing.then(|| Harm {
                 reason: "MostRequestsFail".to_owned(),
                 message: format!(
-                    "signal {}: {} of the candidate's last {} requests failed, {:.2} % of stable's",
+                    "signal {}: {} of the candidate's last {} requests failed, {:.2} % of stable's{}",
                     signal.name,
                     seen.x_c,
                     seen.n_c,
-                    stable * 100.0
+                    stable * 100.0,
+                    if seen.n_s > 0 { "" } else { " before it had none" }
                 ),
                 growing: true,
             })
         })
+    }
+
+    /// How stable failed before it had no requests any more: at full exposure it gets none, and is whole all the same.
+    fn stable_without_traffic(&self, memory: &SignalMemory) -> Option<f64> {
+        memory.total.stable_rate().filter(|_| self.trouble.is_none())
     }
 
     fn proved_harm(&self, setup: &Setup, now: Millis) -> (Option<Harm>, Option<String>) {
@@ -161,17 +162,30 @@ impl Judgement {
         setup.signals.iter().zip(&self.signals).find_map(|(signal, memory)| {
             let seen = memory.within(last, seconds);
             let rate = seen.stable_rate().filter(|_| seen.n_s >= requests && seen.x_s >= failures)?;
-            let budget = setup.availability.map(|availability| STABLE_BURN * (1.0 - availability));
+            // The objective speaks of failures; a burn above every rate says nothing.
+            let availability = setup.availability.filter(|_| signal.counts == SignalCounts::Failures);
+            let budget = availability.map(|availability| STABLE_BURN * (1.0 - availability)).filter(|limit| *limit < 1.0);
             let limit = budget.or(memory.past_upper.map(|upper| STABLE_RISE * upper))?;
             (rate > limit).then(|| {
                 format!(
-                    "signal {}: {:.2} % of stable's requests in the last {seconds:.0} s, more than the {:.2} % at which Firebreak waits; \
-                     nothing goes on until stable is healthy again",
+                    "signal {}: {:.2} % of stable's requests {} in the last {seconds:.0} s, more than the {:.2} % at which Firebreak \
+                     waits; nothing goes on until stable is healthy again, which it finds out by itself",
                     signal.name,
                     rate * 100.0,
+                    signal.counts.verb(),
                     limit * 100.0
                 )
             })
         })
     }
+}
+
+fn split_words(found: Counts) -> String {
+    let measured = found.rho().unwrap_or(0.0) * 100.0;
+    format!(
+        "{measured:.1} % of {} requests reached the candidate, which is not the weight in the routes; the Change is frozen and goes \
+         on when a minute of requests follows it. Check that every route to the Service is named in spec.traffic.routes and that \
+         the gateway follows its weights, or take it back: kubectl firebreak abort",
+        found.requests()
+    )
 }

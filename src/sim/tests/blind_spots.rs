@@ -1,0 +1,404 @@
+//! What is missing, unreadable or not in effect: it neither promotes, nor blinds the way back, nor lasts longer than its cause.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use firebreak_engine::{
+    Decision, Effect, Observation, decide,
+    memory::{Outcome, Phase},
+    observation::{Act, Action, Pods, Reading, SignalLook, Template},
+    plan::{Exposure, NoData},
+    risk::Level,
+    units::Weight,
+};
+use firebreak_sim::{Cluster, setup};
+use rstest::rstest;
+
+fn exposed(level: Level) -> Cluster {
+    let mut cluster = Cluster::new(setup(level, 2));
+    (0..8).for_each(|_| cluster.turn());
+    assert_eq!(cluster.memory.phase, Phase::Progressing);
+    cluster
+}
+
+/// A Change that is to stay at its stage.
+fn staying(level: Level) -> Cluster {
+    let mut cluster = Cluster::new(setup(level, 2));
+    cluster.setup.plan.min_bake_seconds = 1e6;
+    (0..8).for_each(|_| cluster.turn());
+    assert_eq!(cluster.memory.phase, Phase::Progressing);
+    cluster
+}
+
+/// One second, in which what is seen is changed first; what is decided is done.
+fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> Decision {
+    cluster.next_second();
+    let mut seen = cluster.observe();
+    change(&mut seen);
+    let decision = decide(&cluster.setup, &cluster.memory, &seen);
+    decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+    cluster.memory = decision.memory.clone();
+    decision
+}
+
+fn act(name: &str, action: Action, stage: Option<usize>) -> Act {
+    Act { name: name.to_owned(), action, by: Some("ann".into()), reason: None, stage }
+}
+
+fn waiting(cluster: &Cluster) -> &str {
+    cluster.memory.waiting.as_ref().map_or("", |waiting| waiting.reason.as_str())
+}
+
+/// The readings of the first so many signals.
+fn readings(seen: &mut Observation, signals: usize, mut change: impl FnMut(&mut Vec<Reading>)) {
+    for signal in seen.look.as_mut().unwrap().signals.iter_mut().take(signals) {
+        let SignalLook::Read(readings) = signal else { panic!("no answer") };
+        change(readings);
+    }
+}
+
+#[test]
+fn given_a_gap_of_one_arm_when_it_is_over_then_the_split_follows_as_before() {
+    let mut cluster = staying(Level::Medium);
+    for _ in 0..30 {
+        turn_with(&mut cluster, |_| ());
+    }
+    for _ in 0..60 {
+        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
+    }
+    assert_eq!(waiting(&cluster), "MetricsStale");
+    for _ in 0..10 {
+        turn_with(&mut cluster, |_| ());
+    }
+    assert_eq!(waiting(&cluster), "MinimumBake");
+}
+
+#[test]
+fn given_a_split_that_follows_again_then_the_freeze_is_over() {
+    let mut cluster = staying(Level::Medium);
+    let weight = cluster.share;
+    // The gateway sends four times what it was told.
+    for _ in 0..30 {
+        cluster.share = 4.0 * weight;
+        cluster.next_second();
+        cluster.share = weight;
+        let seen = cluster.observe();
+        let decision = decide(&cluster.setup, &cluster.memory, &seen);
+        cluster.memory = decision.memory;
+    }
+    assert_eq!(waiting(&cluster), "SplitNotFollowed");
+    let message = &cluster.memory.waiting.as_ref().unwrap().message;
+    assert!(message.contains("kubectl firebreak abort"), "{message}");
+    for _ in 0..180 {
+        turn_with(&mut cluster, |_| ());
+    }
+    assert_eq!(waiting(&cluster), "MinimumBake");
+}
+
+/// A pod that is there is never forgotten: else its silence would end by itself, and the last bake with it.
+#[test]
+fn given_no_series_of_the_candidate_for_long_in_the_last_bake_then_it_is_not_promoted() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.setup.plan.final_bake_seconds = 60.0;
+    while cluster.memory.phase != Phase::Baking {
+        cluster.turn();
+    }
+    for _ in 0..1500 {
+        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
+    }
+    assert_eq!((cluster.memory.phase, waiting(&cluster)), (Phase::Baking, "MetricsStale"));
+}
+
+#[test]
+fn given_an_objective_then_slow_requests_do_not_burn_it() {
+    let mut cluster = staying(Level::Medium);
+    cluster.setup.availability = Some(0.999);
+    cluster.memory.judgement = firebreak_engine::judge::Judgement::new(&cluster.setup);
+    for _ in 0..60 {
+        turn_with(&mut cluster, |seen| {
+            if let SignalLook::Read(slow) = &mut seen.look.as_mut().unwrap().signals[1] {
+                slow.iter_mut().for_each(|reading| reading.failures = reading.requests / 20);
+            }
+        });
+    }
+    assert_eq!(waiting(&cluster), "MinimumBake");
+}
+
+#[test]
+fn given_no_data_for_long_when_the_policy_alerts_then_it_warns_once_at_the_limit() {
+    let mut cluster = exposed(Level::High);
+    cluster.setup.plan.no_data = NoData::HoldAlert;
+    cluster.metrics = false;
+    let mut warned = Vec::new();
+    for second in 1..=200 {
+        let decision = turn_with(&mut cluster, |_| ());
+        warned.extend(decision.notes.iter().filter(|note| note.warning).map(|_| second));
+    }
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    let limit = cluster.setup.plan.no_data_after_seconds;
+    assert!((limit..limit + 3.0).contains(&f64::from(warned[0])), "{warned:?}");
+}
+
+#[test]
+fn given_failing_probes_before_a_pod_is_ready_then_nobody_is_judged_by_them() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    let mut probes = 0;
+    for second in 0..30 {
+        turn_with(&mut cluster, |seen| {
+            if second < 25 {
+                probes += 10;
+                seen.candidate = Pods { ready: 0, endpoints: 0, unready: seen.candidate.names.clone(), ..seen.candidate.clone() };
+            }
+            readings(seen, 1, |all| {
+                for reading in all.iter_mut().filter(|reading| reading.pod.starts_with('c')) {
+                    (reading.requests, reading.failures) = (reading.requests + probes, reading.failures + probes);
+                }
+            });
+        });
+    }
+    assert_eq!(cluster.memory.phase, Phase::Progressing, "{:?}", cluster.memory.retreat);
+}
+
+#[test]
+fn given_a_workload_scaled_to_zero_on_the_way_then_no_share_and_a_new_start_when_it_is_back() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.replicas = 0;
+    cluster.turn();
+    assert_eq!((cluster.share, waiting(&cluster)), (0.0, "WorkloadScaledToZero"));
+    (0..100).for_each(|_| cluster.turn());
+    assert_eq!((cluster.candidate, cluster.memory.granted), (0, Weight::ZERO));
+    cluster.replicas = 10;
+    (0..3).for_each(|_| cluster.turn());
+    assert_eq!((cluster.memory.phase, cluster.memory.stage), (Phase::Progressing, 0));
+}
+
+#[test]
+fn given_a_route_that_cannot_be_used_then_it_holds_and_says_so_once() {
+    let mut cluster = exposed(Level::Medium);
+    let stage = cluster.memory.stage;
+    let mut told = 0;
+    for _ in 0..100 {
+        let decision = turn_with(&mut cluster, |seen| {
+            let traffic = seen.traffic.as_mut().unwrap();
+            (traffic.largest_share, traffic.smallest_share) = (0.0, 0.0);
+            traffic.problem = Some("HTTPRoute shop does not exist".into());
+        });
+        told += decision.notes.len();
+    }
+    assert_eq!((cluster.memory.stage, waiting(&cluster), told), (stage, "RouteNotUsable", 1));
+}
+
+#[test]
+fn given_a_share_that_someone_takes_back_again_and_again_then_it_bakes_nothing() {
+    let mut cluster = exposed(Level::Medium);
+    let stage = cluster.memory.stage;
+    for _ in 0..200 {
+        cluster.share = 0.0;
+        turn_with(&mut cluster, |_| ());
+    }
+    assert_eq!((cluster.memory.stage, cluster.memory.in_effect), (stage, None));
+}
+
+#[test]
+fn given_two_people_who_let_the_same_stage_through_then_the_second_is_refused() {
+    let mut cluster = staying(Level::Medium);
+    let first = turn_with(&mut cluster, |seen| seen.acts = vec![act("first", Action::Promote, Some(1))]);
+    assert!(first.answers[0].applied && cluster.memory.stage == 1, "{:?}", first.answers);
+    let second = turn_with(&mut cluster, |seen| seen.acts = vec![act("second", Action::Promote, Some(1))]);
+    assert!(!second.answers[0].applied && second.answers[0].message.contains("stage 1 of 4"), "{:?}", second.answers);
+    assert_eq!((cluster.memory.stage, cluster.memory.let_through), (1, None));
+}
+
+#[test]
+fn given_a_promote_before_the_first_stage_then_no_stage_is_left_out() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.setup.plan.min_bake_seconds = 1e6;
+    cluster.metrics = false;
+    (0..3).for_each(|_| cluster.turn());
+    assert_eq!(cluster.memory.phase, Phase::Preparing);
+    turn_with(&mut cluster, |seen| seen.acts = vec![act("early", Action::Promote, None)]);
+    cluster.metrics = true;
+    (0..20).for_each(|_| cluster.turn());
+    assert_eq!((cluster.memory.phase, cluster.memory.stage), (Phase::Progressing, 0));
+}
+
+#[test]
+fn given_an_act_after_the_hand_over_then_it_is_refused_with_the_way_out() {
+    let mut cluster = exposed(Level::Medium);
+    while cluster.owned {
+        cluster.turn();
+    }
+    let decision = turn_with(&mut cluster, |seen| seen.acts = vec![act("late", Action::Abort, None)]);
+    assert!(!decision.answers[0].applied && decision.answers[0].message.contains("rollout undo"), "{:?}", decision.answers);
+}
+
+#[test]
+fn given_one_candidate_pod_that_is_not_ready_then_the_silence_of_the_others_is_named() {
+    let mut cluster = staying(Level::Medium);
+    for _ in 0..20 {
+        turn_with(&mut cluster, |seen| {
+            seen.candidate.names.push("c-crashing".into());
+            seen.candidate.unready = vec!["c-crashing".into()];
+            readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s')));
+        });
+    }
+    assert_eq!(waiting(&cluster), "MetricsStale");
+}
+
+/// A node that went away leaves a stable pod that runs and is not ready, for minutes.
+#[test]
+fn given_a_stable_pod_that_is_not_ready_and_not_read_then_harm_is_judged_all_the_same() {
+    let mut cluster = staying(Level::Medium);
+    let lost = |seen: &mut Observation, read: bool| {
+        seen.stable.names.push("s-lost".into());
+        seen.stable.unready = if read { Vec::new() } else { vec!["s-lost".into()] };
+        if read {
+            readings(seen, 2, |all| {
+                let lost = Reading { pod: "s-lost".into(), ..all[0].clone() };
+                all.push(lost);
+            });
+        }
+    };
+    turn_with(&mut cluster, |seen| lost(seen, true));
+    cluster.failing.0 = 200;
+    let mut seconds = 0;
+    while cluster.memory.retreat.is_none() && seconds < 60 {
+        turn_with(&mut cluster, |seen| lost(seen, false));
+        seconds += 1;
+    }
+    assert!(seconds < 20, "not taken back after {seconds} s: {:?}", cluster.memory.waiting);
+}
+
+#[test]
+fn given_one_signal_without_an_answer_then_another_shows_harm_all_the_same() {
+    let mut cluster = staying(Level::Medium);
+    cluster.failing.0 = 200;
+    let mut seconds = 0;
+    while cluster.memory.retreat.is_none() && seconds < 60 {
+        turn_with(&mut cluster, |seen| {
+            seen.look.as_mut().unwrap().signals[1] =
+                SignalLook::Trouble { reason: "MetricsMissing".into(), message: "no such series".into() };
+        });
+        seconds += 1;
+    }
+    assert!(seconds < 20, "not taken back after {seconds} s: {:?}", cluster.memory.waiting);
+}
+
+#[test]
+fn given_most_requests_failing_while_stable_was_not_read_then_it_is_not_called_the_candidates_fault() {
+    let mut cluster = staying(Level::Medium);
+    for second in 0..40 {
+        // What was read of stable has left the window by then.
+        cluster.failing = if second < 15 { (1, 1) } else { (900, 900) };
+        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('c'))));
+    }
+    assert_eq!((cluster.memory.phase, waiting(&cluster)), (Phase::Progressing, "MetricsStale"));
+}
+
+/// Where pods are the share both arms serve at the last stage, and evidence goes on growing.
+#[test]
+fn given_suspicion_at_the_end_of_the_last_bake_then_it_is_not_handed_over() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    cluster.setup.exposure = Exposure::PodShare;
+    cluster.setup.plan.final_bake_seconds = 30.0;
+    cluster.setup.plan.alpha = 1e-12;
+    let by_pods = |cluster: &mut Cluster| {
+        let shares = f64::from(cluster.candidate) / f64::from(cluster.candidate + cluster.replicas);
+        cluster.share = shares * 1000.0;
+        turn_with(cluster, |seen| seen.traffic = None);
+        cluster.share = shares * 1000.0;
+    };
+    while cluster.memory.phase != Phase::Baking {
+        by_pods(&mut cluster);
+    }
+    cluster.failing = (30, 3);
+    for _ in 0..32 {
+        by_pods(&mut cluster);
+    }
+    assert_eq!((cluster.memory.phase, waiting(&cluster)), (Phase::Baking, "Suspicion"));
+}
+
+#[test]
+fn given_pods_that_come_for_a_larger_share_then_it_waits_until_they_are_seen() {
+    let mut cluster = exposed(Level::Medium);
+    let stage = cluster.memory.stage;
+    let weight = cluster.memory.granted;
+    let unseen = |seen: &mut Observation| {
+        let pods = seen.candidate.wanted;
+        seen.candidate.names = (0..pods).map(|at| format!("c-{at}")).collect();
+    };
+    for _ in 0..120 {
+        turn_with(&mut cluster, unseen);
+    }
+    assert_eq!((cluster.memory.stage, cluster.memory.granted), (stage + 1, weight));
+    assert_eq!(waiting(&cluster), "NotSeenByMetrics");
+    for _ in 0..3 {
+        turn_with(&mut cluster, |seen| {
+            unseen(seen);
+            seen.seen = seen.candidate.names.clone();
+        });
+    }
+    assert!(cluster.memory.granted > weight);
+}
+
+#[test]
+fn given_a_route_that_carries_a_share_nobody_granted_when_a_change_begins_then_it_goes_first() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    cluster.share = 200.0;
+    let decision = turn_with(&mut cluster, |_| ());
+    assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
+}
+
+#[test]
+fn given_routes_that_cannot_be_read_when_it_goes_back_then_they_are_written_and_nothing_ends() {
+    let mut cluster = exposed(Level::Medium);
+    let blind = |seen: &mut Observation| {
+        let traffic = seen.traffic.as_mut().unwrap();
+        (traffic.largest_share, traffic.smallest_share, traffic.carries_candidate, traffic.unreadable) = (0.0, 0.0, false, true);
+    };
+    turn_with(&mut cluster, |seen| {
+        blind(seen);
+        seen.acts = vec![act("back", Action::Abort, None)];
+    });
+    for _ in 0..100 {
+        let decision = turn_with(&mut cluster, blind);
+        assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
+    }
+    assert!(cluster.memory.phase == Phase::Retreating && cluster.candidate > 0);
+    assert_eq!(cluster.run(60), Phase::Ended(Outcome::RolledBack));
+}
+
+/// A ReplicaSet that was there before goes back to the workload, and after a bypass the native controller scales it up.
+#[test]
+fn given_a_bypass_of_an_older_revision_then_it_ends_although_its_pods_run() {
+    let mut cluster = exposed(Level::Medium);
+    cluster.setup.taken_over = true;
+    for _ in 0..120 {
+        cluster.held = false;
+        let decision = turn_with(&mut cluster, |seen| seen.workload.bypassed = true);
+        if decision.effects.contains(&Effect::GiveBack) {
+            (cluster.owned, cluster.candidate) = (false, 10);
+        }
+    }
+    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Withdrawn));
+}
+
+#[rstest]
+#[case(Template::Newer, true)]
+#[case(Template::Stable, false)]
+fn given_a_template_that_came_unheld_then_it_is_held_beside_the_way_back(#[case] template: Template, #[case] held: bool) {
+    let mut cluster = exposed(Level::Medium);
+    (cluster.held, cluster.template) = (false, template);
+    let decision = turn_with(&mut cluster, |_| ());
+    assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
+    assert_eq!(decision.effects.contains(&Effect::Hold), held);
+}
+
+#[test]
+fn given_a_service_that_does_not_reach_the_pods_then_the_deadline_ends_it() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    for _ in 0..70 {
+        turn_with(&mut cluster, |seen| seen.candidate.endpoints = 0);
+    }
+    let retreat = cluster.memory.retreat.as_ref().unwrap();
+    assert!(retreat.reason == "CandidateNotReady" && retreat.message.contains("0 of them behind"), "{}", retreat.message);
+}

@@ -16,7 +16,7 @@ use crate::{
     plan::{Exposure, Setup},
     stats::{
         BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
-        exposure::split_ln_e, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
+        exposure::split_ln_e, portable::ln, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
     },
     units::{Millis, Weight},
 };
@@ -124,6 +124,16 @@ pub struct Standing<'a> {
     pub next: Weight,
 }
 
+/// What one closed interval is judged with.
+struct Judged {
+    at: Millis,
+    /// Seconds since exposure began.
+    elapsed: f64,
+    next: Weight,
+    /// Whether promotion waits for stable to be healthy.
+    frozen: bool,
+}
+
 impl SignalMemory {
     fn new(setup: &Setup) -> Self {
         let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
@@ -194,7 +204,8 @@ impl SignalMemory {
         })
     }
 
-    fn judge(&mut self, setup: &Setup, counts: Counts, at: Millis, elapsed: f64, next: Weight, frozen: bool) {
+    fn judge(&mut self, setup: &Setup, counts: Counts, judged: &Judged) {
+        let Judged { at, elapsed, next, frozen } = *judged;
         let phi = self.phi();
         self.harm.update(counts, Factor::BurstExact(phi), elapsed);
         if !frozen {
@@ -429,10 +440,10 @@ impl Judgement {
         let frozen = self.frozen_by_stable;
         for signal in self.signals.iter_mut().zip(whole).filter_map(|(signal, whole)| whole.then_some(signal)) {
             if let Some(counts) = signal.close(at) {
-                signal.judge(setup, counts, at, elapsed, next, frozen);
+                signal.judge(setup, counts, &Judged { at, elapsed, next, frozen });
             }
         }
-        let needed = -setup.plan.alpha.ln();
+        let needed = -ln(setup.plan.alpha);
         self.harm_proved |= self.harm_ln_e(setup) >= needed;
         if self.harm_proved || self.proved_ratio > 0.0 || self.harm_ln_e(setup) > 0.0 {
             self.proved_ratio = self.proved_ratio.max(self.crossed_margin(setup, needed));
@@ -463,7 +474,7 @@ impl Judgement {
     /// The signal that shows most of the harm: its place.
     #[must_use]
     pub fn worst(&self, setup: &Setup) -> usize {
-        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| signal.share.ln() + memory.harm.ln_e();
+        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm.ln_e();
         let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
         ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
     }
@@ -490,6 +501,6 @@ impl Judgement {
 
 /// ln of the weighted mean of e-values.
 fn combined(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let terms: Vec<f64> = parts.map(|(share, ln_e)| share.ln() + ln_e).collect();
+    let terms: Vec<f64> = parts.map(|(share, ln_e)| ln(share) + ln_e).collect();
     log_sum_exp(&terms)
 }

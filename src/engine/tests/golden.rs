@@ -2,7 +2,7 @@
 //!
 //! Where a file states none, results must agree to about 1e-12 of the terms that were summed. A key this test does not
 //! know fails it: new reference values must not be skipped silently.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use firebreak_engine::stats::exposure::{Arm, dirichlet_ln_e, one_sided_ln_e, p_value, split_delta};
 use firebreak_engine::stats::special::{incomplete_beta, ln_gamma, log_add_exp, log_sum_exp};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Judgement, SignalMemory, Trouble};
 use crate::{
     plan::{Exposure, Setup, SignalCounts},
-    stats::{Counts, Growth},
+    stats::{Counts, Growth, portable::ln},
     units::{Millis, Weight},
 };
 
@@ -144,7 +144,7 @@ impl Judgement {
             rates(total.stable_rate()),
             self.proved_ratio.max(setup.plan.margin),
             self.harm_ln_e(setup),
-            -setup.plan.alpha.ln(),
+            -ln(setup.plan.alpha),
         );
         let growing = !matches!(growth, Growth::None);
         if projected >= MATERIAL_SHARE || growing {

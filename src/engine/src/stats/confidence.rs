@@ -9,8 +9,10 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::dispersion::Phi;
+use super::elementary::{exp, exp_m1, ln_1p};
 use super::interval::{Counts, Mark, Waiting};
-use super::solve::border;
+use super::portable::{ln, pow};
+use super::solve::{border, concave_root};
 use super::special::{ln_tilted, log_sum_exp};
 
 /// Points of either prior grid.
@@ -98,7 +100,7 @@ impl RatioSequence {
             (0, 0) => None,
             (0, _) => Some(0.0),
             (_, 0) => Some(f64::INFINITY),
-            _ => Some(self.ln_estimate().exp()),
+            _ => Some(exp(self.ln_estimate())),
         }
     }
 
@@ -112,12 +114,12 @@ impl RatioSequence {
             return Bounds::ANY_RATIO;
         }
         let grid: Vec<f64> =
-            (0..GRID).map(|j| self.ln_likelihood(200_f64.ln() * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0), phi)).collect();
-        let limit = log_sum_exp(&grid) - f64::from(GRID).ln() + alpha.ln();
+            (0..GRID).map(|j| self.ln_likelihood(ln(200_f64) * (2.0 * f64::from(j) / f64::from(GRID - 1) - 1.0), phi)).collect();
+        let limit = log_sum_exp(&grid) - ln(f64::from(GRID)) + ln(alpha);
         let outside = |e: f64| self.ln_likelihood(e, phi) <= limit;
         let best = self.ln_estimate();
-        let lo = if self.x_c == 0 { 0.0 } else { border(-FARTHEST, best, outside).exp() };
-        let hi = if self.x_s == 0 { f64::INFINITY } else { border(best, FARTHEST, |e| !outside(e)).exp() };
+        let lo = if self.x_c == 0 { 0.0 } else { exp(border(-FARTHEST, best, outside)) };
+        let hi = if self.x_s == 0 { f64::INFINITY } else { exp(border(best, FARTHEST, |e| !outside(e))) };
         Bounds { lo, hi }
     }
 
@@ -130,7 +132,7 @@ impl RatioSequence {
     /// Where l is largest: the root of X_c - sum x rho exp(e)/(1 - rho + rho exp(e)), at an end where one arm never
     /// failed.
     fn ln_estimate(&self) -> f64 {
-        let expected = |e: f64| -> f64 { self.shares.iter().map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * (-e).exp())).sum() };
+        let expected = |e: f64| -> f64 { self.shares.iter().map(|s| s.x * s.rho / (s.rho + (1.0 - s.rho) * exp(-e))).sum() };
         border(-FARTHEST, FARTHEST, |e| expected(e) < self.x_c as f64)
     }
 
@@ -173,38 +175,45 @@ pub fn rate_bounds(x: u64, n: u64, alpha: f64, phi: Phi) -> Bounds {
     }
     let (failed, fine) = (x.min(n) as f64, n.saturating_sub(x) as f64);
     let ln_likelihood = |ln_p: f64, ln_not_p: f64| (failed * ln_p + fine * ln_not_p) / phi.get();
-    let ln_prior = f64::from(2 * GRID).ln();
+    let ln_prior = ln(f64::from(2 * GRID));
     let mut terms: Vec<f64> = rate_grid().iter().map(|(ln_q, ln_not_q)| ln_likelihood(*ln_q, *ln_not_q) - ln_prior).collect();
     if x == 0 {
         terms.push(-std::f64::consts::LN_2);
     }
-    let limit = log_sum_exp(&terms) + alpha.ln();
-    // In log odds both logarithms stay exact near 0 and near 1.
-    let outside = |odds: f64| {
+    let limit = phi.get() * (log_sum_exp(&terms) + ln(alpha));
+    if failed == 0.0 {
+        return Bounds { lo: 0.0, hi: -exp_m1(limit / fine) };
+    }
+    if fine == 0.0 {
+        return Bounds { lo: exp(limit / failed), hi: 1.0 };
+    }
+    // In log odds both logarithms stay exact near 0 and near 1, and the likelihood is concave.
+    let beyond = |odds: f64| {
         let (ln_p, ln_not_p) = ln_probabilities(odds);
-        ln_likelihood(ln_p, ln_not_p) <= limit
+        (failed * ln_p + fine * ln_not_p - limit, failed - (failed + fine) * logistic(odds))
     };
-    let best = (failed.ln() - fine.ln()).clamp(-FARTHEST, FARTHEST);
-    let lo = if failed == 0.0 { 0.0 } else { logistic(border(-FARTHEST, best, outside)) };
-    let hi = if fine == 0.0 { 1.0 } else { logistic(border(best, FARTHEST, |odds| !outside(odds))) };
-    Bounds { lo, hi }
+    let best = ln(failed) - ln(fine);
+    let (height, _) = beyond(best);
+    let distance = (2.0 * height.max(0.0) * (failed + fine) / (failed * fine)).sqrt();
+    let bound = |start: f64| logistic(concave_root(start.clamp(-FARTHEST, FARTHEST), beyond));
+    Bounds { lo: bound(best - distance), hi: bound(best + distance) }
 }
 
 /// ln q and ln(1 - q) of the positive rates of the prior.
 fn rate_grid() -> &'static [(f64, f64)] {
     static RATES: OnceLock<Vec<(f64, f64)>> = OnceLock::new();
     RATES.get_or_init(|| {
-        let rate = |j: u32| 0.999 * 10_f64.powf(-7.0 + 7.0 * f64::from(j) / f64::from(GRID - 1));
-        (0..GRID).map(rate).map(|q| (q.ln(), (-q).ln_1p())).collect()
+        let rate = |j: u32| 0.999 * pow(10_f64, -7.0 + 7.0 * f64::from(j) / f64::from(GRID - 1));
+        (0..GRID).map(rate).map(|q| (ln(q), ln_1p(-q))).collect()
     })
 }
 
 /// ln p and ln(1 - p) at log odds: -ln(1 + exp(-odds)) and -ln(1 + exp(odds)), which share their small part.
 fn ln_probabilities(odds: f64) -> (f64, f64) {
-    let small = (-odds.abs()).exp().ln_1p();
+    let small = ln_1p(exp(-odds.abs()));
     (-((-odds).max(0.0) + small), -(odds.max(0.0) + small))
 }
 
 fn logistic(odds: f64) -> f64 {
-    1.0 / (1.0 + (-odds).exp())
+    1.0 / (1.0 + exp(-odds))
 }

@@ -106,6 +106,7 @@ pub(crate) fn max(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::portable;
     use super::*;
 
     fn close(got: f64, want: f64) -> bool {
@@ -113,20 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn they_agree_with_the_platform() {
+    fn they_agree_with_the_library() {
         for step in -60_000..60_000 {
             let v = f64::from(step) * 0.01 + 0.001;
-            assert!(close(exp(v), v.exp()), "exp({v})");
-            assert!(close(exp_m1(v), v.exp_m1()), "exp_m1({v})");
+            assert!(close(exp(v), portable::exp(v)), "exp({v})");
+            assert!(close(exp_m1(v), portable::exp_m1(v)), "exp_m1({v})");
             let small = v * 1e-4 * v.abs().min(1.0);
-            assert!(close(exp_m1(small), small.exp_m1()), "exp_m1({small})");
+            assert!(close(exp_m1(small), portable::exp_m1(small)), "exp_m1({small})");
             let above = small.abs() + v.abs().powi(9) * 1e-9 * f64::from(step % 2);
             for w in [above.abs(), -above.abs().min(0.999_99), small * 1e-12] {
-                assert!(close(ln_1p(w), w.ln_1p()), "ln_1p({w})");
+                assert!(close(ln_1p(w), portable::ln_1p(w)), "ln_1p({w})");
             }
         }
         assert_eq!((exp(0.0), exp_m1(0.0), ln_1p(0.0)), (1.0, 0.0, 0.0));
-        assert!(exp(f64::NEG_INFINITY) < 1e-300 && close(ln_1p(1e300), 1e300_f64.ln_1p()));
+        assert!(exp(f64::NEG_INFINITY) < 1e-300 && close(ln_1p(1e300), portable::ln_1p(1e300)));
     }
 
     #[test]

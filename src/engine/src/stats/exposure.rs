@@ -6,6 +6,7 @@
 //! `ln(T/K)/2 - d(T) + d(K)` once. It keeps twelve digits at 10^7 requests where log gammas keep five.
 
 use super::dispersion::Phi;
+use super::portable::{exp, ln, ln_1p};
 use super::solve::border;
 use super::special::{incomplete_beta, ln_tilted, stirling_tail};
 
@@ -41,17 +42,17 @@ pub fn dirichlet_ln_e(arms: &[Arm], k: f64) -> f64 {
         let posterior = prior + arm.count;
         let deviation = (arm.count - n * arm.share) / (total * arm.share);
         // An arm without requests is exactly prior/(total share) = k/total of its expectation.
-        let ln_ratio = if deviation > -0.5 { deviation.ln_1p() } else { (posterior / (total * arm.share)).ln() };
+        let ln_ratio = if deviation > -0.5 { ln_1p(deviation) } else { ln(posterior / (total * arm.share)) };
         let tails = if arm.count > 0.0 { stirling_tail(posterior) - stirling_tail(prior) } else { 0.0 };
-        posterior * ln_ratio - 0.5 * (arm.count / prior).ln_1p() + tails
+        posterior * ln_ratio - 0.5 * ln_1p(arm.count / prior) + tails
     };
-    arms.iter().map(per_arm).sum::<f64>() + 0.5 * (n / k).ln_1p() - stirling_tail(total) + stirling_tail(k)
+    arms.iter().map(per_arm).sum::<f64>() + 0.5 * ln_1p(n / k) - stirling_tail(total) + stirling_tail(k)
 }
 
 /// The p-value of a sequential test at this look: min(1, exp(-ln E)); take the smallest so far.
 #[must_use]
 pub fn p_value(ln_e: f64) -> f64 {
-    (-ln_e).exp().min(1.0)
+    exp(-ln_e).min(1.0)
 }
 
 /// ln E of "candidate and stable share the requests as set", tempered: requests of one session come together, so
@@ -93,8 +94,8 @@ pub fn split_delta(first: Arm, second: Arm, k: f64, alpha: f64) -> (f64, f64) {
     }
     let at_zero = dirichlet_ln_e(&[first, second], k);
     let ln_e = |delta: f64| at_zero + n * ln_tilted(second.share, delta) - second.count * delta;
-    let refuted = |delta: f64| ln_e(delta) >= -alpha.ln();
-    let best = (second.count.ln() - first.count.ln()) - (second.share.ln() - first.share.ln());
+    let refuted = |delta: f64| ln_e(delta) >= -ln(alpha);
+    let best = (ln(second.count) - ln(first.count)) - (ln(second.share) - ln(first.share));
     let best = best.clamp(-FARTHEST, FARTHEST);
     let lo = if refuted(-FARTHEST) { border(-FARTHEST, best, refuted) } else { f64::NEG_INFINITY };
     let hi = if refuted(FARTHEST) { border(best, FARTHEST, |delta| !refuted(delta)) } else { f64::INFINITY };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::{Counts, Mark, Waiting};
 use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
+use super::portable::ln;
 use super::start::{StartMass, Starts};
 
 /// Evidence of harm at one margin. Serializes to about 900 bytes and back without losing a bit.
@@ -57,7 +58,7 @@ impl HarmProcess {
     /// Whether harm beyond the margin was proved at `alpha` at any look so far.
     #[must_use]
     pub fn has_crossed(&self, alpha: f64) -> bool {
-        self.max_ln_e() >= -alpha.ln()
+        self.max_ln_e() >= -ln(alpha)
     }
 
     /// The margin r0.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::{Counts, Mark, Waiting};
 use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
+use super::portable::ln;
 use super::start::{StartMass, Starts};
 
 /// The ladder of margins at which harm is sized.
@@ -59,7 +60,7 @@ impl MarginGrid {
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
     #[must_use]
     pub fn th_lo(&self, alpha: f64) -> f64 {
-        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -alpha.ln());
+        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -ln(alpha));
         crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
     }
 
@@ -78,7 +79,7 @@ impl MarginGrid {
     /// Whether harm beyond the level's own margin was proved at `alpha` at any look so far.
     #[must_use]
     pub fn has_crossed(&self, alpha: f64) -> bool {
-        self.max_ln_e() >= -alpha.ln()
+        self.max_ln_e() >= -ln(alpha)
     }
 
     /// Each margin with its ln E now, the ladder first.

@@ -24,6 +24,7 @@ use super::bits;
 use super::dispersion::Phi;
 use super::elementary::{exp, exp_m1, ln_1p, max, sum};
 use super::interval::Counts;
+use super::portable::{ln, pow};
 use super::special::log_add_exp;
 use super::start::Starts;
 
@@ -98,10 +99,10 @@ impl Bets {
     pub(crate) fn grid() -> &'static Self {
         static GRID: OnceLock<Bets> = OnceLock::new();
         GRID.get_or_init(|| {
-            let step = |j: usize| (LARGEST_BET / SMALLEST_BET).powf(j as f64 / (BETS - 1) as f64);
+            let step = |j: usize| pow(LARGEST_BET / SMALLEST_BET, j as f64 / (BETS - 1) as f64);
             let g: PerBet = array::from_fn(|j| SMALLEST_BET * step(j));
-            let ln_total = g.iter().map(|g| 1.0 / g).sum::<f64>().ln();
-            Self { g_minus_1: g.map(|g| g - 1.0), ln_g: g.map(f64::ln), ln_prior: g.map(|g| -g.ln() - ln_total) }
+            let ln_total = ln(g.iter().map(|g| 1.0 / g).sum::<f64>());
+            Self { g_minus_1: g.map(|g| g - 1.0), ln_g: g.map(ln), ln_prior: g.map(|g| -ln(g) - ln_total) }
         })
     }
 
@@ -245,7 +246,7 @@ impl Mixture {
         let largest = max(&self.ln_weights);
         let mut parts = self.ln_weights;
         parts.iter_mut().for_each(|v| *v = exp(*v - largest));
-        self.ln_e = log_add_exp(largest + sum(&parts).ln(), placed.ln_reserve);
+        self.ln_e = log_add_exp(largest + ln(sum(&parts)), placed.ln_reserve);
         self.max_ln_e = self.max_ln_e.max(self.ln_e);
     }
 }
@@ -259,6 +260,6 @@ pub(crate) struct Placed {
 
 impl Placed {
     pub(crate) fn take(starts: &mut Starts) -> Self {
-        Self { ln_mass: starts.take().ln(), ln_reserve: starts.reserve().ln() }
+        Self { ln_mass: ln(starts.take()), ln_reserve: ln(starts.reserve()) }
     }
 }

@@ -23,6 +23,7 @@ pub mod interval;
 pub mod margins;
 pub mod mixture;
 pub mod one_arm;
+pub(crate) mod portable;
 pub mod promotion;
 pub mod rates;
 mod solve;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::harm::HarmProcess;
 use super::interval::{Counts, Mark, Waiting};
 use super::mixture::{Bets, BurstWeight, Factor, Margin, Mixture, PerBet, Placed, bursts};
+use super::portable::ln;
 use super::special::log_add_exp;
 use super::start::{StartMass, Starts};
 
@@ -71,7 +72,7 @@ impl OneArmProcess {
     /// Whether harm beyond the margin was proved at `alpha` at any look so far.
     #[must_use]
     pub fn has_crossed(&self, alpha: f64) -> bool {
-        self.max_ln_e >= -alpha.ln()
+        self.max_ln_e >= -ln(alpha)
     }
 
     /// The two-arm half on its own.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dispersion::Phi;
 use super::interval::{Counts, Mark, Waiting};
+use super::portable::{ln, ln_1p};
 use super::special::log_add_exp;
 
 /// The bet on the candidate's rate is never below this: at 0 a single failure would end all evidence for ever.
@@ -95,11 +96,11 @@ impl PromotionProcess {
         let (n_c, x_c, x) = (counts.n_c as f64, counts.x_c as f64, counts.failures() as f64);
         if counts.compares() && counts.failures() > 0 {
             let rho = counts.rho().unwrap_or(0.0);
-            self.lr += (x * (rho * (th0 - 1.0)).ln_1p() - x_c * th0.ln()) / phi;
+            self.lr += (x * ln_1p(rho * (th0 - 1.0)) - x_c * ln(th0)) / phi;
         }
         // A rate of 1 or more cannot be exceeded and 0 cannot be undercut: the absolute bet says nothing there.
         if counts.n_c > 0 && m > 0.0 && m < 1.0 {
-            self.la += (x_c * (q / m).ln() + (n_c - x_c) * ((-q).ln_1p() - (-m).ln_1p())) / phi;
+            self.la += (x_c * ln(q / m) + (n_c - x_c) * (ln_1p(-q) - ln_1p(-m))) / phi;
         }
         mark
     }
@@ -138,5 +139,5 @@ impl PromotionProcess {
 /// ln(1/(0.9 beta)): where the gate opens for a total error beta in `(0, 1]`, bounds U and L included.
 #[must_use]
 pub fn opening_ln_e(beta: f64) -> f64 {
-    -(BETA_LEFT * beta).ln()
+    -ln(BETA_LEFT * beta)
 }

@@ -6,6 +6,9 @@
 
 use std::f64::consts::PI;
 
+use super::elementary;
+use super::portable::{exp, exp_m1, ln, ln_1p};
+
 /// Euler's constant.
 const EULER: f64 = 0.577_215_664_901_532_9;
 
@@ -71,20 +74,20 @@ pub fn ln_gamma(x: f64) -> f64 {
         return f64::INFINITY;
     }
     if x >= STIRLING_FROM {
-        return (x - 0.5) * (x.ln() - 1.0) + (0.5 * (2.0 * PI).ln() - 0.5) + stirling_series(x);
+        return (x - 0.5) * (ln(x) - 1.0) + (0.5 * ln(2.0 * PI) - 0.5) + stirling_series(x);
     }
     if x < 0.5 {
-        return ln_gamma_near_2(x) - x.ln_1p() - x.ln();
+        return ln_gamma_near_2(x) - ln_1p(x) - ln(x);
     }
     if x < 1.5 {
-        return ln_gamma_near_2(x - 1.0) - (x - 1.0).ln_1p();
+        return ln_gamma_near_2(x - 1.0) - ln_1p(x - 1.0);
     }
     let (mut y, mut product) = (x, 1.0);
     while y > 2.5 {
         y -= 1.0;
         product *= y;
     }
-    ln_gamma_near_2(y - 2.0) + product.ln()
+    ln_gamma_near_2(y - 2.0) + ln(product)
 }
 
 /// ln Gamma(2 + z) for |z| <= 1/2.
@@ -102,7 +105,7 @@ fn stirling_series(x: f64) -> f64 {
 /// ln Gamma(x) - ((x - 1/2) ln x - x + ln(2 pi)/2), what Stirling's formula leaves, for x > 0.
 #[must_use]
 pub fn stirling_tail(x: f64) -> f64 {
-    if x >= STIRLING_FROM { stirling_series(x) } else { ln_gamma(x) - ((x - 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln()) }
+    if x >= STIRLING_FROM { stirling_series(x) } else { ln_gamma(x) - ((x - 0.5) * ln(x) - x + 0.5 * ln(2.0 * PI)) }
 }
 
 /// ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b) for a, b > 0.
@@ -110,8 +113,8 @@ pub fn stirling_tail(x: f64) -> f64 {
 pub fn ln_beta(a: f64, b: f64) -> f64 {
     let (small, large) = if a < b { (a, b) } else { (b, a) };
     let total = small + large;
-    small * (small / total).ln() - large * (small / large).ln_1p() + 0.5 * (total / large).ln() - 0.5 * small.ln()
-        + 0.5 * (2.0 * PI).ln()
+    small * ln(small / total) - large * ln_1p(small / large) + 0.5 * ln(total / large) - 0.5 * ln(small)
+        + 0.5 * ln(2.0 * PI)
         + stirling_tail(small)
         + stirling_tail(large)
         - stirling_tail(total)
@@ -133,7 +136,7 @@ pub struct IncompleteBeta {
 impl IncompleteBeta {
     fn from_ln_tail(ln_tail: f64) -> Self {
         let ln_tail = ln_tail.min(0.0);
-        Self { value: ln_tail.exp(), complement: -ln_tail.exp_m1(), ln_value: ln_tail, ln_complement: (-ln_tail.exp()).ln_1p() }
+        Self { value: exp(ln_tail), complement: -exp_m1(ln_tail), ln_value: ln_tail, ln_complement: ln_1p(-exp(ln_tail)) }
     }
 
     fn mirrored(self) -> Self {
@@ -156,9 +159,9 @@ pub fn incomplete_beta(a: f64, b: f64, x: f64) -> IncompleteBeta {
     let y = 1.0 - x;
     let ln_prefix = ln_beta_prefix(a, b, x, y);
     if x < (a + 1.0) / (a + b + 2.0) {
-        IncompleteBeta::from_ln_tail(ln_prefix + fraction(a, b, x, y).ln())
+        IncompleteBeta::from_ln_tail(ln_prefix + ln(fraction(a, b, x, y)))
     } else {
-        IncompleteBeta::from_ln_tail(ln_prefix + fraction(b, a, y, x).ln()).mirrored()
+        IncompleteBeta::from_ln_tail(ln_prefix + ln(fraction(b, a, y, x))).mirrored()
     }
 }
 
@@ -167,11 +170,11 @@ fn ln_beta_prefix(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let total = a + b;
     let d = x * b - a * y;
     let part = |weight: f64, share: f64, relative: f64| {
-        let ln = if relative.abs() < 0.5 { relative.ln_1p() } else { share.ln() + (total / weight).ln() };
+        let ln = if relative.abs() < 0.5 { ln_1p(relative) } else { ln(share) + ln(total / weight) };
         weight * ln
     };
-    part(a, x, d / a) + part(b, y, -d / b) + 0.5 * (a.ln() + (b / total).ln())
-        - 0.5 * (2.0 * PI).ln()
+    part(a, x, d / a) + part(b, y, -d / b) + 0.5 * (ln(a) + ln(b / total))
+        - 0.5 * ln(2.0 * PI)
         - stirling_tail(a)
         - stirling_tail(b)
         + stirling_tail(total)
@@ -215,16 +218,16 @@ pub fn log_sum_exp(values: &[f64]) -> f64 {
     if max.is_infinite() {
         return max;
     }
-    let others = |from: &[f64]| from.iter().map(|v| (v - max).exp()).sum::<f64>();
+    let others = |from: &[f64]| from.iter().map(|v| elementary::exp(v - max)).sum::<f64>();
     let (before, after) = values.split_at_checked(at).unwrap_or((values, &[]));
-    max + (others(before) + others(after.split_first().map_or(&[], |(_, rest)| rest))).ln_1p()
+    max + ln_1p(others(before) + others(after.split_first().map_or(&[], |(_, rest)| rest)))
 }
 
 /// ln(exp(a) + exp(b)); infinities are values like others.
 #[must_use]
 pub fn log_add_exp(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if high.is_infinite() || low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    if high.is_infinite() || low == f64::NEG_INFINITY { high } else { high + ln_1p(exp(low - high)) }
 }
 
 /// ln(1 - share + share * exp(e)) for a share in `0..=1`: the log of a mixture whose part `share` is scaled by exp(e).
@@ -232,5 +235,5 @@ pub fn log_add_exp(a: f64, b: f64) -> f64 {
 /// Does not overflow for large e; this is the normaliser of every two-arm likelihood here.
 #[must_use]
 pub fn ln_tilted(share: f64, e: f64) -> f64 {
-    if e <= 1.0 { (share * e.exp_m1()).ln_1p() } else { e + (share + (1.0 - share) * (-e).exp()).max(f64::MIN_POSITIVE).ln() }
+    if e <= 1.0 { ln_1p(share * exp_m1(e)) } else { e + ln((share + (1.0 - share) * exp(-e)).max(f64::MIN_POSITIVE)) }
 }

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::portable::{exp, exp_m1};
+
 /// When the start mass is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum StartMass {
@@ -83,7 +85,7 @@ impl Starts {
             }
             StartMass::Hazard { tau_seconds } if tau_seconds > 0.0 && tau_seconds.is_finite() => {
                 let decay = -passed / tau_seconds;
-                (-self.reserve * decay.exp_m1(), self.reserve * decay.exp())
+                (-self.reserve * exp_m1(decay), self.reserve * exp(decay))
             }
             StartMass::Hazard { .. } => (self.reserve, 0.0),
         }
@@ -133,7 +135,7 @@ mod tests {
         let mut seldom = often;
         (0..=50).for_each(|second| often.advance(f64::from(second)));
         [0.0, f64::NAN, 30.0, 10.0, 50.0, f64::INFINITY].iter().for_each(|second| seldom.advance(*second));
-        assert!((often.reserve() - 0.5 * (-0.5_f64).exp()).abs() < 1e-15);
+        assert!((often.reserve() - 0.5 * exp(-0.5)).abs() < 1e-15);
         assert!((often.reserve() - seldom.reserve()).abs() < 1e-15);
         assert!((often.take() - seldom.take()).abs() < 1e-15);
     }

@@ -24,10 +24,8 @@ impl Turn<'_> {
     }
 
     pub(super) fn held(&mut self) {
-        if !self.seen.workload.held {
-            self.effects.push(Effect::Hold);
-        }
         self.no_share_yet();
+        self.keep_held();
         if self.seen.workload.replicas == 0 {
             self.put_away();
             if self.seen.candidate.owned_by_change && self.seen.candidate.wanted > 0 {
@@ -64,6 +62,12 @@ impl Turn<'_> {
         }
     }
 
+    fn keep_held(&mut self) {
+        if !self.seen.workload.held {
+            self.effects.push(Effect::Hold);
+        }
+    }
+
     /// Takes the share away from pods that cannot serve, and starts again at the first stage.
     fn withdraw_share(&mut self, phase: Phase) {
         self.memory.phase = phase;
@@ -90,10 +94,8 @@ impl Turn<'_> {
             return self.held();
         }
         let pods = self.pods_now();
-        if !self.seen.workload.held {
-            self.effects.push(Effect::Hold);
-        }
         self.no_share_yet();
+        self.keep_held();
         if let Some(traffic) = &self.seen.traffic {
             if let Some(problem) = &traffic.problem {
                 let problem = problem.clone();
@@ -266,9 +268,6 @@ impl Turn<'_> {
     }
 
     pub(super) fn progress(&mut self, verdict: &Verdict) {
-        if !self.seen.workload.held {
-            self.effects.push(Effect::Hold);
-        }
         if self.seen.workload.replicas == 0 {
             self.withdraw_share(Phase::Held);
             return self.held();
@@ -276,6 +275,7 @@ impl Turn<'_> {
         if self.setup.exposure == Exposure::Routes && self.memory.unready_since.is_some() {
             return self.lose_ready();
         }
+        self.keep_held();
         let placed = self.place_weight();
         if let Some(problem) = self.seen.traffic.as_ref().and_then(|traffic| traffic.problem.clone()) {
             return self.hold("RouteNotUsable", &problem, true);

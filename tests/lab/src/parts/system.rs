@@ -81,9 +81,15 @@ pub(crate) fn pip(deadline: Duration) -> Result<Tool> {
 
 /// The first program of that name on PATH, or in the folders only root has there.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    all_on_path(name).next()
+}
+
+/// Every program of that name, in the order of PATH.
+pub(super) fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let beyond = ["/usr/local/go/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(beyond).map(|folder| folder.join(name)).find(|file| file.is_file())
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(beyond).collect();
+    folders.into_iter().map(move |folder| folder.join(name)).filter(|file| file.is_file())
 }
 
 fn plugins() -> Option<PathBuf> {

@@ -18,5 +18,6 @@ pub mod faults;
 pub mod load;
 pub mod parts;
 pub mod service;
+mod signals;
 
 pub use cluster::{Component, Lab, Options, Size};

@@ -16,7 +16,6 @@ mod layout;
 mod node;
 mod pki;
 mod process;
-mod signals;
 mod state;
 mod up;
 mod wait;
@@ -35,10 +34,11 @@ pub use down::leftovers;
 pub use wait::until;
 
 use crate::parts::{Parts, Programs};
+use crate::signals;
 pub(crate) use clients::install_tls_provider;
-use layout::Layout;
+pub(crate) use down::take_down;
+pub(crate) use layout::Layout;
 pub(crate) use process::ProcessId;
-pub(crate) use signals::starting;
 pub(crate) use state::State;
 pub(crate) use up::answer_of;
 

@@ -17,11 +17,12 @@ use super::layout::{Layout, NODE, Ports};
 use super::pki::{Authority, Identity, write_private};
 use super::{
     API_SERVER, CONTAINERD, CONTROLLER_MANAGER, Component, ETCD, GATEWAY, GATEWAY_NAME, GATEWAY_NAMESPACE, KUBELET, Options, Own,
-    PROMETHEUS, ProcessId, SCHEDULER, Size, State, addons, control_plane, down, images, kubeconfig, node, signals, starting,
-    state, until, workspace_binary,
+    PROMETHEUS, ProcessId, SCHEDULER, Size, State, addons, control_plane, down, images, kubeconfig, node, state, until,
+    workspace_binary,
 };
 use crate::exec::Tool;
 use crate::parts::{Part, Parts, Programs, cache_folder, require_root};
+use crate::signals;
 
 /// Each wait of a start; met in seconds, unless the machine is very busy.
 const READY: Duration = Duration::from_secs(90);
@@ -248,7 +249,7 @@ async fn install_gateway_api(own: &Own) -> Result<()> {
 impl Own {
     /// Starts a component that does not run, and remembers its process at once.
     pub(crate) fn start(&self, name: &str) -> Result<()> {
-        let _no_signal_now = starting();
+        let _no_signal_now = signals::starting();
         let mut state = self.state();
         let component = state.components.get_mut(name).ok_or_else(|| anyhow!("this lab has no {name}"))?;
         if component.is_alive() {

@@ -128,7 +128,8 @@ fn install(packages: &[&str]) -> Result<()> {
         bail!("the lab needs {}; install {who} with\n  {}", packages.join(", "), apt_line(packages));
     }
     eprintln!("installing {} ...", packages.join(", "));
-    let apt = || Tool::new("apt-get", APT).env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "--yes"]);
+    // Killed half-way it would leave packages that nothing can be installed beside.
+    let apt = || Tool::new("apt-get", APT).awaited().env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "--yes"]);
     apt().arg("update").run()?;
     apt().args(["install", "--no-install-recommends"]).args(packages).run()?;
     Ok(())

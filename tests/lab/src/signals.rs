@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM end what this process started: tools that run, and labs.
+//! Ctrl-C and SIGTERM end what this process started: tools that run, companions, labs.
 //!
 //! Each tool is in a process group of its own, which a Ctrl-C at the terminal does not reach: without this a compiler would go on for
 //! minutes after whoever wanted its result is gone.
@@ -10,7 +10,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// What becomes of a child when a signal ends this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtSignal {
+    /// It is killed.
+    Kill,
     /// It is killed with its process group, whose leader it is.
     KillGroup,
     /// It is waited for: ended half-way it would leave the machine broken.
@@ -151,6 +153,7 @@ fn end_at_signal(child: u32, at_signal: AtSignal) {
     let Ok(pid) = i32::try_from(child).map(Pid::from_raw) else { return };
     // Whatever has ended by itself meanwhile is as good.
     let _ended = match at_signal {
+        AtSignal::Kill => kill(pid, Signal::SIGKILL),
         AtSignal::KillGroup => killpg(pid, Signal::SIGKILL),
         AtSignal::Await => Ok(()),
     };

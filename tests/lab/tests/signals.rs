@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use firebreak_lab::Companion;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -78,5 +79,45 @@ fn given_a_part_that_builds_when_a_signal_comes_then_the_build_ends_too() {
         assert_eq!(build.len(), 2);
         build.into_iter().for_each(gone);
         fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// Names the file in which the process under test says what it has started.
+const COMPANIONS: &str = "FIREBREAK_TEST_COMPANIONS";
+
+#[test]
+fn given_companions_when_one_is_dropped_then_it_ends_and_when_a_signal_comes_then_all_do() {
+    if let Some(file) = std::env::var_os(COMPANIONS) {
+        starts_companions(Path::new(&file));
+    }
+    let folder = folder("companions");
+    let file = folder.join("pids");
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "given_companions_when_one_is_dropped_then_it_ends_and_when_a_signal_comes_then_all_do"])
+        .env(COMPANIONS, &file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let companions = pids(&file);
+    send(&process, Signal::SIGTERM);
+    assert_eq!(process.wait().unwrap().code(), Some(INTERRUPTED));
+    assert_eq!(companions.len(), 2);
+    companions.into_iter().for_each(gone);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// What the other process does: one companion is dropped, two stay until the signal.
+fn starts_companions(file: &Path) -> ! {
+    let start = || Companion::start(Command::new("sleep").arg("600")).unwrap();
+    let dropped = start();
+    let id = i32::try_from(dropped.id()).unwrap();
+    drop(dropped);
+    gone(id);
+    let stay = [start(), start()];
+    let draft = file.with_extension("new");
+    fs::write(&draft, stay.each_ref().map(|companion| companion.id().to_string()).join(" ")).unwrap();
+    fs::rename(draft, file).unwrap();
+    loop {
+        std::thread::park();
     }
 }

@@ -122,7 +122,7 @@ pub struct Options {
     pub size: Size,
     /// Labs of different names can be up at once, but only one full one.
     pub name: String,
-    /// Whether the lab outlives this process and its [`Lab`] values (then end it with `lab down` or [`Lab::down`]).
+    /// Whether the lab outlives this process and its [`Lab`] values (then end it with `cargo lab down` or [`Lab::down`]).
     pub keep: bool,
 }
 
@@ -190,7 +190,7 @@ impl Drop for Own {
             return;
         }
         if let Err(error) = down::take_down(&self.layout) {
-            eprintln!("could not take the lab down: {error:#}; try `lab down`");
+            eprintln!("could not take the lab down: {error:#}; try `cargo lab down`");
         }
         signals::disarm(&self.layout);
     }

@@ -56,7 +56,8 @@ pub(crate) async fn up(options: Options) -> Result<Own> {
             match cleared {
                 Ok(()) => Err(error),
                 Err(left) => {
-                    Err(error.context(format!("and what had been started could not be taken down ({left:#}); try `lab down`")))
+                    Err(error
+                        .context(format!("and what had been started could not be taken down ({left:#}); try `cargo lab down`")))
                 }
             }
         }
@@ -143,7 +144,7 @@ fn remove_leftovers(layout: &Layout, size: Size) -> Result<()> {
         }
         if state.is_some_and(|state| state.is_in_use()) {
             bail!(
-                "the lab {name} is up, and there can be only one{}: take it down first (`lab down --name {name}`)",
+                "the lab {name} is up, and there can be only one{}: take it down first (`cargo lab down --name {name}`)",
                 if same { "" } else { " that runs pods" }
             );
         }

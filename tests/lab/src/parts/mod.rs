@@ -20,7 +20,8 @@ use anyhow::Result;
 
 pub use cache::cache_folder;
 pub use recipe::Part;
-pub(crate) use system::{Programs, on_path, require_root};
+pub use system::require_root;
+pub(crate) use system::{Programs, on_path};
 
 use cache::Cache;
 use progress::Progress;

@@ -49,14 +49,18 @@ impl Programs {
     }
 }
 
-/// Fails unless this process is root, with what to do instead.
-pub(crate) fn require_root(what: &str) -> Result<()> {
+/// Fails unless this process is root, with what to do instead. Ask before anything that takes long: [`crate::Lab::up`] asks only for
+/// itself.
+///
+/// # Errors
+/// When it is not.
+pub fn require_root(what: &str) -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     bail!(
-        "{what} needs root (network namespaces, mounts, cgroups): run it with sudo -E, \
-         or use `--size control-plane`, or an existing cluster with `--kubeconfig`"
+        "{what} needs root (network namespaces, mounts, cgroups): run it with sudo -E. \
+         Without root a cluster that runs no pods can be started: `cargo lab up --size control-plane`"
     )
 }
 

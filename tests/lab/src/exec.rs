@@ -1,7 +1,7 @@
 //! External programs, each with a deadline.
 //!
 //! Nothing in the lab may wait for ever: a program that outlives its deadline is killed with everything it started, and the error says
-//! which command it was and what it last printed.
+//! which command it was and what it last printed. A signal that ends this process ends what it runs as well ([`signals`]).
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use crate::signals::{self, AtSignal};
 
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -32,6 +34,7 @@ pub(crate) struct Tool {
     folder: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     deadline: Duration,
+    at_signal: AtSignal,
 }
 
 /// What a program left when it ended.
@@ -53,7 +56,14 @@ impl Tool {
             folder: None,
             stdin: None,
             deadline,
+            at_signal: AtSignal::KillGroup,
         }
+    }
+
+    /// A signal to this process waits for the program instead of killing it.
+    pub(crate) fn awaited(mut self) -> Self {
+        self.at_signal = AtSignal::Await;
+        self
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -104,8 +114,7 @@ impl Tool {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        command
-            .spawn()
+        signals::start(&mut command, self.at_signal)
             .with_context(|| format!("cannot start `{}`: is it installed and on PATH?", self.program.to_string_lossy()))
     }
 
@@ -120,12 +129,12 @@ impl Tool {
         let stderr = child.stderr.take().map(reader);
         let started = Instant::now();
         let status = loop {
-            if let Some(status) = child.try_wait().with_context(|| format!("cannot wait for `{}`", self.shown()))? {
+            if let Some(status) = signals::look(&mut child).with_context(|| format!("cannot wait for `{}`", self.shown()))? {
                 break status;
             }
             if started.elapsed() > self.deadline {
                 kill_group(&child);
-                let _reaped = child.wait();
+                let _reaped = signals::end(&mut child);
                 let said = stderr.as_ref().map(collect).unwrap_or_default();
                 bail!("`{}` did not end within {:?} and was killed\n{}", self.shown(), self.deadline, tail(&said, QUOTED_LINES));
             }

@@ -92,7 +92,7 @@ async fn given_labs_that_crashed_when_started_again_or_taken_down_then_nothing_o
 
     // In use: refused.
     let refused = Lab::up(Options { name: "crash".to_owned(), ..Options::control_plane() }).await.unwrap_err();
-    assert!(refused.to_string().contains("lab down --name crash"), "{refused}");
+    assert!(refused.to_string().contains("`cargo lab down --name crash`"), "{refused}");
     drop(lab);
     assert_eq!(left_by("crash"), Vec::<String>::new());
 

@@ -1,4 +1,4 @@
-//! `lab`: a real Kubernetes on this machine, up and down by hand.
+//! `cargo lab`: a real Kubernetes on this machine, up and down by hand.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use firebreak_lab::{Lab, Options, Size};
 
 /// A real Kubernetes on this machine, for tests and for trying things out.
 #[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,7 +28,7 @@ enum Command {
         #[arg(long)]
         prune: bool,
     },
-    /// Starts a lab that stays until `lab down`.
+    /// Starts a lab that stays until `cargo lab down`.
     Up {
         /// How much of a cluster.
         #[arg(long, value_enum, default_value_t = SizeName::Full)]
@@ -47,7 +48,7 @@ enum Command {
     },
     /// Shows what is up, and where.
     Status,
-    /// Runs kubectl as the administrator: `lab kubectl -- get pods`.
+    /// Runs kubectl as the administrator: `cargo lab kubectl -- get pods`.
     Kubectl {
         #[command(flatten)]
         which: Which,
@@ -136,7 +137,7 @@ fn status() -> Result<()> {
     for name in Lab::names() {
         match Lab::attach(&name)? {
             Some(lab) => show(&lab),
-            None => println!("lab {name}: starting, or not up any more; `lab down --name {name}` removes it"),
+            None => println!("lab {name}: starting, or not up any more; `cargo lab down --name {name}` removes it"),
         }
     }
     Ok(())
@@ -146,7 +147,7 @@ fn kubectl(which: &Which, arguments: &[String]) -> Result<()> {
     let lab = match &which.kubeconfig {
         Some(kubeconfig) => Lab::existing(kubeconfig, which.context.as_deref(), ForeignAddresses::default())?,
         None => Lab::attach(&which.name)?
-            .ok_or_else(|| anyhow!("the lab {} is not up: `lab up --name {}`", which.name, which.name))?,
+            .ok_or_else(|| anyhow!("the lab {} is not up: `cargo lab up --name {}`", which.name, which.name))?,
     };
     let status = lab.kubectl_command().args(arguments).status()?;
     drop(lab);
@@ -158,7 +159,7 @@ fn report_leftovers() -> Result<()> {
     for line in &found {
         println!("{line}");
     }
-    if found.is_empty() { Ok(()) } else { bail!("{} leftovers; `lab down` removes them", found.len()) }
+    if found.is_empty() { Ok(()) } else { bail!("{} leftovers; `cargo lab down` removes them", found.len()) }
 }
 
 fn show(lab: &Lab) {

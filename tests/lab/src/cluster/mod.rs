@@ -16,7 +16,6 @@ mod layout;
 mod node;
 mod pki;
 mod process;
-mod signals;
 mod state;
 mod up;
 mod wait;
@@ -35,10 +34,11 @@ pub use down::leftovers;
 pub use wait::until;
 
 use crate::parts::{Parts, Programs};
+use crate::signals;
 pub(crate) use clients::install_tls_provider;
-use layout::Layout;
+pub(crate) use down::take_down;
+pub(crate) use layout::Layout;
 pub(crate) use process::ProcessId;
-pub(crate) use signals::starting;
 pub(crate) use state::State;
 pub(crate) use up::answer_of;
 
@@ -122,7 +122,7 @@ pub struct Options {
     pub size: Size,
     /// Labs of different names can be up at once, but only one full one.
     pub name: String,
-    /// Whether the lab outlives this process and its [`Lab`] values (then end it with `lab down` or [`Lab::down`]).
+    /// Whether the lab outlives this process and its [`Lab`] values (then end it with `cargo lab down` or [`Lab::down`]).
     pub keep: bool,
 }
 
@@ -190,7 +190,7 @@ impl Drop for Own {
             return;
         }
         if let Err(error) = down::take_down(&self.layout) {
-            eprintln!("could not take the lab down: {error:#}; try `lab down`");
+            eprintln!("could not take the lab down: {error:#}; try `cargo lab down`");
         }
         signals::disarm(&self.layout);
     }

@@ -17,11 +17,12 @@ use super::layout::{Layout, NODE, Ports};
 use super::pki::{Authority, Identity, write_private};
 use super::{
     API_SERVER, CONTAINERD, CONTROLLER_MANAGER, Component, ETCD, GATEWAY, GATEWAY_NAME, GATEWAY_NAMESPACE, KUBELET, Options, Own,
-    PROMETHEUS, ProcessId, SCHEDULER, Size, State, addons, control_plane, down, images, kubeconfig, node, signals, starting,
-    state, until, workspace_binary,
+    PROMETHEUS, ProcessId, SCHEDULER, Size, State, addons, control_plane, down, images, kubeconfig, node, state, until,
+    workspace_binary,
 };
 use crate::exec::Tool;
 use crate::parts::{Part, Parts, Programs, cache_folder, require_root};
+use crate::signals;
 
 /// Each wait of a start; met in seconds, unless the machine is very busy.
 const READY: Duration = Duration::from_secs(90);
@@ -55,7 +56,8 @@ pub(crate) async fn up(options: Options) -> Result<Own> {
             match cleared {
                 Ok(()) => Err(error),
                 Err(left) => {
-                    Err(error.context(format!("and what had been started could not be taken down ({left:#}); try `lab down`")))
+                    Err(error
+                        .context(format!("and what had been started could not be taken down ({left:#}); try `cargo lab down`")))
                 }
             }
         }
@@ -142,7 +144,7 @@ fn remove_leftovers(layout: &Layout, size: Size) -> Result<()> {
         }
         if state.is_some_and(|state| state.is_in_use()) {
             bail!(
-                "the lab {name} is up, and there can be only one{}: take it down first (`lab down --name {name}`)",
+                "the lab {name} is up, and there can be only one{}: take it down first (`cargo lab down --name {name}`)",
                 if same { "" } else { " that runs pods" }
             );
         }
@@ -248,7 +250,7 @@ async fn install_gateway_api(own: &Own) -> Result<()> {
 impl Own {
     /// Starts a component that does not run, and remembers its process at once.
     pub(crate) fn start(&self, name: &str) -> Result<()> {
-        let _no_signal_now = starting();
+        let _no_signal_now = signals::starting();
         let mut state = self.state();
         let component = state.components.get_mut(name).ok_or_else(|| anyhow!("this lab has no {name}"))?;
         if component.is_alive() {

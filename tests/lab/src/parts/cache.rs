@@ -67,9 +67,12 @@ impl Cache {
     /// Removes tools' downloads and intermediate results, and parts of other versions.
     pub(crate) fn prune(&self) -> Result<()> {
         let current: Vec<PathBuf> = Part::ALL.iter().map(|part| self.folder_of(*part)).collect();
-        let parts =
-            fs::read_dir(self.root.join("parts"))?.flatten().map(|entry| entry.path()).filter(|path| !current.contains(path));
-        for folder in parts.chain([self.tool_folder("go"), self.tool_folder("go-tool")]).filter(|folder| folder.exists()) {
+        let others = |path: &PathBuf| !current.contains(path);
+        let parts = fs::read_dir(self.root.join("parts"))?.flatten().map(|entry| entry.path()).filter(others);
+        // `go` and, for each version, what the wheel brought.
+        let is_tool = |name: &str| name == "go" || name.starts_with("go-");
+        let tools = fs::read_dir(&self.root)?.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_tool));
+        for folder in parts.chain(tools.map(|entry| entry.path())) {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         Ok(())
@@ -101,8 +104,9 @@ mod tests {
         cache.mark_complete(Part::Etcd).unwrap();
         assert!(cache.has(Part::Etcd));
         fs::create_dir_all(root.join("parts/etcd-0.1-old")).unwrap();
+        fs::create_dir_all(cache.tool_folder("go-1.2.3")).unwrap();
         cache.prune().unwrap();
-        assert!(cache.has(Part::Etcd) && !root.join("parts/etcd-0.1-old").exists());
+        assert!(cache.has(Part::Etcd) && !root.join("parts/etcd-0.1-old").exists() && !root.join("go-1.2.3").exists());
         fs::remove_dir_all(root).unwrap();
     }
 }

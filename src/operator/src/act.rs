@@ -3,7 +3,7 @@
 //! The first that fails ends the turn; the next turn sees what is and decides what is still to be done. Taking shares
 //! from a candidate is different: all routes at once, tried again on the live object, with no test but identity.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, change::RouteRecord, guard::RouteRef, names, template};
 use firebreak_engine::{Effect, units::Weight};
@@ -15,10 +15,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    observe::{Objects, records_of},
+    observe::{Live, Objects, records_of},
     raw,
     traffic::{self, Backends, route, service},
-    world,
+    world::{self, Looked},
 };
 
 /// Each write to the API server ends within this.
@@ -128,7 +128,7 @@ impl Actor<'_> {
     /// Writes the pin's annotation; the admission policy makes the selector follow, owned by nobody, so that the user's own
     /// server-side apply does not conflict. Where there is no policy the selector is written here.
     async fn pin(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to pin".to_owned())) };
+        let Some(object) = self.objects.service.found() else { return Err(ActError::Missing("the Service to pin".to_owned())) };
         let hash = &self.change.spec.stable.hash;
         // Refuses what cannot be pinned, before anything is written.
         service::pin(&raw::whole(object), hash).map_err(|error| ActError::Traffic(error.to_string()))?;
@@ -140,7 +140,11 @@ impl Actor<'_> {
     }
 
     async fn unpin(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Ok(()) };
+        let object = match &self.objects.service {
+            Looked::Found(object) => object,
+            Looked::Absent => return Ok(()),
+            Looked::Unknown => return Err(ActError::Missing("the Service to unpin".to_owned())),
+        };
         let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
         let name = object.name_any();
         // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
@@ -171,7 +175,9 @@ impl Actor<'_> {
     }
 
     async fn make_candidate_service(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to divide".to_owned())) };
+        let Some(object) = self.objects.service.found() else {
+            return Err(ActError::Missing("the Service to divide".to_owned()));
+        };
         let name = self.candidate_service_name();
         let hash = &self.change.spec.candidate.hash;
         let built = service::candidate_service(&raw::whole(object), &name, hash, &self.owner(), &self.labels())
@@ -275,16 +281,18 @@ impl Actor<'_> {
             .ok_or_else(|| ActError::Missing(format!("Deployment {}", self.change.spec.target.name)))
     }
 
-    fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, Option<&DynamicObject>)> {
+    fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, &Looked<DynamicObject>)> {
         let routes = self.change.spec.traffic.iter().flat_map(|traffic| &traffic.routes);
-        routes.zip(self.objects.routes.iter().map(Option::as_deref))
+        routes.zip(&self.objects.routes)
     }
 
     async fn set_weight(&self, weight: Weight) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
         for (named, object) in self.named_routes() {
-            let Some(object) = object else { return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))) };
+            let Some(object) = object.found() else {
+                return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name)));
+            };
             let weight = traffic::Weight::from_permille(u32::from(weight.as_permille()));
             let patch = route::split(&raw::whole(object), backends, records_of(self.records, named, object), weight)
                 .map_err(|error| ActError::Traffic(error.to_string()))?;
@@ -298,13 +306,20 @@ impl Actor<'_> {
     async fn zero_weight(&self) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
-        let all = self.named_routes().filter_map(|(named, object)| Some((named, object?)));
-        let results = join_all(all.map(|(named, object)| self.zero_route(named, object.clone(), backends))).await;
+        let all = self.named_routes();
+        let results = join_all(all.map(|(named, looked)| self.zero_route(named, looked.found(), backends))).await;
         results.into_iter().collect()
     }
 
-    async fn zero_route(&self, named: &RouteRef, mut object: DynamicObject, backends: Backends<'_>) -> Result<(), ActError> {
-        let api = self.api(world::route(named.kind));
+    /// A route that no cache has is asked for by name: what was not seen may carry the candidate all the same.
+    async fn zero_route(&self, named: &RouteRef, known: Option<&DynamicObject>, backends: Backends<'_>) -> Result<(), ActError> {
+        let mut object = match known {
+            Some(object) => object.clone(),
+            None => match self.live(named).await? {
+                Some(object) => object,
+                None => return Ok(()),
+            },
+        };
         let mut last = Ok(());
         for _ in 0..ZERO_TRIES {
             let Some(patch) = route::zero(&raw::whole(&object), backends, records_of(self.records, named, &object)) else {
@@ -317,19 +332,48 @@ impl Actor<'_> {
                     tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again")
                 }
             }
-            object = match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
-                Ok(object) => object,
-                Err(error) => return absent_is_fine(Err(error)),
+            object = match self.live(named).await? {
+                Some(object) => object,
+                None => return Ok(()),
             };
         }
         last
+    }
+
+    /// A route as the API server has it now; `None` where there is none, or no such kind.
+    async fn live(&self, named: &RouteRef) -> Result<Option<DynamicObject>, ActError> {
+        let api = self.api(world::route(named.kind));
+        match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The named routes that no cache can tell of, one by one from the API server, all at once.
+    pub(crate) async fn look(&self) -> Live {
+        let all = self.named_routes().map(|(named, _)| async {
+            match self.live(named).await {
+                Ok(Some(object)) => Looked::Found(Arc::new(object)),
+                Ok(None) => Looked::Absent,
+                Err(error) => {
+                    tracing::warn!(change = %self.change.name_any(), %error, "a route cannot be looked at; it counts as carrying the candidate");
+                    Looked::Unknown
+                }
+            }
+        });
+        join_all(all).await
     }
 
     async fn restore_routes(&self) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
         for (named, object) in self.named_routes() {
-            let Some(object) = object else { continue };
+            let object = match object {
+                Looked::Found(object) => object,
+                Looked::Absent => continue,
+                Looked::Unknown => return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))),
+            };
             let patch = route::restore(&raw::whole(object), backends, records_of(self.records, named, object))
                 .map_err(|error| ActError::Traffic(error.to_string()))?;
             if let Some(patch) = patch {

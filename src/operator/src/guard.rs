@@ -387,7 +387,10 @@ impl Worker {
         let candidate = names::candidate_service(&traffic.service);
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         for named in &traffic.routes {
-            let Some(cache) = self.view.routes(named.kind).await else { return Some(observe::no_route_kind(named)) };
+            let cache = self.view.routes(named.kind).cache;
+            if !cache.ready().await {
+                return Some(observe::no_route_kind(named));
+            }
             let Some(divided) = cache.get(namespace, &named.name) else { return Some(observe::no_route(named)) };
             if let Err(error) = route::record(&raw::whole(&divided), backends, &[]) {
                 return Some(error.to_string());

@@ -20,6 +20,9 @@ mod raw;
 pub mod record;
 pub mod run;
 mod supervisor;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
 pub mod traffic;
 mod turn;
 mod world;

@@ -15,29 +15,32 @@ use kube::{ResourceExt as _, api::DynamicObject};
 use crate::{
     raw,
     traffic::{self, Backends, route, service},
-    world::View,
+    world::{Looked, View},
 };
 
 /// Restarts of a container from which a waiting or restarting pod counts as crashing again and again.
 const CRASHES: i32 = 2;
 
 /// The objects that a Change is about, as they are in the caches now.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Objects {
     pub(crate) deployment: Option<Arc<DynamicObject>>,
     pub(crate) stable: Option<Arc<DynamicObject>>,
     pub(crate) candidate: Option<Arc<DynamicObject>>,
-    pub(crate) service: Option<Arc<DynamicObject>>,
+    pub(crate) service: Looked<DynamicObject>,
     pub(crate) candidate_service: Option<Arc<DynamicObject>>,
-    /// Routes in the order of the Change's spec; `None` where one is missing.
-    pub(crate) routes: Vec<Option<Arc<DynamicObject>>>,
+    /// Routes in the order of the Change's spec.
+    pub(crate) routes: Vec<Looked<DynamicObject>>,
     /// Why routes cannot be read.
     pub(crate) trouble: Option<String>,
 }
 
+/// Routes whose kind is not listed, as the API server gave them one by one, in the order of the Change's spec.
+pub(crate) type Live = Vec<Looked<DynamicObject>>;
+
 impl Objects {
-    /// Finds the objects of a Change.
-    pub(crate) async fn find(view: &View, change: &Change) -> Self {
+    /// Finds the objects of a Change. What a cache cannot say of a route yet is taken from `live`.
+    pub(crate) fn find(view: &View, change: &Change, live: &Live) -> Self {
         let namespace = view.namespace();
         let spec = &change.spec;
         let mut found = Self {
@@ -47,21 +50,31 @@ impl Objects {
                 .filter(|d| d.uid().as_deref() == Some(&spec.target_uid)),
             stable: view.replica_sets.get(namespace, &spec.stable.replica_set),
             candidate: view.replica_sets.get(namespace, &spec.candidate.replica_set),
-            ..Self::default()
+            service: Looked::Absent,
+            candidate_service: None,
+            routes: Vec::new(),
+            trouble: None,
         };
         let Some(traffic) = spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()) else { return found };
-        found.service = view.services.get(namespace, &traffic.service);
+        found.service = view.services.look(namespace, &traffic.service);
         found.candidate_service = view.services.get(namespace, &names::candidate_service(&traffic.service));
-        for named in &traffic.routes {
-            match view.routes(named.kind).await {
-                Some(cache) => found.routes.push(cache.get(namespace, &named.name)),
-                None => {
-                    found.trouble = Some(no_route_kind(named));
-                    found.routes.push(None);
-                }
+        for (place, named) in traffic.routes.iter().enumerate() {
+            let kind = view.routes(named.kind);
+            let looked = match (kind.cache.look(namespace, &named.name), live.get(place)) {
+                (Looked::Unknown, Some(live)) => live.clone(),
+                (looked, _) => looked,
+            };
+            if matches!(looked, Looked::Unknown) && kind.is_overdue() {
+                found.trouble = Some(no_route_kind(named));
             }
+            found.routes.push(looked);
         }
         found
+    }
+
+    /// Whether a route, or the Service, could not be looked at.
+    pub(crate) fn unreadable(&self) -> bool {
+        self.routes.iter().chain([&self.service]).any(|looked| matches!(looked, Looked::Unknown))
     }
 }
 
@@ -225,27 +238,29 @@ fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
     u32::try_from(pods.len()).unwrap_or(u32::MAX)
 }
 
+/// What the Services and the routes say. The shares are read from the routes alone, whatever became of the Service.
 fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
     let Some(named) = &change.spec.traffic else { return nothing(None) };
     let candidate = names::candidate_service(&named.service);
     let backends = Backends { service: &named.service, candidate: &candidate };
-    let Some(service_object) = &objects.service else {
-        return nothing(Some(no_service(&named.service)));
-    };
-    let service_json = raw::whole(service_object);
     let mut state = nothing(objects.trouble.clone());
-    state.pinned = service::pinned_to(&service_json).as_deref() == Some(&change.spec.stable.hash);
+    state.unreadable = objects.unreadable();
     state.candidate_service = objects.candidate_service.is_some();
-    if !state.pinned
-        && let Err(error) = service::pin(&service_json, &change.spec.stable.hash)
-    {
-        state.problem = Some(error.to_string());
-    }
+    service_state(objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
-    for (named_route, object) in named.routes.iter().zip(&objects.routes) {
-        let Some(object) = object else {
-            state.problem = state.problem.or(Some(no_route(named_route)));
-            continue;
+    for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
+        let object = match looked {
+            Looked::Found(object) => object,
+            Looked::Absent => {
+                state.problem = state.problem.or(Some(no_route(named_route)));
+                continue;
+            }
+            Looked::Unknown => {
+                // It may carry the candidate: nothing that rests on its not doing so may be done.
+                state.carries_candidate = true;
+                shares.push(0.0);
+                continue;
+            }
         };
         let json = raw::whole(object);
         let rules = records_of(records, named_route, object);
@@ -265,6 +280,25 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     state.largest_share = shares.iter().copied().fold(0.0, f64::max);
     state.smallest_share = shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
     state
+}
+
+/// What the Service whose traffic is divided says: whether it is pinned, and what stands against a pin.
+fn service_state(objects: &Objects, change: &Change, name: &str, state: &mut Traffic) {
+    let object = match &objects.service {
+        Looked::Found(object) => object,
+        Looked::Absent => {
+            state.problem = state.problem.take().or(Some(no_service(name)));
+            return;
+        }
+        Looked::Unknown => return,
+    };
+    let json = raw::whole(object);
+    state.pinned = service::pinned_to(&json).as_deref() == Some(&change.spec.stable.hash);
+    if !state.pinned
+        && let Err(error) = service::pin(&json, &change.spec.stable.hash)
+    {
+        state.problem = Some(error.to_string());
+    }
 }
 
 /// Words for a Service that is missing.

@@ -25,7 +25,7 @@ use crate::{
     events::Teller,
     eyes::Eyes,
     metrics::Hub,
-    observe::{self, Given, Objects},
+    observe::{self, Given, Live, Objects},
     raw,
     record::{self, Turned},
     traffic::{Backends, route},
@@ -47,6 +47,8 @@ pub(crate) struct Work {
     routes: Vec<RouteRecord>,
     eyes: Eyes,
     stored_at: Millis,
+    /// What the API server gave in the last turn of routes that no cache can tell of.
+    live: Live,
 }
 
 /// How a turn went.
@@ -73,7 +75,7 @@ impl Work {
         let namespace = change.namespace().unwrap_or_default();
         let eyes = Eyes::open(hub, &change, &namespace);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
-        Ok(Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), change })
+        Ok(Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), change })
     }
 
     /// The Change.
@@ -88,7 +90,7 @@ impl Work {
 
     /// One turn.
     pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, now: Millis, guard_leaves: bool) -> Went {
-        let objects = Objects::find(view, &self.change).await;
+        let objects = Objects::find(view, &self.change, &self.live);
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
         }
@@ -122,6 +124,7 @@ impl Work {
         let acted = self.act(client, &objects, &decision.effects).await;
         self.answer(client, &seen.acts).await;
         self.memory = decision.memory;
+        self.live = self.look(client, view).await;
         match self.memory.phase {
             Phase::Ended(_) => Went::Ended,
             _ if acted || decided => Went::Busy,
@@ -140,6 +143,16 @@ impl Work {
         true
     }
 
+    /// Where the way back or the hand-over rests on routes that no cache can tell of, the API server is asked for each.
+    async fn look(&self, client: &Client, view: &View) -> Live {
+        let rests_on_them = matches!(self.memory.phase, Phase::Retreating | Phase::Promoting);
+        let objects = Objects::find(view, &self.change, &Live::new());
+        if !rests_on_them || !objects.unreadable() {
+            return Live::new();
+        }
+        Actor { client, change: &self.change, objects: &objects, records: &self.routes }.look().await
+    }
+
     /// Follows what the routes say without us, while the candidate is in them or is about to be.
     fn keep_routes(&mut self, objects: &Objects, decision: &Decision) {
         if !decision.effects.iter().any(|effect| matches!(effect, Effect::SetWeight(_) | Effect::RestoreRoutes)) {
@@ -149,7 +162,7 @@ impl Work {
         let candidate = names::candidate_service(&traffic.service);
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         let records = traffic.routes.iter().zip(&objects.routes).filter_map(|(named, object)| {
-            let object = object.as_deref()?;
+            let object = object.found()?;
             let former = observe::records_of(&self.routes, named, object);
             let rules = route::record(&raw::whole(object), backends, former).ok()?;
             Some(RouteRecord { kind: named.kind, name: named.name.clone(), uid: object.uid().unwrap_or_default(), rules })

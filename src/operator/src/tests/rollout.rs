@@ -1,0 +1,142 @@
+//! The objects of one guarded workload in the middle of a rollout.
+
+use firebreak_api::{Change, guard::RouteKind, names, template};
+use serde_json::{Value, json};
+
+use super::api_server::ApiServer;
+use crate::world::View;
+
+/// Workload `checkout` with 3 stable pods, a Change with two candidate pods, Service and route divided 20 to 80.
+pub(super) fn rollout() -> (ApiServer, Change) {
+    let server = ApiServer::default();
+    let change = change();
+    server.put("changes/checkout-1", serde_json::to_value(&change).unwrap());
+    server.put("deployments/checkout", deployment());
+    server.put("replicasets/checkout-stable", replica_set("checkout-stable", "stable", "v1", 3, &of_workload()));
+    let hash = candidate_hash();
+    server.put("replicasets/checkout-next", replica_set("checkout-next", &hash, "v2", 2, &of_change()));
+    for (set, hash, count) in [("checkout-stable", "stable".to_owned(), 3), ("checkout-next", hash.clone(), 2)] {
+        for nth in 0..count {
+            let name = format!("{set}-{nth}");
+            server.put(&format!("pods/{name}"), pod(&name, set, &hash));
+        }
+    }
+    server.put("services/checkout", service("checkout", "stable", &json!([])));
+    server.edit("services/checkout", |service| service["metadata"]["annotations"] = json!({(names::PIN): "stable"}));
+    server.put("services/checkout-candidate", service("checkout-candidate", &hash, &json!([of_change()])));
+    server.put("httproutes/checkout", route(20));
+    (server, change)
+}
+
+/// What is in the caches of a namespace once all first lists came.
+pub(super) async fn view(server: &ApiServer) -> View {
+    let view = View::open(server.client(), "shop");
+    view.ready().await.unwrap();
+    view
+}
+
+/// The same, with the routes listed.
+pub(super) async fn view_with_routes(server: &ApiServer) -> View {
+    let view = view(server).await;
+    assert!(view.routes(RouteKind::HTTPRoute).cache.ready().await);
+    view
+}
+
+/// Digest of the candidate's template, which is its hash as well.
+pub(super) fn candidate_hash() -> String {
+    template::hash(&pod_template("v2"))
+}
+
+fn pod_template(image: &str) -> Value {
+    json!({"metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": [{"name": "app", "image": image}]}})
+}
+
+fn of_workload() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid": "uid-workload", "controller": true})
+}
+
+/// Owned by the Change.
+pub(super) fn of_change() -> Value {
+    json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "Change", "name": "checkout-1", "uid": "uid-change", "controller": true})
+}
+
+fn deployment() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "checkout", "namespace": "shop", "uid": "uid-workload", "resourceVersion": "1", "generation": 2,
+                     "annotations": {(names::HELD): "checkout"}},
+        "spec": {"replicas": 3, "paused": true, "selector": {"matchLabels": {"app": "checkout"}}, "template": pod_template("v2")},
+        "status": {"observedGeneration": 2},
+    })
+}
+
+/// A ReplicaSet of the workload's pods.
+pub(super) fn replica_set(name: &str, hash: &str, image: &str, replicas: u32, owner: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": "1",
+                     "labels": {"app": "checkout", (names::POD_TEMPLATE_HASH): hash}, "ownerReferences": [owner]},
+        "spec": {"replicas": replicas, "template": template::with_hash(&pod_template(image), hash)},
+        "status": {"replicas": replicas},
+    })
+}
+
+/// A ready pod.
+pub(super) fn pod(name: &str, set: &str, hash: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+                     "labels": {"app": "checkout", (names::POD_TEMPLATE_HASH): hash},
+                     "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set, "uid": format!("uid-{set}"), "controller": true}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+fn service(name: &str, hash: &str, owners: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": "1", "ownerReferences": owners},
+        "spec": {"selector": {"app": "checkout", (names::POD_TEMPLATE_HASH): hash}, "ports": [{"port": 80}]},
+    })
+}
+
+/// The route, with this share of the Service's traffic on the candidate.
+pub(super) fn route(percent: u32) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "checkout", "namespace": "shop", "uid": "uid-route", "resourceVersion": "1"},
+        "spec": {"rules": [{"backendRefs": [
+            {"name": "checkout", "port": 80, "weight": 100 - percent},
+            {"name": "checkout-candidate", "port": 80, "weight": percent},
+        ]}]},
+    })
+}
+
+/// Weights of the route's entries by name.
+pub(super) fn weights(server: &ApiServer) -> Vec<(String, u64)> {
+    let route = server.get("httproutes/checkout").unwrap();
+    let refs = route["spec"]["rules"][0]["backendRefs"].as_array().unwrap().clone();
+    refs.iter().map(|entry| (entry["name"].as_str().unwrap().to_owned(), entry["weight"].as_u64().unwrap_or(1))).collect()
+}
+
+/// The Change of the rollout.
+pub(super) fn change() -> Change {
+    let hash = candidate_hash();
+    let plan = crate::convert::level_plan(None, firebreak_engine::risk::Level::Medium);
+    serde_json::from_value(json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Change",
+        "metadata": {"name": "checkout-1", "namespace": "shop", "uid": "uid-change", "resourceVersion": "1",
+                     "finalizers": [names::FINALIZER],
+                     "ownerReferences": [{"apiVersion": "firebreak.dev/v1alpha1", "kind": "Guard", "name": "checkout", "uid": "uid-guard", "controller": true}]},
+        "spec": {
+            "guard": "checkout", "target": {"kind": "Deployment", "name": "checkout"}, "targetUid": "uid-workload",
+            "stable": {"hash": "stable", "replicaSet": "checkout-stable"},
+            "candidate": {"hash": hash, "replicaSet": "checkout-next", "template": hash},
+            "attempt": 1, "detectedAt": "2026-01-01T00:00:00Z", "hold": "Admission",
+            "claims": {}, "risk": {"level": "medium", "factors": []}, "plan": plan, "policy": "built-in",
+            "traffic": {"service": "checkout", "routes": [{"kind": "HTTPRoute", "name": "checkout"}]},
+            "signals": [{"name": "errors", "requests": "http_requests_total", "failures": "http_requests_total{code=~\"5..\"}"}],
+        },
+    }))
+    .unwrap()
+}

@@ -5,7 +5,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use firebreak_api::{Change, change::RouteRecord, guard::RouteRef, names, template};
+use firebreak_api::{
+    Change,
+    change::{RouteRecord, RuleRecord},
+    guard::RouteRef,
+    names, template,
+};
 use firebreak_engine::{Effect, units::Weight};
 use futures::future::join_all;
 use kube::{
@@ -86,8 +91,7 @@ impl Actor<'_> {
     }
 
     fn api(&self, kind: ApiResource) -> Api<DynamicObject> {
-        let namespace = self.change.namespace().unwrap_or_default();
-        Api::namespaced_with(self.client.clone(), &namespace, &kind)
+        self.hand().api(kind)
     }
 
     fn backends<'n>(&'n self, candidate: &'n str) -> Option<Backends<'n>> {
@@ -107,12 +111,11 @@ impl Actor<'_> {
     }
 
     async fn json(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
-        let what = format!("patch {} {name}", kind.kind);
-        let patch: json_patch::Patch =
-            serde_json::from_value(patch).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
-        let api = self.api(kind);
-        within(what, api.patch(name, &patch_params(), &Patch::Json::<()>(patch))).await?;
-        Ok(())
+        self.hand().json(kind, name, patch).await
+    }
+
+    fn hand(&self) -> Hand<'_> {
+        Hand { client: self.client, namespace: self.change.metadata.namespace.as_deref().unwrap_or_default() }
     }
 
     async fn hold(&self) -> Result<(), ActError> {
@@ -132,7 +135,7 @@ impl Actor<'_> {
         let hash = &self.change.spec.stable.hash;
         // Refuses what cannot be pinned, before anything is written.
         service::pin(&raw::whole(object), hash).map_err(|error| ActError::Traffic(error.to_string()))?;
-        let answer = self.annotate_pin(&object.name_any(), json!(hash), false).await?;
+        let answer = self.hand().annotate_pin(&object.name_any(), json!(hash), false).await?;
         match service::pin(&raw::whole(&answer), hash).map_err(|error| ActError::Traffic(error.to_string()))? {
             Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
             None => Ok(()),
@@ -145,21 +148,7 @@ impl Actor<'_> {
             Looked::Absent => return Ok(()),
             Looked::Unknown => return Err(ActError::Missing("the Service to unpin".to_owned())),
         };
-        let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
-        let name = object.name_any();
-        // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
-        let tried = self.annotate_pin(&name, Value::Null, true).await?;
-        if raw::at(&tried, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH)).is_none() {
-            return self.annotate_pin(&name, Value::Null, false).await.map(|_| ());
-        }
-        self.json(world::service(), &name, patch.into_value()).await
-    }
-
-    async fn annotate_pin(&self, service: &str, hash: Value, dry_run: bool) -> Result<DynamicObject, ActError> {
-        let patch = json!({"metadata": {"annotations": {(names::PIN): hash}}});
-        let params = PatchParams { dry_run, ..patch_params() };
-        let api = self.api(world::service());
-        within(format!("patch Service {service}"), api.patch(service, &params, &Patch::Merge(patch))).await
+        self.hand().unpin(object).await
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
@@ -315,7 +304,7 @@ impl Actor<'_> {
     async fn zero_route(&self, named: &RouteRef, known: Option<&DynamicObject>, backends: Backends<'_>) -> Result<(), ActError> {
         let mut object = match known {
             Some(object) => object.clone(),
-            None => match self.live(named).await? {
+            None => match self.hand().live(named).await? {
                 Some(object) => object,
                 None => return Ok(()),
             },
@@ -332,7 +321,7 @@ impl Actor<'_> {
                     tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again")
                 }
             }
-            object = match self.live(named).await? {
+            object = match self.hand().live(named).await? {
                 Some(object) => object,
                 None => return Ok(()),
             };
@@ -340,20 +329,10 @@ impl Actor<'_> {
         last
     }
 
-    /// A route as the API server has it now; `None` where there is none, or no such kind.
-    async fn live(&self, named: &RouteRef) -> Result<Option<DynamicObject>, ActError> {
-        let api = self.api(world::route(named.kind));
-        match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
-            Ok(object) => Ok(Some(object)),
-            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The named routes that no cache can tell of, one by one from the API server, all at once.
     pub(crate) async fn look(&self) -> Live {
         let all = self.named_routes().map(|(named, _)| async {
-            match self.live(named).await {
+            match self.hand().live(named).await {
                 Ok(Some(object)) => Looked::Found(Arc::new(object)),
                 Ok(None) => Looked::Absent,
                 Err(error) => {
@@ -374,11 +353,7 @@ impl Actor<'_> {
                 Looked::Absent => continue,
                 Looked::Unknown => return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))),
             };
-            let patch = route::restore(&raw::whole(object), backends, records_of(self.records, named, object))
-                .map_err(|error| ActError::Traffic(error.to_string()))?;
-            if let Some(patch) = patch {
-                self.json(world::route(named.kind), &named.name, patch.into_value()).await?;
-            }
+            self.hand().restore(named, object, backends, records_of(self.records, named, object)).await?;
         }
         Ok(())
     }
@@ -445,6 +420,72 @@ impl Actor<'_> {
             {"op": "replace", "path": "/spec/template", "value": template::normalized(template)},
         ]);
         self.json(world::deployment(), &deployment.name_any(), patch).await
+    }
+}
+
+/// Writes in one namespace, for whoever has no Change to act for.
+pub(crate) struct Hand<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) namespace: &'a str,
+}
+
+impl Hand<'_> {
+    fn api(&self, kind: ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.namespace, &kind)
+    }
+
+    async fn json(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
+        let what = format!("patch {} {name}", kind.kind);
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
+        let api = self.api(kind);
+        within(what, api.patch(name, &patch_params(), &Patch::Json::<()>(patch))).await?;
+        Ok(())
+    }
+
+    /// A route as the API server has it now; `None` where there is none, or no such kind.
+    pub(crate) async fn live(&self, named: &RouteRef) -> Result<Option<DynamicObject>, ActError> {
+        let api = self.api(world::route(named.kind));
+        match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a route as it was, by its records.
+    pub(crate) async fn restore(
+        &self,
+        named: &RouteRef,
+        object: &DynamicObject,
+        backends: Backends<'_>,
+        records: &[RuleRecord],
+    ) -> Result<(), ActError> {
+        let patch =
+            route::restore(&raw::whole(object), backends, records).map_err(|error| ActError::Traffic(error.to_string()))?;
+        match patch {
+            Some(patch) => self.json(world::route(named.kind), &named.name, patch.into_value()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes our pin off a Service.
+    pub(crate) async fn unpin(&self, object: &DynamicObject) -> Result<(), ActError> {
+        let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
+        let name = object.name_any();
+        // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
+        let tried = self.annotate_pin(&name, Value::Null, true).await?;
+        if raw::at(&tried, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH)).is_none() {
+            return self.annotate_pin(&name, Value::Null, false).await.map(|_| ());
+        }
+        self.json(world::service(), &name, patch.into_value()).await
+    }
+
+    async fn annotate_pin(&self, service: &str, hash: Value, dry_run: bool) -> Result<DynamicObject, ActError> {
+        let patch = json!({"metadata": {"annotations": {(names::PIN): hash}}});
+        let params = PatchParams { dry_run, ..patch_params() };
+        let api = self.api(world::service());
+        within(format!("patch Service {service}"), api.patch(service, &params, &Patch::Merge(patch))).await
     }
 }
 

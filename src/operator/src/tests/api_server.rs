@@ -45,6 +45,17 @@ impl ApiServer {
         self.objects.lock().unwrap().insert(key.to_owned(), object);
     }
 
+    /// Asks to delete an object, as `kubectl delete` does.
+    pub(super) fn delete(&self, key: &str) {
+        self.serve("DELETE", key, "", "", b"");
+    }
+
+    /// Names of the objects of one plural.
+    pub(super) fn names(&self, plural: &str) -> Vec<String> {
+        let objects = self.objects.lock().unwrap();
+        objects.keys().filter_map(|key| key.strip_prefix(&format!("{plural}/"))).map(str::to_owned).collect()
+    }
+
     /// Takes an object away.
     pub(super) fn take(&self, key: &str) -> Option<Value> {
         self.objects.lock().unwrap().remove(key)
@@ -121,7 +132,12 @@ impl ApiServer {
                 match method {
                     "GET" => {}
                     "DELETE" => {
-                        objects.remove(&at);
+                        if object["metadata"]["finalizers"].as_array().is_some_and(|holders| !holders.is_empty()) {
+                            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                            step(object);
+                        } else {
+                            objects.remove(&at);
+                        }
                         return answer(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}));
                     }
                     "PUT" if sent["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] => {
@@ -138,10 +154,16 @@ impl ApiServer {
                             if json_patch::patch(object, &patch).is_err() {
                                 return status(422, "the server rejected our request due to an error in our request");
                             }
+                        } else if refuses(&sent["metadata"], &object["metadata"]) {
+                            return status(409, "the object has been modified");
                         } else {
                             json_patch::merge(object, &sent);
                         }
                         step(object);
+                        let held = object["metadata"]["finalizers"].as_array().is_some_and(|holders| !holders.is_empty());
+                        if object["metadata"].get("deletionTimestamp").is_some() && !held {
+                            return answer(&objects.remove(&at).unwrap());
+                        }
                         if query.contains("dryRun") {
                             let tried = object.clone();
                             *object = before;
@@ -154,6 +176,11 @@ impl ApiServer {
             _ => status(405, "not served here"),
         }
     }
+}
+
+/// Whether a patch rests on another version of the object, or on another object.
+fn refuses(sent: &Value, held: &Value) -> bool {
+    ["uid", "resourceVersion"].iter().any(|field| sent.get(*field).is_some_and(|given| *given != held[*field]))
 }
 
 fn step(object: &mut Value) {

@@ -1,10 +1,19 @@
 //! The objects of one guarded workload in the middle of a rollout.
 
-use firebreak_api::{Change, guard::RouteKind, names, template};
+use std::sync::Arc;
+
+use firebreak_api::{Change, ClusterRiskPolicy, Guard, guard::RouteKind, names, template};
+use kube::Api;
 use serde_json::{Value, json};
 
 use super::api_server::ApiServer;
-use crate::world::View;
+use crate::{
+    events::Teller,
+    guard::Worker,
+    metrics::Hub,
+    supervisor::Shared,
+    world::{Bell, View, watch_kind},
+};
 
 /// Workload `checkout` with 3 stable pods, a Change with two candidate pods, Service and route divided 20 to 80.
 pub(super) fn rollout() -> (ApiServer, Change) {
@@ -40,6 +49,59 @@ pub(super) async fn view_with_routes(server: &ApiServer) -> View {
     let view = view(server).await;
     assert!(view.routes(RouteKind::HTTPRoute).cache.ready().await);
     view
+}
+
+/// What the native controllers do meanwhile: pods of a ReplicaSet of size 0 go.
+pub(super) fn settle(server: &ApiServer) {
+    for set in server.names("replicasets") {
+        let wanted = server.get(&format!("replicasets/{set}")).unwrap()["spec"]["replicas"].as_u64();
+        for pod in server.names("pods") {
+            if wanted == Some(0) && pod.starts_with(&format!("{set}-")) {
+                server.take(&format!("pods/{pod}"));
+            }
+        }
+    }
+}
+
+/// The Guard of the workload.
+pub(super) fn guard() -> Value {
+    json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Guard",
+        "metadata": {"name": "checkout", "namespace": "shop", "uid": "uid-guard", "resourceVersion": "1", "finalizers": [names::FINALIZER]},
+        "spec": {
+            "targetRef": {"kind": "Deployment", "name": "checkout"},
+            "traffic": {"service": "checkout", "routes": [{"kind": "HTTPRoute", "name": "checkout"}]},
+            "metrics": {"signals": [{"name": "errors", "requests": "http_requests_total", "failures": "http_requests_total{code=~\"5..\"}"}]},
+        },
+        "status": {"stable": {"hash": "stable", "replicaSet": "checkout-stable"}},
+    })
+}
+
+/// A worker of the Guard `checkout`, on caches that were just listed.
+pub(super) async fn worker(server: &ApiServer) -> Worker {
+    let client = server.client();
+    let mut watches = tokio::task::JoinSet::new();
+    let bell: Bell = Arc::new(tokio::sync::watch::Sender::new(0));
+    let guards = watch_kind(&mut watches, Api::<Guard>::namespaced(client.clone(), "shop"), (), |_| {}, bell.clone());
+    let policies = watch_kind(&mut watches, Api::<ClusterRiskPolicy>::all(client.clone()), (), |_| {}, bell.clone());
+    assert!(guards.ready().await && policies.ready().await);
+    let shared = Arc::new(Shared { guards, policies, bell });
+    let hub = Arc::new(Hub::new(None, crate::metrics::Limits::default()));
+    let view = Arc::new(view_with_routes(server).await);
+    Worker::new(client.clone(), hub, Teller::start(client, "test"), shared, view, "checkout".to_owned())
+}
+
+/// Turns of the Guard's worker, each on caches as they are then, until `done`; false where that does not come.
+pub(super) async fn turns_until(server: &ApiServer, done: impl Fn(&ApiServer) -> bool) -> bool {
+    let mut work = None;
+    for _ in 0..40 {
+        if done(server) {
+            return true;
+        }
+        worker(server).await.one_turn(&mut work).await;
+        settle(server);
+    }
+    false
 }
 
 /// Digest of the candidate's template, which is its hash as well.

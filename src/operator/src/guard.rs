@@ -198,15 +198,7 @@ impl Worker {
         }
         let now = Millis(Timestamp::now().as_millisecond());
         if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
-            let deployment = self.view.deployments.get(self.view.namespace(), &change.spec.target.name);
-            let deadline = deployment.as_deref().map_or(600.0, raw::progress_deadline);
-            match Work::take_up(&self.hub, Change::clone(change), deadline, now) {
-                Ok(taken) => *work = Some(taken),
-                Err(error) => {
-                    tracing::error!(change = %change.name_any(), %error, "cannot go on");
-                    return Next::Within(LOOK_AGAIN);
-                }
-            }
+            *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
         let leaves = leaves || change.metadata.deletion_timestamp.is_some();

@@ -25,4 +25,5 @@ mod supervisor;
 mod tests;
 pub mod traffic;
 mod turn;
+mod unreadable;
 mod world;

@@ -12,7 +12,7 @@ use firebreak_api::{
     intervention::{InterventionStatus, Outcome},
     names,
 };
-use firebreak_engine::{Decision, Effect, Memory, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{Decision, Effect, Memory, Note, Setup, decide, memory::Phase, units::Millis};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -29,6 +29,7 @@ use crate::{
     raw,
     record::{self, Turned},
     traffic::{Backends, route},
+    unreadable,
     world::View,
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Work {
     stored_at: Millis,
     /// What the API server gave in the last turn of routes that no cache can tell of.
     live: Live,
+    /// What people should know of how it was taken up.
+    untold: Vec<Note>,
 }
 
 /// How a turn went.
@@ -65,17 +68,27 @@ pub(crate) enum Went {
 
 impl Work {
     /// Takes up a Change where its status says it stands.
-    pub(crate) fn take_up(hub: &Arc<Hub>, change: Change, deadline: f64, now: Millis) -> Result<Self, record::PackError> {
-        let setup = convert::setup(&change, deadline);
+    pub(crate) fn take_up(hub: &Arc<Hub>, change: Change, view: &View, now: Millis) -> Self {
+        let namespace = view.namespace();
+        let deployment = view.deployments.get(namespace, &change.spec.target.name);
+        let setup = convert::setup(&change, deployment.as_deref().map_or(600.0, raw::progress_deadline));
         let status = change.status.clone().unwrap_or_default();
-        let memory = match &status.memory {
-            Some(text) => record::unpack("memory", text)?,
-            None => Memory::new(&setup, now),
+        let stored = status.memory.as_ref().map(|text| record::unpack("memory", text));
+        let (memory, untold) = match stored {
+            None => (Memory::new(&setup, now), Vec::new()),
+            Some(Ok(memory)) => (memory, Vec::new()),
+            Some(Err(why)) => {
+                tracing::error!(change = %change.name_any(), %why, "the memory cannot be read");
+                let candidate = view.replica_sets.get(namespace, &change.spec.candidate.replica_set);
+                let owner = candidate.as_deref().and_then(raw::controller).map(|owner| owner.uid.as_str());
+                let handed_over = owner == Some(&change.spec.target_uid);
+                let (memory, note) = unreadable::instead(&setup, &change, handed_over, &why, now);
+                (memory, vec![note])
+            }
         };
-        let namespace = change.namespace().unwrap_or_default();
-        let eyes = Eyes::open(hub, &change, &namespace);
+        let eyes = Eyes::open(hub, &change, namespace);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
-        Ok(Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), change })
+        Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), untold, change }
     }
 
     /// The Change.
@@ -97,7 +110,8 @@ impl Work {
         let given =
             Given { now, look: self.eyes.look(now), seen: self.eyes.seen(), pasts: self.eyes.pasts().await, guard_leaves };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
-        let decision = decide(&self.setup, &self.memory, &seen);
+        let mut decision = decide(&self.setup, &self.memory, &seen);
+        decision.notes.splice(..0, std::mem::take(&mut self.untold));
         self.keep_routes(&objects, &decision);
         let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
         let decided = !decision.notes.is_empty()

@@ -4,6 +4,7 @@ mod api_server;
 mod leaving;
 mod rollout;
 mod unread;
+mod unreadable;
 
 use api_server::{ApiServer, Fault};
 use firebreak_api::Change;

@@ -113,7 +113,8 @@ fn pod_template(image: &str) -> Value {
     json!({"metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": [{"name": "app", "image": image}]}})
 }
 
-fn of_workload() -> Value {
+/// Owned by the workload.
+pub(super) fn of_workload() -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "uid": "uid-workload", "controller": true})
 }
 

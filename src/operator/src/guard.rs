@@ -30,6 +30,7 @@ use crate::{
     act,
     begin::{self, Beginning},
     events::Teller,
+    fit,
     metrics::Hub,
     observe, raw,
     supervisor::Shared,
@@ -391,8 +392,19 @@ impl Worker {
                 return Some(error.to_string());
             }
         }
-        let pinned = service::pin(&raw::whole(&object), &guard.status.as_ref()?.stable.as_ref()?.hash);
-        pinned.err().filter(|_| !traffic.routes.is_empty()).map(|error| error.to_string())
+        if traffic.routes.is_empty() {
+            return None;
+        }
+        let json = raw::whole(&object);
+        let stable = guard.status.as_ref()?.stable.as_ref()?;
+        if let Err(error) = service::pin(&json, &stable.hash) {
+            return Some(error.to_string());
+        }
+        let target = &guard.spec.target_ref.name;
+        let deployment = self.view.deployments.get(namespace, target)?;
+        let uid = deployment.uid().unwrap_or_default();
+        let workload = fit::Workload { guard: &self.name, name: target, uid: &uid };
+        workload.selected_by(&json, std::iter::once(("stable", &*deployment))).or_else(|| workload.shared_with(&self.view, &json))
     }
 
     /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.

@@ -11,6 +11,7 @@ mod convert;
 pub mod crds;
 mod events;
 mod eyes;
+mod fit;
 mod guard;
 mod http;
 mod lease;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use firebreak_api::intervention::Action as Asked;
-use firebreak_api::{Change, names};
+use firebreak_api::{Change, names, template};
 use firebreak_api::{change::RouteRecord, guard::RouteRef};
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
-    raw,
+    fit, raw,
     traffic::{self, Backends, route, service},
     world::{Looked, View},
 };
@@ -98,7 +98,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         workload: workload(objects, change, given.guard_leaves),
         stable,
         candidate,
-        traffic: routed.then(|| traffic(objects, change, records)),
+        traffic: routed.then(|| traffic(view, objects, change, records)),
         look: given.look,
         pasts: given.pasts,
         seen: given.seen,
@@ -117,9 +117,9 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
             guard_leaves,
         };
     };
-    let hash = raw::pod_template(deployment).map(firebreak_api::template::hash).unwrap_or_default();
+    let hash = raw::pod_template(deployment).map(template::hash).unwrap_or_default();
     let is_stable = objects.stable.as_deref().is_some_and(|stable| raw::same_template(deployment, stable));
-    let template = if hash == change.spec.candidate.template {
+    let carried = if hash == change.spec.candidate.template {
         Template::Candidate
     } else if is_stable {
         Template::Stable
@@ -131,7 +131,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         .as_deref()
         .is_none_or(|stable| raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0);
     Workload {
-        template,
+        template: carried,
         replicas: raw::replicas(deployment),
         held: raw::paused(deployment),
         bypassed: raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty()),
@@ -177,6 +177,11 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
 
 fn finished(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"))
+}
+
+/// Whether a pod is to get requests: ready, and neither finished nor going away.
+pub(crate) fn is_serving(pod: &Pod) -> bool {
+    is_ready(pod) && !finished(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -239,14 +244,14 @@ fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
 }
 
 /// What the Services and the routes say. The shares are read from the routes alone, whatever became of the Service.
-fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
+fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
     let Some(named) = &change.spec.traffic else { return nothing(None) };
     let candidate = names::candidate_service(&named.service);
     let backends = Backends { service: &named.service, candidate: &candidate };
     let mut state = nothing(objects.trouble.clone());
     state.unreadable = objects.unreadable();
     state.candidate_service = objects.candidate_service.is_some();
-    service_state(objects, change, &named.service, &mut state);
+    service_state(view, objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
     for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
         let object = match looked {
@@ -283,7 +288,7 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
 }
 
 /// What the Service whose traffic is divided says: whether it is pinned, and what stands against a pin.
-fn service_state(objects: &Objects, change: &Change, name: &str, state: &mut Traffic) {
+fn service_state(view: &View, objects: &Objects, change: &Change, name: &str, state: &mut Traffic) {
     let object = match &objects.service {
         Looked::Found(object) => object,
         Looked::Absent => {
@@ -298,7 +303,19 @@ fn service_state(objects: &Objects, change: &Change, name: &str, state: &mut Tra
         && let Err(error) = service::pin(&json, &change.spec.stable.hash)
     {
         state.problem = Some(error.to_string());
+        return;
     }
+    let workload = fit::Workload::of(change);
+    let of_candidate = |object: &&Arc<DynamicObject>| {
+        raw::pod_template(object).is_some_and(|template| template::hash(template) == change.spec.candidate.template)
+    };
+    let candidate = objects.deployment.as_ref().filter(of_candidate).or(objects.candidate.as_ref());
+    let carriers = [("stable", objects.stable.as_deref()), ("candidate", candidate.map(|object| &**object))];
+    let carriers = carriers.into_iter().filter_map(|(arm, object)| Some((arm, object?)));
+    let misfit = workload.selected_by(&json, carriers);
+    // Once it is pinned, pods of others are out of it already.
+    let misfit = misfit.or_else(|| if state.pinned { None } else { workload.shared_with(view, &json) });
+    state.problem = state.problem.take().or(misfit);
 }
 
 /// Words for a Service that is missing.

@@ -1,6 +1,7 @@
 //! A turn's parts against an API server in memory, as specifications.
 
 mod api_server;
+mod fitting;
 mod leaving;
 mod rollout;
 mod unread;

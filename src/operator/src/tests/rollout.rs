@@ -24,6 +24,7 @@ pub(super) fn rollout() -> (ApiServer, Change) {
     server.put("replicasets/checkout-stable", replica_set("checkout-stable", "stable", "v1", 3, &of_workload()));
     let hash = candidate_hash();
     server.put("replicasets/checkout-next", replica_set("checkout-next", &hash, "v2", 2, &of_change()));
+    server.edit("replicasets/checkout-next", |set| set["metadata"]["labels"][names::GUARD_LABEL] = json!("checkout"));
     for (set, hash, count) in [("checkout-stable", "stable".to_owned(), 3), ("checkout-next", hash.clone(), 2)] {
         for nth in 0..count {
             let name = format!("{set}-{nth}");

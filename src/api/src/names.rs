@@ -43,7 +43,7 @@ pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 pub const GUARD_LABEL: &str = "firebreak.dev/guard";
 /// Label on objects of a Change: the Change.
 pub const CHANGE_LABEL: &str = "firebreak.dev/change";
-/// Finalizer of a Guard while one of its Changes runs: the candidate is taken back before the guard goes.
+/// Finalizer of a Change until it has ended, and of its Guard while it runs: the candidate is taken back before either goes.
 pub const FINALIZER: &str = "firebreak.dev/candidate";
 
 /// Native annotation: size the Deployment controller wants for all of the Deployment.

@@ -3,9 +3,14 @@
 //! The first that fails ends the turn; the next turn sees what is and decides what is still to be done. Taking shares
 //! from a candidate is different: all routes at once, tried again on the live object, with no test but identity.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use firebreak_api::{Change, change::RouteRecord, guard::RouteRef, names, template};
+use firebreak_api::{
+    Change,
+    change::{RouteRecord, RuleRecord},
+    guard::RouteRef,
+    names, template,
+};
 use firebreak_engine::{Effect, units::Weight};
 use futures::future::join_all;
 use kube::{
@@ -15,10 +20,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    observe::{Objects, records_of},
+    observe::{Live, Objects, records_of},
     raw,
     traffic::{self, Backends, route, service},
-    world,
+    world::{self, Looked},
 };
 
 /// Each write to the API server ends within this.
@@ -86,8 +91,7 @@ impl Actor<'_> {
     }
 
     fn api(&self, kind: ApiResource) -> Api<DynamicObject> {
-        let namespace = self.change.namespace().unwrap_or_default();
-        Api::namespaced_with(self.client.clone(), &namespace, &kind)
+        self.hand().api(kind)
     }
 
     fn backends<'n>(&'n self, candidate: &'n str) -> Option<Backends<'n>> {
@@ -107,12 +111,11 @@ impl Actor<'_> {
     }
 
     async fn json(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
-        let what = format!("patch {} {name}", kind.kind);
-        let patch: json_patch::Patch =
-            serde_json::from_value(patch).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
-        let api = self.api(kind);
-        within(what, api.patch(name, &patch_params(), &Patch::Json::<()>(patch))).await?;
-        Ok(())
+        self.hand().json(kind, name, patch).await
+    }
+
+    fn hand(&self) -> Hand<'_> {
+        Hand { client: self.client, namespace: self.change.metadata.namespace.as_deref().unwrap_or_default() }
     }
 
     async fn hold(&self) -> Result<(), ActError> {
@@ -128,11 +131,11 @@ impl Actor<'_> {
     /// Writes the pin's annotation; the admission policy makes the selector follow, owned by nobody, so that the user's own
     /// server-side apply does not conflict. Where there is no policy the selector is written here.
     async fn pin(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to pin".to_owned())) };
+        let Some(object) = self.objects.service.found() else { return Err(ActError::Missing("the Service to pin".to_owned())) };
         let hash = &self.change.spec.stable.hash;
         // Refuses what cannot be pinned, before anything is written.
         service::pin(&raw::whole(object), hash).map_err(|error| ActError::Traffic(error.to_string()))?;
-        let answer = self.annotate_pin(&object.name_any(), json!(hash), false).await?;
+        let answer = self.hand().annotate_pin(&object.name_any(), json!(hash), false).await?;
         match service::pin(&raw::whole(&answer), hash).map_err(|error| ActError::Traffic(error.to_string()))? {
             Some(patch) => self.json(world::service(), &object.name_any(), patch.into_value()).await,
             None => Ok(()),
@@ -140,22 +143,12 @@ impl Actor<'_> {
     }
 
     async fn unpin(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Ok(()) };
-        let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
-        let name = object.name_any();
-        // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
-        let tried = self.annotate_pin(&name, Value::Null, true).await?;
-        if raw::at(&tried, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH)).is_none() {
-            return self.annotate_pin(&name, Value::Null, false).await.map(|_| ());
-        }
-        self.json(world::service(), &name, patch.into_value()).await
-    }
-
-    async fn annotate_pin(&self, service: &str, hash: Value, dry_run: bool) -> Result<DynamicObject, ActError> {
-        let patch = json!({"metadata": {"annotations": {(names::PIN): hash}}});
-        let params = PatchParams { dry_run, ..patch_params() };
-        let api = self.api(world::service());
-        within(format!("patch Service {service}"), api.patch(service, &params, &Patch::Merge(patch))).await
+        let object = match &self.objects.service {
+            Looked::Found(object) => object,
+            Looked::Absent => return Ok(()),
+            Looked::Unknown => return Err(ActError::Missing("the Service to unpin".to_owned())),
+        };
+        self.hand().unpin(object).await
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
@@ -171,7 +164,9 @@ impl Actor<'_> {
     }
 
     async fn make_candidate_service(&self) -> Result<(), ActError> {
-        let Some(object) = &self.objects.service else { return Err(ActError::Missing("the Service to divide".to_owned())) };
+        let Some(object) = self.objects.service.found() else {
+            return Err(ActError::Missing("the Service to divide".to_owned()));
+        };
         let name = self.candidate_service_name();
         let hash = &self.change.spec.candidate.hash;
         let built = service::candidate_service(&raw::whole(object), &name, hash, &self.owner(), &self.labels())
@@ -275,16 +270,18 @@ impl Actor<'_> {
             .ok_or_else(|| ActError::Missing(format!("Deployment {}", self.change.spec.target.name)))
     }
 
-    fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, Option<&DynamicObject>)> {
+    fn named_routes(&self) -> impl Iterator<Item = (&RouteRef, &Looked<DynamicObject>)> {
         let routes = self.change.spec.traffic.iter().flat_map(|traffic| &traffic.routes);
-        routes.zip(self.objects.routes.iter().map(Option::as_deref))
+        routes.zip(&self.objects.routes)
     }
 
     async fn set_weight(&self, weight: Weight) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
         for (named, object) in self.named_routes() {
-            let Some(object) = object else { return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))) };
+            let Some(object) = object.found() else {
+                return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name)));
+            };
             let weight = traffic::Weight::from_permille(u32::from(weight.as_permille()));
             let patch = route::split(&raw::whole(object), backends, records_of(self.records, named, object), weight)
                 .map_err(|error| ActError::Traffic(error.to_string()))?;
@@ -298,13 +295,20 @@ impl Actor<'_> {
     async fn zero_weight(&self) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
-        let all = self.named_routes().filter_map(|(named, object)| Some((named, object?)));
-        let results = join_all(all.map(|(named, object)| self.zero_route(named, object.clone(), backends))).await;
+        let all = self.named_routes();
+        let results = join_all(all.map(|(named, looked)| self.zero_route(named, looked.found(), backends))).await;
         results.into_iter().collect()
     }
 
-    async fn zero_route(&self, named: &RouteRef, mut object: DynamicObject, backends: Backends<'_>) -> Result<(), ActError> {
-        let api = self.api(world::route(named.kind));
+    /// A route that no cache has is asked for by name: what was not seen may carry the candidate all the same.
+    async fn zero_route(&self, named: &RouteRef, known: Option<&DynamicObject>, backends: Backends<'_>) -> Result<(), ActError> {
+        let mut object = match known {
+            Some(object) => object.clone(),
+            None => match self.hand().live(named).await? {
+                Some(object) => object,
+                None => return Ok(()),
+            },
+        };
         let mut last = Ok(());
         for _ in 0..ZERO_TRIES {
             let Some(patch) = route::zero(&raw::whole(&object), backends, records_of(self.records, named, &object)) else {
@@ -317,24 +321,39 @@ impl Actor<'_> {
                     tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again")
                 }
             }
-            object = match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
-                Ok(object) => object,
-                Err(error) => return absent_is_fine(Err(error)),
+            object = match self.hand().live(named).await? {
+                Some(object) => object,
+                None => return Ok(()),
             };
         }
         last
+    }
+
+    /// The named routes that no cache can tell of, one by one from the API server, all at once.
+    pub(crate) async fn look(&self) -> Live {
+        let all = self.named_routes().map(|(named, _)| async {
+            match self.hand().live(named).await {
+                Ok(Some(object)) => Looked::Found(Arc::new(object)),
+                Ok(None) => Looked::Absent,
+                Err(error) => {
+                    tracing::warn!(change = %self.change.name_any(), %error, "a route cannot be looked at; it counts as carrying the candidate");
+                    Looked::Unknown
+                }
+            }
+        });
+        join_all(all).await
     }
 
     async fn restore_routes(&self) -> Result<(), ActError> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
         for (named, object) in self.named_routes() {
-            let Some(object) = object else { continue };
-            let patch = route::restore(&raw::whole(object), backends, records_of(self.records, named, object))
-                .map_err(|error| ActError::Traffic(error.to_string()))?;
-            if let Some(patch) = patch {
-                self.json(world::route(named.kind), &named.name, patch.into_value()).await?;
-            }
+            let object = match object {
+                Looked::Found(object) => object,
+                Looked::Absent => continue,
+                Looked::Unknown => return Err(ActError::Missing(format!("{:?} {}", named.kind, named.name))),
+            };
+            self.hand().restore(named, object, backends, records_of(self.records, named, object)).await?;
         }
         Ok(())
     }
@@ -401,6 +420,72 @@ impl Actor<'_> {
             {"op": "replace", "path": "/spec/template", "value": template::normalized(template)},
         ]);
         self.json(world::deployment(), &deployment.name_any(), patch).await
+    }
+}
+
+/// Writes in one namespace, for whoever has no Change to act for.
+pub(crate) struct Hand<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) namespace: &'a str,
+}
+
+impl Hand<'_> {
+    fn api(&self, kind: ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.namespace, &kind)
+    }
+
+    async fn json(&self, kind: ApiResource, name: &str, patch: Value) -> Result<(), ActError> {
+        let what = format!("patch {} {name}", kind.kind);
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch).map_err(|error| ActError::Traffic(format!("{what}: {error}")))?;
+        let api = self.api(kind);
+        within(what, api.patch(name, &patch_params(), &Patch::Json::<()>(patch))).await?;
+        Ok(())
+    }
+
+    /// A route as the API server has it now; `None` where there is none, or no such kind.
+    pub(crate) async fn live(&self, named: &RouteRef) -> Result<Option<DynamicObject>, ActError> {
+        let api = self.api(world::route(named.kind));
+        match within(format!("get {:?} {}", named.kind, named.name), api.get(&named.name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a route as it was, by its records.
+    pub(crate) async fn restore(
+        &self,
+        named: &RouteRef,
+        object: &DynamicObject,
+        backends: Backends<'_>,
+        records: &[RuleRecord],
+    ) -> Result<(), ActError> {
+        let patch =
+            route::restore(&raw::whole(object), backends, records).map_err(|error| ActError::Traffic(error.to_string()))?;
+        match patch {
+            Some(patch) => self.json(world::route(named.kind), &named.name, patch.into_value()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes our pin off a Service.
+    pub(crate) async fn unpin(&self, object: &DynamicObject) -> Result<(), ActError> {
+        let Some(patch) = service::unpin(&raw::whole(object)) else { return Ok(()) };
+        let name = object.name_any();
+        // Whether the policy takes the hash out with the annotation is tried first: the annotation must not go alone.
+        let tried = self.annotate_pin(&name, Value::Null, true).await?;
+        if raw::at(&tried, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH)).is_none() {
+            return self.annotate_pin(&name, Value::Null, false).await.map(|_| ());
+        }
+        self.json(world::service(), &name, patch.into_value()).await
+    }
+
+    async fn annotate_pin(&self, service: &str, hash: Value, dry_run: bool) -> Result<DynamicObject, ActError> {
+        let patch = json!({"metadata": {"annotations": {(names::PIN): hash}}});
+        let params = PatchParams { dry_run, ..patch_params() };
+        let api = self.api(world::service());
+        within(format!("patch Service {service}"), api.patch(service, &params, &Patch::Merge(patch))).await
     }
 }
 

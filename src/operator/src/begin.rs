@@ -88,6 +88,8 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     let mut change = Change::new(&format!("{}-{digest}-{attempt}", from.guard.name_any()), spec);
     change.metadata.namespace = from.guard.namespace();
     change.metadata.owner_references = from.guard.controller_owner_ref(&()).map(|owner| vec![owner]);
+    // Deleting the Change is a way back: it stays until its candidate is out of the routes and gone.
+    change.metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
     change.metadata.labels = Some(BTreeMap::from([(names::GUARD_LABEL.to_owned(), from.guard.name_any())]));
     change
 }

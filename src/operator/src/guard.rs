@@ -4,6 +4,7 @@
 //! condemned templates) is derived from them, so a crash between the two loses nothing.
 
 mod acts;
+mod leave;
 mod refusal;
 mod say;
 
@@ -29,6 +30,7 @@ use crate::{
     act,
     begin::{self, Beginning},
     events::Teller,
+    fit,
     metrics::Hub,
     observe, raw,
     supervisor::Shared,
@@ -137,16 +139,21 @@ impl Worker {
         }
     }
 
+    /// One turn, without what it says of the next.
+    #[cfg(test)]
+    pub(crate) async fn one_turn(&mut self, work: &mut Option<Work>) {
+        self.turn(work).await;
+    }
+
     async fn turn(&mut self, work: &mut Option<Work>) -> Next {
         let namespace = self.view.namespace().to_owned();
-        let Some(guard) = self.shared.guards.get(&namespace, &self.name) else { return Next::Gone };
-        let leaves = guard.metadata.deletion_timestamp.is_some();
-        let active = self.active(&guard);
-        if let Some(change) = active {
-            return self.work_on(work, &change, &guard, leaves).await;
+        let guard = self.shared.guards.get(&namespace, &self.name);
+        if let Some(change) = self.active() {
+            return self.work_on(work, &change, guard.as_deref()).await;
         }
         *work = None;
-        if leaves {
+        let Some(guard) = guard else { return Next::Gone };
+        if guard.metadata.deletion_timestamp.is_some() {
             self.leave(&guard).await;
             return Next::Within(TURN_EVERY);
         }
@@ -157,23 +164,6 @@ impl Worker {
                 Next::Within(TURN_EVERY * 4)
             }
         }
-    }
-
-    /// A Guard that goes takes its marks off the workload; what is paused stays paused, for its owner to resume.
-    async fn leave(&self, guard: &Guard) {
-        let target = &guard.spec.target_ref.name;
-        if let Some(deployment) = self.view.deployments.get(self.view.namespace(), target)
-            && raw::annotation(&deployment, names::HELD) == Some(&self.name)
-        {
-            let api =
-                Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
-            let patch = json!({"metadata": {"annotations": {(names::HELD): null, (names::CHANGED_BY): null}}});
-            if let Err(error) = within(api.patch(target, &patch_params(), &Patch::Merge(patch))).await {
-                tracing::warn!(guard = self.name, %error, "marks not taken off yet");
-                return;
-            }
-        }
-        self.finalizer(guard, false).await;
     }
 
     fn changes(&self, guard: &Guard) -> Vec<Arc<Change>> {
@@ -188,28 +178,31 @@ impl Worker {
         changes
     }
 
-    fn active(&self, guard: &Guard) -> Option<Arc<Change>> {
-        self.changes(guard).into_iter().find(|change| !ended(change))
+    /// The oldest Change that is not brought to its end: it runs, or it ended and is still held by its finalizer. One whose
+    /// Guard went without it is taken back all the same.
+    fn active(&self) -> Option<Arc<Change>> {
+        let mut changes = self.view.changes.all();
+        changes.retain(|change| change.spec.guard == self.name && (!ended(change) || leave::is_held(change)));
+        changes.into_iter().min_by_key(|change| (ended(change), change.spec.detected_at, change.name_any()))
     }
 
-    async fn work_on(&self, work: &mut Option<Work>, change: &Arc<Change>, guard: &Guard, leaves: bool) -> Next {
-        if !leaves {
+    async fn work_on(&self, work: &mut Option<Work>, change: &Arc<Change>, guard: Option<&Guard>) -> Next {
+        let guard = guard.filter(|guard| leave::owns(guard, change));
+        if ended(change) {
+            *work = None;
+            return self.finish(guard, change).await;
+        }
+        let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
+        if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
             self.finalizer(guard, true).await;
         }
         let now = Millis(Timestamp::now().as_millisecond());
         if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
-            let deployment = self.view.deployments.get(self.view.namespace(), &change.spec.target.name);
-            let deadline = deployment.as_deref().map_or(600.0, raw::progress_deadline);
-            match Work::take_up(&self.hub, Change::clone(change), deadline, now) {
-                Ok(taken) => *work = Some(taken),
-                Err(error) => {
-                    tracing::error!(change = %change.name_any(), %error, "cannot go on");
-                    return Next::Within(LOOK_AGAIN);
-                }
-            }
+            *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
+        let leaves = leaves || change.metadata.deletion_timestamp.is_some();
         match at_work.turn(&self.client, &self.view, &self.teller, now, leaves).await {
             Went::Quiet => Next::Within(TURN_EVERY),
             Went::Busy => Next::Within(TURN_SOON),
@@ -218,12 +211,9 @@ impl Worker {
                 Next::Within(TURN_SOON)
             }
             Went::Ended => {
-                let ended = at_work.change().clone();
+                let ended = Arc::new(at_work.change().clone());
                 *work = None;
-                if let Err(error) = self.account(guard, &[Arc::new(ended)]).await {
-                    tracing::warn!(guard = self.name, %error, "the Guard does not say yet how the Change ended; it is tried again");
-                }
-                Next::Within(TURN_SOON)
+                self.finish(guard, &ended).await
             }
         }
     }
@@ -381,20 +371,40 @@ impl Worker {
     async fn traffic_problem(&self, guard: &Guard) -> Option<String> {
         let traffic = guard.spec.traffic.as_ref()?;
         let namespace = self.view.namespace();
+        for named in &traffic.routes {
+            if !self.view.routes(named.kind).cache.ready().await {
+                return Some(observe::no_route_kind(named));
+            }
+        }
+        if let Err(error) = self.clean(guard).await {
+            tracing::warn!(guard = self.name, %error, "what a Change left is not taken out yet; it is tried again");
+        }
         let Some(object) = self.view.services.get(namespace, &traffic.service) else {
             return Some(observe::no_service(&traffic.service));
         };
         let candidate = names::candidate_service(&traffic.service);
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         for named in &traffic.routes {
-            let Some(cache) = self.view.routes(named.kind).await else { return Some(observe::no_route_kind(named)) };
-            let Some(divided) = cache.get(namespace, &named.name) else { return Some(observe::no_route(named)) };
+            let Some(divided) = self.view.routes(named.kind).cache.get(namespace, &named.name) else {
+                return Some(observe::no_route(named));
+            };
             if let Err(error) = route::record(&raw::whole(&divided), backends, &[]) {
                 return Some(error.to_string());
             }
         }
-        let pinned = service::pin(&raw::whole(&object), &guard.status.as_ref()?.stable.as_ref()?.hash);
-        pinned.err().filter(|_| !traffic.routes.is_empty()).map(|error| error.to_string())
+        if traffic.routes.is_empty() {
+            return None;
+        }
+        let json = raw::whole(&object);
+        let stable = guard.status.as_ref()?.stable.as_ref()?;
+        if let Err(error) = service::pin(&json, &stable.hash) {
+            return Some(error.to_string());
+        }
+        let target = &guard.spec.target_ref.name;
+        let deployment = self.view.deployments.get(namespace, target)?;
+        let uid = deployment.uid().unwrap_or_default();
+        let workload = fit::Workload { guard: &self.name, name: target, uid: &uid };
+        workload.selected_by(&json, std::iter::once(("stable", &*deployment))).or_else(|| workload.shared_with(&self.view, &json))
     }
 
     /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.

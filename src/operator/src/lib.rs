@@ -11,6 +11,7 @@ mod convert;
 pub mod crds;
 mod events;
 mod eyes;
+mod fit;
 mod guard;
 mod http;
 mod lease;
@@ -20,6 +21,10 @@ mod raw;
 pub mod record;
 pub mod run;
 mod supervisor;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
 pub mod traffic;
 mod turn;
+mod unreadable;
 mod world;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use firebreak_api::intervention::Action as Asked;
-use firebreak_api::{Change, names};
+use firebreak_api::{Change, names, template};
 use firebreak_api::{change::RouteRecord, guard::RouteRef};
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
@@ -13,31 +13,34 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
-    raw,
+    fit, raw,
     traffic::{self, Backends, route, service},
-    world::View,
+    world::{Looked, View},
 };
 
 /// Restarts of a container from which a waiting or restarting pod counts as crashing again and again.
 const CRASHES: i32 = 2;
 
 /// The objects that a Change is about, as they are in the caches now.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Objects {
     pub(crate) deployment: Option<Arc<DynamicObject>>,
     pub(crate) stable: Option<Arc<DynamicObject>>,
     pub(crate) candidate: Option<Arc<DynamicObject>>,
-    pub(crate) service: Option<Arc<DynamicObject>>,
+    pub(crate) service: Looked<DynamicObject>,
     pub(crate) candidate_service: Option<Arc<DynamicObject>>,
-    /// Routes in the order of the Change's spec; `None` where one is missing.
-    pub(crate) routes: Vec<Option<Arc<DynamicObject>>>,
+    /// Routes in the order of the Change's spec.
+    pub(crate) routes: Vec<Looked<DynamicObject>>,
     /// Why routes cannot be read.
     pub(crate) trouble: Option<String>,
 }
 
+/// Routes whose kind is not listed, as the API server gave them one by one, in the order of the Change's spec.
+pub(crate) type Live = Vec<Looked<DynamicObject>>;
+
 impl Objects {
-    /// Finds the objects of a Change.
-    pub(crate) async fn find(view: &View, change: &Change) -> Self {
+    /// Finds the objects of a Change. What a cache cannot say of a route yet is taken from `live`.
+    pub(crate) fn find(view: &View, change: &Change, live: &Live) -> Self {
         let namespace = view.namespace();
         let spec = &change.spec;
         let mut found = Self {
@@ -47,21 +50,31 @@ impl Objects {
                 .filter(|d| d.uid().as_deref() == Some(&spec.target_uid)),
             stable: view.replica_sets.get(namespace, &spec.stable.replica_set),
             candidate: view.replica_sets.get(namespace, &spec.candidate.replica_set),
-            ..Self::default()
+            service: Looked::Absent,
+            candidate_service: None,
+            routes: Vec::new(),
+            trouble: None,
         };
         let Some(traffic) = spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()) else { return found };
-        found.service = view.services.get(namespace, &traffic.service);
+        found.service = view.services.look(namespace, &traffic.service);
         found.candidate_service = view.services.get(namespace, &names::candidate_service(&traffic.service));
-        for named in &traffic.routes {
-            match view.routes(named.kind).await {
-                Some(cache) => found.routes.push(cache.get(namespace, &named.name)),
-                None => {
-                    found.trouble = Some(no_route_kind(named));
-                    found.routes.push(None);
-                }
+        for (place, named) in traffic.routes.iter().enumerate() {
+            let kind = view.routes(named.kind);
+            let looked = match (kind.cache.look(namespace, &named.name), live.get(place)) {
+                (Looked::Unknown, Some(live)) => live.clone(),
+                (looked, _) => looked,
+            };
+            if matches!(looked, Looked::Unknown) && kind.is_overdue() {
+                found.trouble = Some(no_route_kind(named));
             }
+            found.routes.push(looked);
         }
         found
+    }
+
+    /// Whether a route, or the Service, could not be looked at.
+    pub(crate) fn unreadable(&self) -> bool {
+        self.routes.iter().chain([&self.service]).any(|looked| matches!(looked, Looked::Unknown))
     }
 }
 
@@ -85,7 +98,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         workload: workload(objects, change, given.guard_leaves),
         stable,
         candidate,
-        traffic: routed.then(|| traffic(objects, change, records)),
+        traffic: routed.then(|| traffic(view, objects, change, records)),
         look: given.look,
         pasts: given.pasts,
         seen: given.seen,
@@ -104,9 +117,9 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
             guard_leaves,
         };
     };
-    let hash = raw::pod_template(deployment).map(firebreak_api::template::hash).unwrap_or_default();
+    let hash = raw::pod_template(deployment).map(template::hash).unwrap_or_default();
     let is_stable = objects.stable.as_deref().is_some_and(|stable| raw::same_template(deployment, stable));
-    let template = if hash == change.spec.candidate.template {
+    let carried = if hash == change.spec.candidate.template {
         Template::Candidate
     } else if is_stable {
         Template::Stable
@@ -118,7 +131,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         .as_deref()
         .is_none_or(|stable| raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0);
     Workload {
-        template,
+        template: carried,
         replicas: raw::replicas(deployment),
         held: raw::paused(deployment),
         bypassed: raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty()),
@@ -164,6 +177,11 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
 
 fn finished(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"))
+}
+
+/// Whether a pod is to get requests: ready, and neither finished nor going away.
+pub(crate) fn is_serving(pod: &Pod) -> bool {
+    is_ready(pod) && !finished(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -225,27 +243,29 @@ fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
     u32::try_from(pods.len()).unwrap_or(u32::MAX)
 }
 
-fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
+/// What the Services and the routes say. The shares are read from the routes alone, whatever became of the Service.
+fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traffic {
     let Some(named) = &change.spec.traffic else { return nothing(None) };
     let candidate = names::candidate_service(&named.service);
     let backends = Backends { service: &named.service, candidate: &candidate };
-    let Some(service_object) = &objects.service else {
-        return nothing(Some(no_service(&named.service)));
-    };
-    let service_json = raw::whole(service_object);
     let mut state = nothing(objects.trouble.clone());
-    state.pinned = service::pinned_to(&service_json).as_deref() == Some(&change.spec.stable.hash);
+    state.unreadable = objects.unreadable();
     state.candidate_service = objects.candidate_service.is_some();
-    if !state.pinned
-        && let Err(error) = service::pin(&service_json, &change.spec.stable.hash)
-    {
-        state.problem = Some(error.to_string());
-    }
+    service_state(view, objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
-    for (named_route, object) in named.routes.iter().zip(&objects.routes) {
-        let Some(object) = object else {
-            state.problem = state.problem.or(Some(no_route(named_route)));
-            continue;
+    for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
+        let object = match looked {
+            Looked::Found(object) => object,
+            Looked::Absent => {
+                state.problem = state.problem.or(Some(no_route(named_route)));
+                continue;
+            }
+            Looked::Unknown => {
+                // It may carry the candidate: nothing that rests on its not doing so may be done.
+                state.carries_candidate = true;
+                shares.push(0.0);
+                continue;
+            }
         };
         let json = raw::whole(object);
         let rules = records_of(records, named_route, object);
@@ -265,6 +285,37 @@ fn traffic(objects: &Objects, change: &Change, records: &[RouteRecord]) -> Traff
     state.largest_share = shares.iter().copied().fold(0.0, f64::max);
     state.smallest_share = shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
     state
+}
+
+/// What the Service whose traffic is divided says: whether it is pinned, and what stands against a pin.
+fn service_state(view: &View, objects: &Objects, change: &Change, name: &str, state: &mut Traffic) {
+    let object = match &objects.service {
+        Looked::Found(object) => object,
+        Looked::Absent => {
+            state.problem = state.problem.take().or(Some(no_service(name)));
+            return;
+        }
+        Looked::Unknown => return,
+    };
+    let json = raw::whole(object);
+    state.pinned = service::pinned_to(&json).as_deref() == Some(&change.spec.stable.hash);
+    if !state.pinned
+        && let Err(error) = service::pin(&json, &change.spec.stable.hash)
+    {
+        state.problem = Some(error.to_string());
+        return;
+    }
+    let workload = fit::Workload::of(change);
+    let of_candidate = |object: &&Arc<DynamicObject>| {
+        raw::pod_template(object).is_some_and(|template| template::hash(template) == change.spec.candidate.template)
+    };
+    let candidate = objects.deployment.as_ref().filter(of_candidate).or(objects.candidate.as_ref());
+    let carriers = [("stable", objects.stable.as_deref()), ("candidate", candidate.map(|object| &**object))];
+    let carriers = carriers.into_iter().filter_map(|(arm, object)| Some((arm, object?)));
+    let misfit = workload.selected_by(&json, carriers);
+    // Once it is pinned, pods of others are out of it already.
+    let misfit = misfit.or_else(|| if state.pinned { None } else { workload.shared_with(view, &json) });
+    state.problem = state.problem.take().or(misfit);
 }
 
 /// Words for a Service that is missing.

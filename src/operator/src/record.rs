@@ -42,7 +42,7 @@ pub struct Basis {
 
 /// A stored value that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the stored {what} cannot be read ({detail}); abort the Change with kubectl firebreak abort")]
+#[error("the stored {what} is not as this version of Firebreak writes it ({detail})")]
 pub struct PackError {
     what: &'static str,
     detail: String,
@@ -305,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn given_what_was_not_packed_when_unpacked_then_it_says_what_to_do() {
+    fn given_what_was_not_packed_when_unpacked_then_it_says_what_it_was() {
         let error = unpack::<Vec<f64>>("memory", "!!").unwrap_err().to_string();
-        assert!(error.contains("kubectl firebreak abort"), "{error}");
+        assert!(error.contains("the stored memory is not as this version"), "{error}");
     }
 }

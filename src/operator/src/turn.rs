@@ -12,7 +12,7 @@ use firebreak_api::{
     intervention::{InterventionStatus, Outcome},
     names,
 };
-use firebreak_engine::{Decision, Effect, Memory, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{Decision, Effect, Memory, Note, Setup, decide, memory::Phase, units::Millis};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -25,10 +25,11 @@ use crate::{
     events::Teller,
     eyes::Eyes,
     metrics::Hub,
-    observe::{self, Given, Objects},
+    observe::{self, Given, Live, Objects},
     raw,
     record::{self, Turned},
     traffic::{Backends, route},
+    unreadable,
     world::View,
 };
 
@@ -47,6 +48,10 @@ pub(crate) struct Work {
     routes: Vec<RouteRecord>,
     eyes: Eyes,
     stored_at: Millis,
+    /// What the API server gave in the last turn of routes that no cache can tell of.
+    live: Live,
+    /// What people should know of how it was taken up.
+    untold: Vec<Note>,
 }
 
 /// How a turn went.
@@ -63,17 +68,27 @@ pub(crate) enum Went {
 
 impl Work {
     /// Takes up a Change where its status says it stands.
-    pub(crate) fn take_up(hub: &Arc<Hub>, change: Change, deadline: f64, now: Millis) -> Result<Self, record::PackError> {
-        let setup = convert::setup(&change, deadline);
+    pub(crate) fn take_up(hub: &Arc<Hub>, change: Change, view: &View, now: Millis) -> Self {
+        let namespace = view.namespace();
+        let deployment = view.deployments.get(namespace, &change.spec.target.name);
+        let setup = convert::setup(&change, deployment.as_deref().map_or(600.0, raw::progress_deadline));
         let status = change.status.clone().unwrap_or_default();
-        let memory = match &status.memory {
-            Some(text) => record::unpack("memory", text)?,
-            None => Memory::new(&setup, now),
+        let stored = status.memory.as_ref().map(|text| record::unpack("memory", text));
+        let (memory, untold) = match stored {
+            None => (Memory::new(&setup, now), Vec::new()),
+            Some(Ok(memory)) => (memory, Vec::new()),
+            Some(Err(why)) => {
+                tracing::error!(change = %change.name_any(), %why, "the memory cannot be read");
+                let candidate = view.replica_sets.get(namespace, &change.spec.candidate.replica_set);
+                let owner = candidate.as_deref().and_then(raw::controller).map(|owner| owner.uid.as_str());
+                let handed_over = owner == Some(&change.spec.target_uid);
+                let (memory, note) = unreadable::instead(&setup, &change, handed_over, &why, now);
+                (memory, vec![note])
+            }
         };
-        let namespace = change.namespace().unwrap_or_default();
-        let eyes = Eyes::open(hub, &change, &namespace);
+        let eyes = Eyes::open(hub, &change, namespace);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
-        Ok(Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), change })
+        Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), untold, change }
     }
 
     /// The Change.
@@ -88,14 +103,15 @@ impl Work {
 
     /// One turn.
     pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, now: Millis, guard_leaves: bool) -> Went {
-        let objects = Objects::find(view, &self.change).await;
+        let objects = Objects::find(view, &self.change, &self.live);
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
         }
         let given =
             Given { now, look: self.eyes.look(now), seen: self.eyes.seen(), pasts: self.eyes.pasts().await, guard_leaves };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
-        let decision = decide(&self.setup, &self.memory, &seen);
+        let mut decision = decide(&self.setup, &self.memory, &seen);
+        decision.notes.splice(..0, std::mem::take(&mut self.untold));
         self.keep_routes(&objects, &decision);
         let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
         let decided = !decision.notes.is_empty()
@@ -122,6 +138,7 @@ impl Work {
         let acted = self.act(client, &objects, &decision.effects).await;
         self.answer(client, &seen.acts).await;
         self.memory = decision.memory;
+        self.live = self.look(client, view).await;
         match self.memory.phase {
             Phase::Ended(_) => Went::Ended,
             _ if acted || decided => Went::Busy,
@@ -140,6 +157,16 @@ impl Work {
         true
     }
 
+    /// Where the way back or the hand-over rests on routes that no cache can tell of, the API server is asked for each.
+    async fn look(&self, client: &Client, view: &View) -> Live {
+        let rests_on_them = matches!(self.memory.phase, Phase::Retreating | Phase::Promoting);
+        let objects = Objects::find(view, &self.change, &Live::new());
+        if !rests_on_them || !objects.unreadable() {
+            return Live::new();
+        }
+        Actor { client, change: &self.change, objects: &objects, records: &self.routes }.look().await
+    }
+
     /// Follows what the routes say without us, while the candidate is in them or is about to be.
     fn keep_routes(&mut self, objects: &Objects, decision: &Decision) {
         if !decision.effects.iter().any(|effect| matches!(effect, Effect::SetWeight(_) | Effect::RestoreRoutes)) {
@@ -149,7 +176,7 @@ impl Work {
         let candidate = names::candidate_service(&traffic.service);
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         let records = traffic.routes.iter().zip(&objects.routes).filter_map(|(named, object)| {
-            let object = object.as_deref()?;
+            let object = object.found()?;
             let former = observe::records_of(&self.routes, named, object);
             let rules = route::record(&raw::whole(object), backends, former).ok()?;
             Some(RouteRecord { kind: named.kind, name: named.name.clone(), uid: object.uid().unwrap_or_default(), rules })

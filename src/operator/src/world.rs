@@ -4,10 +4,15 @@
 //! only where a Guard names one. Objects are cut down to what is read. Raw kinds (workloads, ReplicaSets, Services,
 //! routes) stay JSON, so that fields this build does not know survive.
 
-use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use firebreak_api::{Change, Intervention};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
@@ -19,7 +24,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// Objects of one page of a first list.
 const PAGE: u32 = 500;
@@ -48,6 +53,36 @@ pub(crate) fn route(kind: firebreak_api::guard::RouteKind) -> ApiResource {
         firebreak_api::guard::RouteKind::GRPCRoute => ("GRPCRoute", "grpcroutes"),
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
+}
+
+/// What a look at one object gave.
+#[derive(Debug)]
+pub(crate) enum Looked<K> {
+    /// It is there.
+    Found(Arc<K>),
+    /// It does not exist.
+    Absent,
+    /// It could not be looked at: it may exist.
+    Unknown,
+}
+
+impl<K> Looked<K> {
+    pub(crate) fn found(&self) -> Option<&K> {
+        match self {
+            Self::Found(object) => Some(object),
+            Self::Absent | Self::Unknown => None,
+        }
+    }
+}
+
+impl<K> Clone for Looked<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Found(object) => Self::Found(Arc::clone(object)),
+            Self::Absent => Self::Absent,
+            Self::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// One cached kind.
@@ -81,6 +116,20 @@ where
     /// Waits for the first list; false where it did not come in time.
     pub(crate) async fn ready(&self) -> bool {
         matches!(tokio::time::timeout(FIRST_LIST_WITHIN, self.store.wait_until_ready()).await, Ok(Ok(())))
+    }
+
+    /// Whether the first list has come: before, an object that is not here may exist all the same.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.store.wait_until_ready().now_or_never().is_some_and(|listed| listed.is_ok())
+    }
+
+    /// An object by name, told apart from one that cannot be looked at.
+    pub(crate) fn look(&self, namespace: &str, name: &str) -> Looked<K> {
+        match self.get(namespace, name) {
+            Some(object) => Looked::Found(object),
+            None if self.is_listed() => Looked::Absent,
+            None => Looked::Unknown,
+        }
     }
 }
 
@@ -125,7 +174,7 @@ pub(crate) struct View {
     pub(crate) slices: Cache<EndpointSlice>,
     pub(crate) changes: Cache<Change>,
     pub(crate) interventions: Cache<Intervention>,
-    routes: tokio::sync::Mutex<Routes>,
+    routes: Mutex<Routes>,
     bell: Bell,
     namespace: String,
     client: Client,
@@ -134,9 +183,23 @@ pub(crate) struct View {
 
 #[derive(Default)]
 struct Routes {
-    http: Option<Cache<DynamicObject>>,
-    grpc: Option<Cache<DynamicObject>>,
+    http: Option<RouteKind>,
+    grpc: Option<RouteKind>,
     tasks: JoinSet<()>,
+}
+
+/// One kind of route in a namespace.
+#[derive(Clone)]
+pub(crate) struct RouteKind {
+    pub(crate) cache: Cache<DynamicObject>,
+    begun: Instant,
+}
+
+impl RouteKind {
+    /// Whether the first list should have come by now and has not.
+    pub(crate) fn is_overdue(&self) -> bool {
+        !self.cache.is_listed() && self.begun.elapsed() >= FIRST_LIST_WITHIN
+    }
 }
 
 impl View {
@@ -167,7 +230,7 @@ impl View {
             slices,
             changes,
             interventions,
-            routes: tokio::sync::Mutex::default(),
+            routes: Mutex::default(),
             bell,
             namespace: namespace.to_owned(),
             client,
@@ -199,26 +262,21 @@ impl View {
         lists.into_iter().find(|(_, ready)| !ready).map_or(Ok(()), |(kind, _)| Err(kind))
     }
 
-    /// The cache of a kind of route, begun on first use; `None` where the API server does not list it in time.
-    pub(crate) async fn routes(&self, kind: firebreak_api::guard::RouteKind) -> Option<Cache<DynamicObject>> {
-        let cache = {
-            let mut routes = self.routes.lock().await;
-            let known = match kind {
-                firebreak_api::guard::RouteKind::HTTPRoute => routes.http.clone(),
-                firebreak_api::guard::RouteKind::GRPCRoute => routes.grpc.clone(),
-            };
-            known.unwrap_or_else(|| {
-                let resource = route(kind);
-                let api = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
-                let cache = watch_kind(&mut routes.tasks, api, resource, managers_in_brief, self.bell.clone());
-                match kind {
-                    firebreak_api::guard::RouteKind::HTTPRoute => routes.http = Some(cache.clone()),
-                    firebreak_api::guard::RouteKind::GRPCRoute => routes.grpc = Some(cache.clone()),
-                }
-                cache
-            })
+    /// A kind of route, begun to be watched on first use. It does not wait for the first list.
+    pub(crate) fn routes(&self, kind: firebreak_api::guard::RouteKind) -> RouteKind {
+        let mut guarded = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = &mut *guarded;
+        let known = match kind {
+            firebreak_api::guard::RouteKind::HTTPRoute => &mut routes.http,
+            firebreak_api::guard::RouteKind::GRPCRoute => &mut routes.grpc,
         };
-        cache.ready().await.then_some(cache)
+        let begin = || {
+            let resource = route(kind);
+            let api = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+            let cache = watch_kind(&mut routes.tasks, api, resource, managers_in_brief, self.bell.clone());
+            RouteKind { cache, begun: Instant::now() }
+        };
+        known.get_or_insert_with(begin).clone()
     }
 }
 

@@ -142,6 +142,21 @@ pub fn candidate_service(
     Ok(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}))
 }
 
+/// Whether the Service sends requests to pods with these labels when it is not pinned; `false` for one that [`pin`]
+/// refuses.
+#[must_use]
+pub fn reaches(service: &Value, labels: &Value) -> bool {
+    unpinned_selector(service).is_ok_and(|selector| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// The user's own selector for people: `app=checkout, tier=web`.
+#[must_use]
+pub fn selector_words(service: &Value) -> String {
+    let selector = unpinned_selector(service).unwrap_or_default();
+    let pairs = selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
 /// Whether the Service sends requests to pods with these labels (an object, as in a pod or a template) as it is now,
 /// pin and all.
 #[must_use]

@@ -1,0 +1,32 @@
+//! A turn's parts against an API server in memory, as specifications.
+
+mod api_server;
+mod fitting;
+mod leaving;
+mod rollout;
+mod unread;
+mod unreadable;
+
+use api_server::{ApiServer, Fault};
+use firebreak_api::Change;
+use firebreak_engine::{Effect, Observation, units::Millis};
+
+use crate::{
+    act::{ActError, Actor},
+    observe::{self, Given, Live, Objects},
+    world::View,
+};
+
+const NOW: Millis = Millis(1_800_000_000_000);
+
+/// What a turn sees.
+fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
+    let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false };
+    observe::observe(view, change, objects, &[], given)
+}
+
+/// Carries out effects on what the caches have.
+async fn act(server: &ApiServer, view: &View, change: &Change, effects: &[Effect]) -> Result<(), ActError> {
+    let objects = Objects::find(view, change, &Live::new());
+    Actor { client: &server.client(), change, objects: &objects, records: &[] }.run(effects).await
+}

@@ -3,6 +3,7 @@
 //! Everything is read from the caches; an idle guard writes nothing. What ended Changes mean for the Guard (new stable,
 //! condemned templates) is derived from them, so a crash between the two loses nothing.
 
+mod account;
 mod acts;
 mod refusal;
 mod say;
@@ -10,16 +11,15 @@ mod say;
 use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{
-    Change, Guard, GuardStatus,
-    change::Phase,
-    guard::{Condemned, Hold, Revision},
+    Change, Guard,
+    guard::{Hold, Revision},
     names, template,
 };
 use firebreak_engine::units::Millis;
 use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -45,10 +45,6 @@ const TURN_SOON: Duration = Duration::from_millis(150);
 const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
 /// A guard whose trouble needs someone else looks again this often without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Condemned templates kept with a Guard.
-const MOST_CONDEMNED: usize = 20;
-/// Ended Changes kept with a Guard.
-const MOST_ENDED: usize = 10;
 /// Each write ends within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -288,22 +284,38 @@ impl Worker {
                 "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} to try it again",
                 condemned.change, self.name
             );
-            if !self.retried(guard, condemned).await? {
+            let Some(cleared) = self.retried(guard, condemned).await? else {
                 self.put_away(&deployment, &replica_sets).await?;
                 self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
                 return Ok(Next::Wait);
-            }
+            };
+            // From here on the Guard is the cleared one: whatever is said next writes its whole status.
+            return Box::pin(self.begin(&cleared, &deployment, revision, hold, changes, &replica_sets)).await;
         }
+        self.begin(guard, &deployment, revision, hold, changes, &replica_sets).await
+    }
+
+    /// Begins a Change for the template that the workload carries.
+    async fn begin(
+        &self,
+        guard: &Guard,
+        deployment: &DynamicObject,
+        stable: Revision,
+        hold: Hold,
+        changes: &[Arc<Change>],
+        replica_sets: &[Arc<DynamicObject>],
+    ) -> Result<Next, kube::Error> {
+        let namespace = self.view.namespace();
         self.finalizer(guard, true).await;
         let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
         let beginning = Beginning {
             guard,
-            deployment: &deployment,
-            stable: revision,
+            deployment,
+            stable,
             policy: policy.as_deref(),
             hold,
             changes,
-            replica_sets: &replica_sets,
+            replica_sets,
             pods: &self.view.pods.all(),
         };
         let change = begin::change(&beginning, Timestamp::now());
@@ -440,9 +452,11 @@ impl Worker {
         let revision = Revision { hash: raw::hash_label(stable).unwrap_or_default().to_owned(), replica_set: stable.name_any() };
         let message = format!("ReplicaSet {} is stable", revision.replica_set);
         let hold = self.hold_of(deployment).await;
+        let digest = raw::pod_template(stable).map(template::hash).unwrap_or_default();
         self.say(
             guard,
             |status| {
+                account::clear(status, &digest);
                 status.stable = Some(revision.clone());
                 status.hold = Some(hold);
             },
@@ -450,48 +464,6 @@ impl Worker {
         )
         .await?;
         Ok(Next::Within(TURN_SOON))
-    }
-
-    /// Takes what ended Changes mean into the Guard's status. The new status, where it changed.
-    async fn account(&self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Option<GuardStatus>, kube::Error> {
-        let Some(newest) = changes.iter().rev().find(|change| ended(change)) else { return Ok(None) };
-        let old = guard.status.clone().unwrap_or_default();
-        let name = newest.name_any();
-        if old.last_change.as_ref() == Some(&name) {
-            return Ok(None);
-        }
-        let mut status = old;
-        status.active_change = None;
-        status.last_change = Some(name.clone());
-        match newest.status.as_ref().map(|status| status.phase) {
-            Some(Phase::Promoted) => {
-                status.stable = Some(Revision {
-                    hash: newest.spec.candidate.hash.clone(),
-                    replica_set: newest.spec.candidate.replica_set.clone(),
-                });
-            }
-            Some(Phase::RolledBack) => {
-                status.condemned.retain(|condemned| condemned.template != newest.spec.candidate.template);
-                status.condemned.push(Condemned { template: newest.spec.candidate.template.clone(), change: name });
-                let surplus = status.condemned.len().saturating_sub(MOST_CONDEMNED);
-                status.condemned.drain(..surplus);
-            }
-            _ => {}
-        }
-        self.write_status(guard, status.clone()).await?;
-        Ok(Some(status))
-    }
-
-    /// Deletes the oldest ended Changes beyond the limit, and with them their ReplicaSets.
-    async fn forget(&self, changes: &[Arc<Change>]) {
-        let ended: Vec<_> = changes.iter().filter(|change| ended(change)).collect();
-        let surplus = ended.len().saturating_sub(MOST_ENDED);
-        let api: Api<Change> = Api::namespaced(self.client.clone(), self.view.namespace());
-        for change in ended.iter().take(surplus) {
-            if let Err(error) = within(api.delete(&change.name_any(), &DeleteParams::default())).await {
-                tracing::debug!(change = %change.name_any(), %error, "old Change not deleted yet");
-            }
-        }
     }
 
     async fn finalizer(&self, guard: &Guard, wanted: bool) {

@@ -11,6 +11,8 @@ mod convert;
 pub mod crds;
 mod events;
 mod eyes;
+#[cfg(test)]
+mod fake;
 mod guard;
 mod http;
 mod lease;

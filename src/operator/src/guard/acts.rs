@@ -7,25 +7,24 @@ use firebreak_api::{
 };
 use kube::ResourceExt as _;
 
-use super::Worker;
+use super::{Worker, account};
 use crate::turn;
 
 impl Worker {
-    /// Whether a human asked to try a condemned template again; then it is cleared.
-    pub(super) async fn retried(&self, guard: &Guard, condemned: &Condemned) -> Result<bool, kube::Error> {
+    /// The Guard without its condemned template, where a human asked to try that one again.
+    pub(super) async fn retried(&self, guard: &Guard, condemned: &Condemned) -> Result<Option<Guard>, kube::Error> {
         let asked = self.view.interventions.all().into_iter().find(|act| {
             act.spec.guard == self.name
                 && act.spec.action == Action::Retry
                 && act.spec.change == condemned.change
                 && act.status.as_ref().is_none_or(|status| status.outcome.is_none())
         });
-        let Some(act) = asked else { return Ok(false) };
-        let mut status = guard.status.clone().unwrap_or_default();
-        status.condemned.retain(|other| other.template != condemned.template);
-        self.write_status(guard, status).await?;
+        let Some(act) = asked else { return Ok(None) };
+        let guard = account::cleared(guard, &condemned.template);
+        self.write_status(&guard, guard.status.clone().unwrap_or_default()).await?;
         let message = format!("template of Change {} is cleared; a new Change begins", condemned.change);
         turn::answer(&self.client, self.view.namespace(), &act.name_any(), Outcome::Applied, &message).await;
-        Ok(true)
+        Ok(Some(guard))
     }
 
     /// Interventions for Changes that do not run (any more) are answered, not left hanging.

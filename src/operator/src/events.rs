@@ -1,4 +1,5 @@
-//! Kubernetes Events: one reason per kind of decision, on the Change and on the workload. They never hold up a turn.
+//! What people are told: Kubernetes Events, one reason per kind of decision, on the Change and on the workload; and answers to
+//! what they asked for. Neither ever holds up a turn.
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
+use crate::answers::{Answers, Reply};
+
 /// Events that wait to be written; more are dropped and counted in the log (the record in the Change has them all).
 const MOST_WAITING: usize = 256;
 /// One Event is written within this.
@@ -19,16 +22,18 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Longest note the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1000;
 
-/// Writes Events in the background.
+/// Writes Events, and answers to people, in the background.
 #[derive(Clone)]
 pub(crate) struct Teller {
     queue: mpsc::Sender<(Event, ObjectReference)>,
+    answers: Answers,
 }
 
 impl Teller {
     /// Begins to write.
     pub(crate) fn start(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: "firebreak.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
+        let answers = Answers::start(client.clone());
         let recorder = Recorder::new(client, reporter);
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(MOST_WAITING);
         tokio::spawn(async move {
@@ -43,7 +48,12 @@ impl Teller {
                 }
             }
         });
-        Self { queue }
+        Self { queue, answers }
+    }
+
+    /// Tells a human what became of their act.
+    pub(crate) fn answer(&self, reply: Reply) {
+        self.answers.give(reply);
     }
 
     /// Tells about a Change, on it and on its workload.

@@ -237,7 +237,9 @@ impl Worker {
 
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
         self.forget(changes).await;
-        self.refuse_late_acts(guard).await;
+        let digest = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name);
+        let digest = digest.as_deref().and_then(raw::pod_template).map(template::hash);
+        self.refuse_late_acts(guard, digest.as_deref());
         if let Some(refusal) = self.refusal(guard).await {
             self.say(guard, |_| {}, &refusal).await?;
             return Ok(Next::Within(LOOK_AGAIN));

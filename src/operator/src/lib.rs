@@ -6,6 +6,7 @@
 //! No decision is made here, and nothing here is remembered that is not in a resource.
 
 mod act;
+mod answers;
 mod begin;
 mod convert;
 pub mod crds;

@@ -8,14 +8,16 @@ use std::{
 };
 
 use firebreak_api::{ClusterRiskPolicy, Guard};
-use kube::{Api, Client, ResourceExt as _};
+use firebreak_engine::Note;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Api, Client, Resource as _, ResourceExt as _, core::error_boundary::InvalidObject};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     events::Teller,
     guard::Worker,
     metrics::Hub,
-    world::{Bell, Cache, View, watch_kind},
+    world::{Bell, Cache, View, logged, watch_own},
 };
 
 /// Guards of one operator; more are refused in the log. Each costs a task and its namespace's caches.
@@ -56,16 +58,41 @@ async fn end(mut tasks: JoinSet<()>) {
     }
 }
 
+/// Says in the log and in an Event on the Guard that it cannot be read.
+fn unreadable(teller: Teller) -> impl Fn(&InvalidObject) + Send + 'static {
+    let log = logged("Guard");
+    move |invalid| {
+        log(invalid);
+        let message = format!(
+            "this Guard is not worked on, because this build of Firebreak cannot read it: {}; correct that field, or delete the Guard",
+            invalid.error
+        );
+        let note = Note { reason: "Unreadable".to_owned(), message, warning: true };
+        let metadata = invalid.metadata.clone();
+        let reference = ObjectReference {
+            api_version: Some(Guard::api_version(&()).into_owned()),
+            kind: Some(Guard::kind(&()).into_owned()),
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            ..ObjectReference::default()
+        };
+        teller.send(&note, reference);
+    }
+}
+
 async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>, tasks: &mut JoinSet<()>) -> Infallible {
     let mut watches = JoinSet::new();
     let bell: Bell = Arc::new(watch::Sender::new(0));
-    let guards: Api<Guard> = match &namespace {
+    let guards = match &namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let guards = watch_kind(&mut watches, guards, (), |guard| guard.metadata.managed_fields = None, bell.clone());
-    let policies = Api::<ClusterRiskPolicy>::all(client.clone());
-    let policies = watch_kind(&mut watches, policies, (), |policy| policy.metadata.managed_fields = None, bell.clone());
+    let trim_guard = |guard: &mut Guard| guard.metadata.managed_fields = None;
+    let guards = watch_own(&mut watches, guards, trim_guard, bell.clone(), unreadable(teller.clone()));
+    let trim_policy = |policy: &mut ClusterRiskPolicy| policy.metadata.managed_fields = None;
+    let policies = Api::all(client.clone());
+    let policies = watch_own(&mut watches, policies, trim_policy, bell.clone(), logged("ClusterRiskPolicy"));
     let shared = Arc::new(Shared { guards, policies, bell });
     let mut changed = shared.bell.subscribe();
     while !(shared.guards.ready().await && shared.policies.ready().await) {

@@ -83,7 +83,7 @@ mod tests {
 
     fn act(action: Action) -> Intervention {
         let (guard, change) = ("shop".to_owned(), "shop-x-1".to_owned());
-        Intervention::new("act", InterventionSpec { guard, change, action, reason: None, by: None })
+        Intervention::new("act", InterventionSpec { guard, change, action, stage: None, reason: None, by: None })
     }
 
     #[rstest::rstest]

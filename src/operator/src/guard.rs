@@ -5,6 +5,7 @@
 
 mod account;
 mod acts;
+mod hold;
 mod refusal;
 mod say;
 
@@ -56,7 +57,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
     pub(crate) name: String,
-    hold_checked: Option<(Hold, tokio::time::Instant)>,
+    tried: Option<hold::Tried>,
+    put_away: Option<i64>,
 }
 
 /// What comes after a turn.
@@ -69,19 +71,10 @@ enum Next {
     Gone,
 }
 
-/// The hold is tried again this often while nothing changes: policies come and go, and an API server that just started
-/// does not apply them for up to half a minute.
-const fn hold_check_after(hold: Hold) -> Duration {
-    match hold {
-        Hold::Admission => Duration::from_secs(600),
-        Hold::Late => Duration::from_secs(30),
-    }
-}
-
 impl Worker {
     /// A worker for the Guard of this name.
     pub(crate) fn new(client: Client, hub: Arc<Hub>, teller: Teller, shared: Arc<Shared>, view: Arc<View>, name: String) -> Self {
-        Self { client, hub, teller, shared, view, name, hold_checked: None }
+        Self { client, hub, teller, shared, view, name, tried: None, put_away: None }
     }
 
     /// Works until the Guard is gone.
@@ -237,18 +230,23 @@ impl Worker {
 
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
         self.forget(changes).await;
-        let digest = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name);
-        let digest = digest.as_deref().and_then(raw::pod_template).map(template::hash);
+        let namespace = self.view.namespace().to_owned();
+        let namespace = namespace.as_str();
+        let target = &guard.spec.target_ref.name;
+        let deployment = self.view.deployments.get(namespace, target);
+        let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
         self.refuse_late_acts(guard, digest.as_deref());
-        if let Some(refusal) = self.refusal(guard).await {
+        if let Some(mut refusal) = self.refusal(guard).await {
+            if let Some(deployment) = deployment.as_deref().filter(|deployment| hold::is_ours(deployment, &self.name)) {
+                self.finalizer(guard, true).await;
+                refusal.and(&hold::way_out(deployment, &self.name, namespace));
+            }
             self.say(guard, |_| {}, &refusal).await?;
             return Ok(Next::Within(LOOK_AGAIN));
         }
-        let namespace = self.view.namespace();
-        let target = &guard.spec.target_ref.name;
-        let Some(deployment) = self.view.deployments.get(namespace, target) else {
+        let Some(deployment) = deployment else {
             let message = format!("Deployment {target} does not exist; the guard takes effect when it does");
-            self.say(guard, |_| {}, &Word::waits("TargetNotFound", message)).await?;
+            self.say(guard, |_| {}, &Word::works("TargetNotFound", message)).await?;
             return Ok(Next::Wait);
         };
         let status = guard.status.clone().unwrap_or_default();
@@ -279,22 +277,23 @@ impl Worker {
             // Until the native controller has seen the pause it may still make a ReplicaSet of this template.
             return Ok(Next::Within(TURN_SOON));
         }
-        let replica_sets = if in_time { self.view.replica_sets.all() } else { self.listed_replica_sets().await? };
-        let digest = raw::pod_template(&deployment).map(template::hash).unwrap_or_default();
+        let digest = digest.unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
             let message = format!(
-                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} to try it again",
+                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} -n {namespace} to try it again",
                 condemned.change, self.name
             );
             let Some(cleared) = self.retried(guard, condemned).await? else {
-                self.put_away(&deployment, &replica_sets).await?;
+                // Its marks are to be taken off when the Guard goes.
+                self.finalizer(guard, true).await;
+                self.put_away(&deployment, in_time).await?;
                 self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
                 return Ok(Next::Wait);
             };
             // From here on the Guard is the cleared one: whatever is said next writes its whole status.
-            return Box::pin(self.begin(&cleared, &deployment, revision, hold, changes, &replica_sets)).await;
+            return Box::pin(self.begin(&cleared, &deployment, revision, hold, changes)).await;
         }
-        self.begin(guard, &deployment, revision, hold, changes, &replica_sets).await
+        self.begin(guard, &deployment, revision, hold, changes).await
     }
 
     /// Begins a Change for the template that the workload carries.
@@ -305,9 +304,10 @@ impl Worker {
         stable: Revision,
         hold: Hold,
         changes: &[Arc<Change>],
-        replica_sets: &[Arc<DynamicObject>],
     ) -> Result<Next, kube::Error> {
         let namespace = self.view.namespace();
+        let late = hold == Hold::Late;
+        let replica_sets = if late { self.listed_replica_sets().await? } else { self.view.replica_sets.all() };
         self.finalizer(guard, true).await;
         let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
         let beginning = Beginning {
@@ -317,7 +317,7 @@ impl Worker {
             policy: policy.as_deref(),
             hold,
             changes,
-            replica_sets,
+            replica_sets: &replica_sets,
             pods: &self.view.pods.all(),
         };
         let change = begin::change(&beginning, Timestamp::now());
@@ -342,13 +342,18 @@ impl Worker {
     }
 
     /// A condemned template that was held late: what the native controller has started of it serves nobody (I3).
-    async fn put_away(&self, deployment: &DynamicObject, replica_sets: &[Arc<DynamicObject>]) -> Result<(), kube::Error> {
+    ///
+    /// After a late hold they are listed, once for each state of the workload; after that the caches have what there is.
+    async fn put_away(&mut self, deployment: &DynamicObject, in_time: bool) -> Result<(), kube::Error> {
+        let listed = deployment.metadata.generation.is_some() && self.put_away == deployment.metadata.generation;
+        let replica_sets = if in_time || listed { self.view.replica_sets.all() } else { self.listed_replica_sets().await? };
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::replica_set());
-        let own = begin::own_replica_sets(deployment, replica_sets);
+        let own = begin::own_replica_sets(deployment, &replica_sets);
         for set in own.iter().filter(|set| raw::same_template(deployment, set) && raw::replicas(set) > 0) {
             let patch = json!({"metadata": {"uid": set.uid()}, "spec": {"replicas": 0}});
             within(api.patch(&set.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
+        self.put_away = deployment.metadata.generation;
         Ok(())
     }
 
@@ -366,7 +371,7 @@ impl Worker {
             within(api.patch(&deployment.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
         self.finalizer(guard, false).await;
-        let hold = self.hold_of(deployment).await;
+        let hold = self.hold_of(guard, deployment).await;
         if let Some(problem) = self.traffic_problem(guard).await {
             // What is held stays held: a Change says the same and waits.
             self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
@@ -388,7 +393,7 @@ impl Worker {
         )
         .await?;
         // The check of the hold is repeated: it is the one call that an idle guard costs.
-        Ok(Next::Within(hold_check_after(hold)))
+        Ok(Next::Within(self.tried_again_after()))
     }
 
     /// Why the Service or a route that the Guard names cannot be divided, before a Change needs it.
@@ -411,29 +416,6 @@ impl Worker {
         pinned.err().filter(|_| !traffic.routes.is_empty()).map(|error| error.to_string())
     }
 
-    /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.
-    async fn hold_of(&mut self, deployment: &DynamicObject) -> Hold {
-        if let Some((hold, at)) = self.hold_checked
-            && at.elapsed() < hold_check_after(hold)
-        {
-            return hold;
-        }
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
-        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"firebreak.dev/dry-run": "true"}}}}});
-        let params = PatchParams { dry_run: true, ..patch_params() };
-        match within(api.patch(&deployment.name_any(), &params, &Patch::Merge(patch))).await {
-            Ok(answer) => {
-                let hold = if raw::annotation(&answer, names::HELD).is_some() { Hold::Admission } else { Hold::Late };
-                self.hold_checked = Some((hold, tokio::time::Instant::now()));
-                hold
-            }
-            Err(error) => {
-                tracing::warn!(guard = self.name, %error, "cannot try whether the API server holds template changes");
-                self.hold_checked.map_or(Hold::Late, |(hold, _)| hold)
-            }
-        }
-    }
-
     /// Takes the revision that serves users as stable.
     async fn adopt(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
         let own = begin::own_replica_sets(deployment, &self.view.replica_sets.all());
@@ -453,7 +435,7 @@ impl Worker {
         };
         let revision = Revision { hash: raw::hash_label(stable).unwrap_or_default().to_owned(), replica_set: stable.name_any() };
         let message = format!("ReplicaSet {} is stable", revision.replica_set);
-        let hold = self.hold_of(deployment).await;
+        let hold = self.hold_of(guard, deployment).await;
         let digest = raw::pod_template(stable).map(template::hash).unwrap_or_default();
         self.say(
             guard,

@@ -35,6 +35,11 @@ pub struct InterventionSpec {
     pub change: String,
     /// The act.
     pub action: Action,
+    /// The stage at which it was asked, from 1; 0 while held. A promote that names another stage than the Change is at is
+    /// refused: what it was asked about has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 20))]
+    pub stage: Option<u32>,
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

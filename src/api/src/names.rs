@@ -43,15 +43,14 @@ pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 pub const GUARD_LABEL: &str = "firebreak.dev/guard";
 /// Label on objects of a Change: the Change.
 pub const CHANGE_LABEL: &str = "firebreak.dev/change";
-/// Finalizer of a Change until it has ended, and of its Guard while it runs: the candidate is taken back before either goes.
+/// Finalizer of a Change until it has ended, and of its Guard while one runs or the workload is held: the candidate is taken
+/// back and the marks are taken off before either goes.
 pub const FINALIZER: &str = "firebreak.dev/candidate";
 
 /// Native annotation: size the Deployment controller wants for all of the Deployment.
 pub const DESIRED_REPLICAS: &str = "deployment.kubernetes.io/desired-replicas";
 /// Native annotation: size plus surge.
 pub const MAX_REPLICAS: &str = "deployment.kubernetes.io/max-replicas";
-/// Native annotation: revision number of a ReplicaSet.
-pub const NATIVE_REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Name of the second Service, which selects the candidate.
 ///

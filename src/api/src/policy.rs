@@ -43,6 +43,7 @@ pub struct Levels {
 /// What one level asks for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("duration(self.minBake) <= duration(self.maxBake)").message("minBake must not be longer than maxBake"))]
+#[x_kube(validation = Rule::new("!has(self.approvalAt) || self.approvalAt.all(a, a in self.stages)").message("approvalAt: name stages of this level, for example [100]; a percentage that is no stage would ask nobody"))]
 #[serde(rename_all = "camelCase")]
 pub struct Level {
     /// Probability, ever, of taking back a harmless candidate.

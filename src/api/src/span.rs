@@ -95,8 +95,9 @@ impl JsonSchema for Span {
             "type": "string",
             "maxLength": 32,
             "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]+(ms|s|m|h))+$')",
-                "message": "a length of time: numbers with the units ms, s, m or h, for example 300ms, 90s, 5m or 1h30m",
+                // Five digits: what the API server takes, every reader of it can hold.
+                "rule": "self.matches('^([0-9]{1,5}(ms|s|m|h))+$')",
+                "message": "a length of time: numbers of at most 5 digits with the units ms, s, m or h, for example 300ms, 90s, 5m or 1h30m",
             }],
         })
     }
@@ -120,6 +121,17 @@ mod tests {
         #[values("", "5", "m", "5 m", "-5s", "1d", "99999999999999999999h", "18446744073709551615h")] text: &str,
     ) {
         assert!(text.parse::<Span>().unwrap_err().to_string().contains("for example"));
+    }
+
+    #[test]
+    fn given_the_longest_text_that_the_definition_admits_when_read_then_it_is_a_span() {
+        let schema = Span::json_schema(&mut SchemaGenerator::default()).to_value();
+        let rule = schema["x-kubernetes-validations"][0]["rule"].as_str().unwrap();
+        assert!(rule.contains("[0-9]{1,5}("), "{rule}");
+        let length = usize::try_from(schema["maxLength"].as_u64().unwrap()).unwrap();
+        let longest = "99999h".repeat(length / "99999h".len());
+        // CEL's duration() holds 292 years.
+        assert!(longest.parse::<Span>().unwrap().0 < Duration::from_secs(292 * 365 * 24 * 3600));
     }
 
     proptest::proptest! {

@@ -44,7 +44,6 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace that is meant.
     pub namespace: String,
-    context: String,
 }
 
 impl Cluster {
@@ -53,6 +52,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Kubeconfig`] where there is none or it cannot be used.
     pub async fn connect(global: &Global) -> Result<Self, Error> {
+        facts::name_cluster(global);
         let options = KubeConfigOptions { context: global.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match (&global.kubeconfig, &global.context) {
             (Some(path), _) => {
@@ -67,8 +67,7 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_LIMIT);
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| Error::Kubeconfig(chain(&error)))?;
-        let context = global.context.as_ref().map(|name| format!(" --context {name}")).unwrap_or_default();
-        Ok(Self { client, namespace, context })
+        Ok(Self { client, namespace })
     }
 
     /// Reads the Guards and Changes of the namespace, or of all namespaces.
@@ -140,7 +139,7 @@ impl Cluster {
     }
 
     fn unreachable(&self, what: &str, detail: String) -> Error {
-        Error::Unreachable { what: what.to_owned(), detail, context: self.context.clone() }
+        Error::Unreachable { what: what.to_owned(), detail }
     }
 
     fn explain(&self, what: &str, error: &kube::Error) -> Error {
@@ -227,7 +226,10 @@ impl Snapshot {
     pub fn known_guards(&self, namespace: &str) -> String {
         let names: Vec<&str> = self.guards.iter().filter_map(|guard| guard.metadata.name.as_deref()).collect();
         if names.is_empty() {
-            format!("Namespace {namespace} has no Guards: name another one with -n, or see all with kubectl firebreak status -A")
+            format!(
+                "Namespace {namespace} has no Guards: name another one with -n, or see all with kubectl firebreak status -A{}",
+                facts::on_cluster()
+            )
         } else {
             format!("Guards there: {}", names.join(", "))
         }

@@ -1,5 +1,7 @@
 //! What can go wrong, each with what to do next. The class of an error is its exit code.
 
+use crate::facts::on_cluster;
+
 /// Exit code: done.
 pub const OK: u8 = 0;
 /// Exit code: failed or refused.
@@ -14,18 +16,17 @@ pub enum Error {
     #[error("{0}. Name one with --kubeconfig FILE and --context NAME; `kubectl config get-contexts` lists the contexts")]
     Kubeconfig(String),
     /// No answer from the API server.
-    #[error("cannot {what}: {detail}. Check that the API server answers: kubectl{context} get --raw /readyz")]
+    #[error("cannot {what}: {detail}. Check that the API server answers: kubectl{at} get --raw /readyz", at = on_cluster())]
     Unreachable {
         /// What was asked.
         what: String,
         /// What came instead of an answer.
         detail: String,
-        /// ` --context NAME`, or nothing.
-        context: String,
     },
     /// The API server does not know the user.
     #[error(
-        "cannot {what}: the API server does not accept your credentials ({detail}). Log in again; `kubectl auth whoami` shows who you are to it"
+        "cannot {what}: the API server does not accept your credentials ({detail}). Log in again; `kubectl auth whoami{at}` shows who you are to it",
+        at = on_cluster()
     )]
     Unknown {
         /// What was asked.
@@ -34,7 +35,10 @@ pub enum Error {
         detail: String,
     },
     /// The user may not do that.
-    #[error("cannot {what}: {detail}. Ask your cluster admin for the right; `kubectl auth can-i --list` shows what you may do")]
+    #[error(
+        "cannot {what}: {detail}. Ask your cluster admin for the right; `kubectl auth can-i --list{at}` shows what you may do",
+        at = on_cluster()
+    )]
     Forbidden {
         /// What was asked.
         what: String,
@@ -43,7 +47,8 @@ pub enum Error {
     },
     /// The cluster has no such resource.
     #[error(
-        "cannot {what}: this cluster has no Firebreak resources. Install Firebreak (helm install firebreak charts/firebreak -n firebreak-system --create-namespace), or only its definitions: kubectl firebreak crds | kubectl apply -f -"
+        "cannot {what}: this cluster has no Firebreak resources. Install Firebreak (helm install firebreak charts/firebreak -n firebreak-system --create-namespace), or only its definitions: kubectl firebreak crds | kubectl apply{at} -f -",
+        at = on_cluster()
     )]
     NotInstalled {
         /// What was asked.

@@ -1,7 +1,10 @@
 //! What follows from a Change for a reader: where it is in its plan, how far the evidence is, what it needs next.
 //! Pure: the time is handed in.
 
-use std::{cmp::Reverse, sync::LazyLock};
+use std::{
+    cmp::Reverse,
+    sync::{LazyLock, OnceLock},
+};
 
 use firebreak_api::{
     Change, ChangeStatus, Guard,
@@ -10,7 +13,7 @@ use firebreak_api::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::words;
+use crate::{args::Global, words};
 
 static NOT_YET: LazyLock<ChangeStatus> = LazyLock::new(ChangeStatus::default);
 
@@ -350,10 +353,38 @@ pub fn slim(mut change: Change) -> Change {
     change
 }
 
-/// The Guard as it is written in a command: `checkout -n shop`.
+/// The Guard as it is written in a command: `checkout -n shop`, and which cluster, where the user named one.
 #[must_use]
 pub fn in_command(guard: &str, namespace: Option<&str>) -> String {
-    namespace.map_or_else(|| guard.to_owned(), |namespace| format!("{guard} -n {namespace}"))
+    let namespace = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+    format!("{guard}{namespace}{}", on_cluster())
+}
+
+/// The user's own words for the cluster, said once a process.
+static CLUSTER: OnceLock<String> = OnceLock::new();
+
+/// Keeps the options by which the user named the cluster: every command that is suggested repeats them. Without, a command
+/// that is pasted would act on another cluster.
+pub fn name_cluster(global: &Global) {
+    let _ = CLUSTER.set(cluster_words(global));
+}
+
+/// ` --kubeconfig FILE --context NAME` as far as the user gave them; else nothing.
+#[must_use]
+pub fn on_cluster() -> &'static str {
+    CLUSTER.get().map_or("", String::as_str)
+}
+
+fn cluster_words(global: &Global) -> String {
+    let file = global.kubeconfig.as_ref().map(|path| format!(" --kubeconfig {}", quoted(&path.display().to_string())));
+    let context = global.context.as_ref().map(|name| format!(" --context {}", quoted(name)));
+    file.into_iter().chain(context).collect()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:@+=,~".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// A workload in words: `Deployment checkout`.

@@ -65,7 +65,7 @@ fn given_no_kubeconfig_when_run_then_it_says_how_to_name_one() {
 }
 
 #[test]
-fn given_an_api_server_that_is_not_there_when_run_then_it_says_how_to_check() {
+fn given_an_api_server_that_is_not_there_when_run_then_it_says_how_to_check_it_on_the_same_cluster() {
     let folder = std::env::temp_dir().join(format!("firebreak-cli-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("config");
@@ -77,7 +77,8 @@ fn given_an_api_server_that_is_not_there_when_run_then_it_says_how_to_check() {
     std::fs::remove_dir_all(&folder).unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("kubectl --context c get --raw /readyz"), "{said}");
+    let check = format!("kubectl --kubeconfig {} --context c get --raw /readyz", path.display());
+    assert!(said.contains(&check), "{said}");
     assert!(said.contains("refused"), "{said}");
 }
 
@@ -100,4 +101,42 @@ fn given_a_reader_that_closes_the_pipe_when_printing_then_no_error() {
         format!("{} crds -o json | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_kubectl-firebreak"));
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(text(&output.stdout).trim(), "0", "{}", text(&output.stderr));
+}
+
+/// Files of the repository in which commands are told to people.
+fn told() -> Vec<(std::path::PathBuf, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join("src"), root.join("charts"), root.join("tests")];
+    let mut files = vec![root.join("README.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| ["rs", "md", "txt", "yaml", "snap", "tpl"].iter().any(|k| kind == *k)) {
+                files.push(path);
+            }
+        }
+    }
+    files.into_iter().map(|path| (path.clone(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn given_every_command_that_people_are_told_when_parsed_then_it_is_one() {
+    use clap::Parser as _;
+    let mut seen = 0;
+    for (path, text) in told() {
+        for (at, begins) in text.match_indices("kubectl firebreak ") {
+            let rest = &text[at + begins.len()..];
+            let word: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            // A placeholder, or the program itself in a sentence.
+            if word.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let parsed = firebreak_cli::Cli::try_parse_from(["kubectl-firebreak", &word, "--help"]).unwrap_err();
+            assert_eq!(parsed.kind(), clap::error::ErrorKind::DisplayHelp, "{}: kubectl firebreak {word}", path.display());
+        }
+    }
+    assert!(seen > 50, "only {seen} commands found");
 }

@@ -1,4 +1,7 @@
-//! Kubernetes Events: one reason per kind of decision, on the Change and on the workload. They never hold up a turn.
+//! What people are told: Kubernetes Events, one reason per kind of decision, on the Change and on the workload; and answers to
+//! what they asked for. Neither ever holds up a turn.
+
+use std::time::Duration;
 
 use firebreak_api::Change;
 use firebreak_engine::Note;
@@ -10,31 +13,47 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
+use crate::answers::{Answers, Reply};
+
 /// Events that wait to be written; more are dropped and counted in the log (the record in the Change has them all).
 const MOST_WAITING: usize = 256;
+/// One Event is written within this.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Longest note the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1000;
 
-/// Writes Events in the background.
+/// Writes Events, and answers to people, in the background.
 #[derive(Clone)]
 pub(crate) struct Teller {
     queue: mpsc::Sender<(Event, ObjectReference)>,
+    answers: Answers,
 }
 
 impl Teller {
     /// Begins to write.
     pub(crate) fn start(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: "firebreak.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
+        let answers = Answers::start(client.clone());
         let recorder = Recorder::new(client, reporter);
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(MOST_WAITING);
         tokio::spawn(async move {
             while let Some((event, reference)) = waiting.recv().await {
-                if let Err(error) = recorder.publish(&event, &reference).await {
-                    tracing::warn!(reason = event.reason, %error, "Event not written");
+                // One connection that hangs must not stop all the others' Events.
+                match tokio::time::timeout(WRITE_WITHIN, recorder.publish(&event, &reference)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(reason = event.reason, %error, "Event not written"),
+                    Err(_) => {
+                        tracing::warn!(reason = event.reason, "Event not written: no answer within {} s", WRITE_WITHIN.as_secs());
+                    }
                 }
             }
         });
-        Self { queue }
+        Self { queue, answers }
+    }
+
+    /// Tells a human what became of their act.
+    pub(crate) fn answer(&self, reply: Reply) {
+        self.answers.give(reply);
     }
 
     /// Tells about a Change, on it and on its workload.
@@ -66,5 +85,33 @@ impl Teller {
         if self.queue.try_send((event, reference)).is_err() {
             tracing::warn!(reason = note.reason, "too many Events wait; this one is only in the record");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fake;
+
+    #[tokio::test(start_paused = true)]
+    async fn given_a_connection_that_hangs_when_events_wait_then_the_next_is_written_all_the_same() {
+        let (client, log) = fake::client(|asked: fake::Asked| async move {
+            if asked.body["reason"] == "First" {
+                std::future::pending::<()>().await;
+            }
+            (201, asked.body)
+        });
+        let teller = Teller::start(client, "test");
+        for reason in ["First", "Second"] {
+            let note = Note { reason: reason.to_owned(), message: reason.to_owned(), warning: false };
+            teller.send(&note, fake::change("shop-x-1").object_ref(&()));
+        }
+        let second = async {
+            while !fake::asked(&log).iter().any(|asked| asked.body["reason"] == "Second") {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(WRITE_WITHIN * 2, second).await.unwrap();
     }
 }

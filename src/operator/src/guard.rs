@@ -3,7 +3,9 @@
 //! Everything is read from the caches; an idle guard writes nothing. What ended Changes mean for the Guard (new stable,
 //! condemned templates) is derived from them, so a crash between the two loses nothing.
 
+mod account;
 mod acts;
+mod hold;
 mod leave;
 mod refusal;
 mod say;
@@ -11,16 +13,15 @@ mod say;
 use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{
-    Change, Guard, GuardStatus,
-    change::Phase,
-    guard::{Condemned, Hold, Revision},
+    Change, Guard,
+    guard::{Hold, Revision},
     names, template,
 };
 use firebreak_engine::units::Millis;
 use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -47,10 +48,6 @@ const TURN_SOON: Duration = Duration::from_millis(150);
 const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
 /// A guard whose trouble needs someone else looks again this often without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Condemned templates kept with a Guard.
-const MOST_CONDEMNED: usize = 20;
-/// Ended Changes kept with a Guard.
-const MOST_ENDED: usize = 10;
 /// Each write ends within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -62,7 +59,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
     pub(crate) name: String,
-    hold_checked: Option<(Hold, tokio::time::Instant)>,
+    tried: Option<hold::Tried>,
+    put_away: Option<i64>,
 }
 
 /// What comes after a turn.
@@ -75,19 +73,10 @@ enum Next {
     Gone,
 }
 
-/// The hold is tried again this often while nothing changes: policies come and go, and an API server that just started
-/// does not apply them for up to half a minute.
-const fn hold_check_after(hold: Hold) -> Duration {
-    match hold {
-        Hold::Admission => Duration::from_secs(600),
-        Hold::Late => Duration::from_secs(30),
-    }
-}
-
 impl Worker {
     /// A worker for the Guard of this name.
     pub(crate) fn new(client: Client, hub: Arc<Hub>, teller: Teller, shared: Arc<Shared>, view: Arc<View>, name: String) -> Self {
-        Self { client, hub, teller, shared, view, name, hold_checked: None }
+        Self { client, hub, teller, shared, view, name, tried: None, put_away: None }
     }
 
     /// Works until the Guard is gone.
@@ -231,16 +220,23 @@ impl Worker {
 
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
         self.forget(changes).await;
-        self.refuse_late_acts(guard).await;
-        if let Some(refusal) = self.refusal(guard).await {
+        let namespace = self.view.namespace().to_owned();
+        let namespace = namespace.as_str();
+        let target = &guard.spec.target_ref.name;
+        let deployment = self.view.deployments.get(namespace, target);
+        let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
+        self.refuse_late_acts(guard, digest.as_deref());
+        if let Some(mut refusal) = self.refusal(guard).await {
+            if let Some(deployment) = deployment.as_deref().filter(|deployment| hold::is_ours(deployment, &self.name)) {
+                self.finalizer(guard, true).await;
+                refusal.and(&hold::way_out(deployment, &self.name, namespace));
+            }
             self.say(guard, |_| {}, &refusal).await?;
             return Ok(Next::Within(LOOK_AGAIN));
         }
-        let namespace = self.view.namespace();
-        let target = &guard.spec.target_ref.name;
-        let Some(deployment) = self.view.deployments.get(namespace, target) else {
+        let Some(deployment) = deployment else {
             let message = format!("Deployment {target} does not exist; the guard takes effect when it does");
-            self.say(guard, |_| {}, &Word::waits("TargetNotFound", message)).await?;
+            self.say(guard, |_| {}, &Word::works("TargetNotFound", message)).await?;
             return Ok(Next::Wait);
         };
         let status = guard.status.clone().unwrap_or_default();
@@ -271,25 +267,43 @@ impl Worker {
             // Until the native controller has seen the pause it may still make a ReplicaSet of this template.
             return Ok(Next::Within(TURN_SOON));
         }
-        let replica_sets = if in_time { self.view.replica_sets.all() } else { self.listed_replica_sets().await? };
-        let digest = raw::pod_template(&deployment).map(template::hash).unwrap_or_default();
+        let digest = digest.unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
             let message = format!(
-                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} to try it again",
+                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} -n {namespace} to try it again",
                 condemned.change, self.name
             );
-            if !self.retried(guard, condemned).await? {
-                self.put_away(&deployment, &replica_sets).await?;
+            let Some(cleared) = self.retried(guard, condemned).await? else {
+                // Its marks are to be taken off when the Guard goes.
+                self.finalizer(guard, true).await;
+                self.put_away(&deployment, in_time).await?;
                 self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
                 return Ok(Next::Wait);
-            }
+            };
+            // From here on the Guard is the cleared one: whatever is said next writes its whole status.
+            return Box::pin(self.begin(&cleared, &deployment, revision, hold, changes)).await;
         }
+        self.begin(guard, &deployment, revision, hold, changes).await
+    }
+
+    /// Begins a Change for the template that the workload carries.
+    async fn begin(
+        &self,
+        guard: &Guard,
+        deployment: &DynamicObject,
+        stable: Revision,
+        hold: Hold,
+        changes: &[Arc<Change>],
+    ) -> Result<Next, kube::Error> {
+        let namespace = self.view.namespace();
+        let late = hold == Hold::Late;
+        let replica_sets = if late { self.listed_replica_sets().await? } else { self.view.replica_sets.all() };
         self.finalizer(guard, true).await;
         let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
         let beginning = Beginning {
             guard,
-            deployment: &deployment,
-            stable: revision,
+            deployment,
+            stable,
             policy: policy.as_deref(),
             hold,
             changes,
@@ -318,13 +332,18 @@ impl Worker {
     }
 
     /// A condemned template that was held late: what the native controller has started of it serves nobody (I3).
-    async fn put_away(&self, deployment: &DynamicObject, replica_sets: &[Arc<DynamicObject>]) -> Result<(), kube::Error> {
+    ///
+    /// After a late hold they are listed, once for each state of the workload; after that the caches have what there is.
+    async fn put_away(&mut self, deployment: &DynamicObject, in_time: bool) -> Result<(), kube::Error> {
+        let listed = deployment.metadata.generation.is_some() && self.put_away == deployment.metadata.generation;
+        let replica_sets = if in_time || listed { self.view.replica_sets.all() } else { self.listed_replica_sets().await? };
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::replica_set());
-        let own = begin::own_replica_sets(deployment, replica_sets);
+        let own = begin::own_replica_sets(deployment, &replica_sets);
         for set in own.iter().filter(|set| raw::same_template(deployment, set) && raw::replicas(set) > 0) {
             let patch = json!({"metadata": {"uid": set.uid()}, "spec": {"replicas": 0}});
             within(api.patch(&set.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
+        self.put_away = deployment.metadata.generation;
         Ok(())
     }
 
@@ -342,7 +361,7 @@ impl Worker {
             within(api.patch(&deployment.name_any(), &patch_params(), &Patch::Merge(patch))).await?;
         }
         self.finalizer(guard, false).await;
-        let hold = self.hold_of(deployment).await;
+        let hold = self.hold_of(guard, deployment).await;
         if let Some(problem) = self.traffic_problem(guard).await {
             // What is held stays held: a Change says the same and waits.
             self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
@@ -364,7 +383,7 @@ impl Worker {
         )
         .await?;
         // The check of the hold is repeated: it is the one call that an idle guard costs.
-        Ok(Next::Within(hold_check_after(hold)))
+        Ok(Next::Within(self.tried_again_after()))
     }
 
     /// Why the Service or a route that the Guard names cannot be divided, before a Change needs it.
@@ -407,29 +426,6 @@ impl Worker {
         workload.selected_by(&json, std::iter::once(("stable", &*deployment))).or_else(|| workload.shared_with(&self.view, &json))
     }
 
-    /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.
-    async fn hold_of(&mut self, deployment: &DynamicObject) -> Hold {
-        if let Some((hold, at)) = self.hold_checked
-            && at.elapsed() < hold_check_after(hold)
-        {
-            return hold;
-        }
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
-        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"firebreak.dev/dry-run": "true"}}}}});
-        let params = PatchParams { dry_run: true, ..patch_params() };
-        match within(api.patch(&deployment.name_any(), &params, &Patch::Merge(patch))).await {
-            Ok(answer) => {
-                let hold = if raw::annotation(&answer, names::HELD).is_some() { Hold::Admission } else { Hold::Late };
-                self.hold_checked = Some((hold, tokio::time::Instant::now()));
-                hold
-            }
-            Err(error) => {
-                tracing::warn!(guard = self.name, %error, "cannot try whether the API server holds template changes");
-                self.hold_checked.map_or(Hold::Late, |(hold, _)| hold)
-            }
-        }
-    }
-
     /// Takes the revision that serves users as stable.
     async fn adopt(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
         let own = begin::own_replica_sets(deployment, &self.view.replica_sets.all());
@@ -449,10 +445,12 @@ impl Worker {
         };
         let revision = Revision { hash: raw::hash_label(stable).unwrap_or_default().to_owned(), replica_set: stable.name_any() };
         let message = format!("ReplicaSet {} is stable", revision.replica_set);
-        let hold = self.hold_of(deployment).await;
+        let hold = self.hold_of(guard, deployment).await;
+        let digest = raw::pod_template(stable).map(template::hash).unwrap_or_default();
         self.say(
             guard,
             |status| {
+                account::clear(status, &digest);
                 status.stable = Some(revision.clone());
                 status.hold = Some(hold);
             },
@@ -460,48 +458,6 @@ impl Worker {
         )
         .await?;
         Ok(Next::Within(TURN_SOON))
-    }
-
-    /// Takes what ended Changes mean into the Guard's status. The new status, where it changed.
-    async fn account(&self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Option<GuardStatus>, kube::Error> {
-        let Some(newest) = changes.iter().rev().find(|change| ended(change)) else { return Ok(None) };
-        let old = guard.status.clone().unwrap_or_default();
-        let name = newest.name_any();
-        if old.last_change.as_ref() == Some(&name) {
-            return Ok(None);
-        }
-        let mut status = old;
-        status.active_change = None;
-        status.last_change = Some(name.clone());
-        match newest.status.as_ref().map(|status| status.phase) {
-            Some(Phase::Promoted) => {
-                status.stable = Some(Revision {
-                    hash: newest.spec.candidate.hash.clone(),
-                    replica_set: newest.spec.candidate.replica_set.clone(),
-                });
-            }
-            Some(Phase::RolledBack) => {
-                status.condemned.retain(|condemned| condemned.template != newest.spec.candidate.template);
-                status.condemned.push(Condemned { template: newest.spec.candidate.template.clone(), change: name });
-                let surplus = status.condemned.len().saturating_sub(MOST_CONDEMNED);
-                status.condemned.drain(..surplus);
-            }
-            _ => {}
-        }
-        self.write_status(guard, status.clone()).await?;
-        Ok(Some(status))
-    }
-
-    /// Deletes the oldest ended Changes beyond the limit, and with them their ReplicaSets.
-    async fn forget(&self, changes: &[Arc<Change>]) {
-        let ended: Vec<_> = changes.iter().filter(|change| ended(change)).collect();
-        let surplus = ended.len().saturating_sub(MOST_ENDED);
-        let api: Api<Change> = Api::namespaced(self.client.clone(), self.view.namespace());
-        for change in ended.iter().take(surplus) {
-            if let Err(error) = within(api.delete(&change.name_any(), &DeleteParams::default())).await {
-                tracing::debug!(change = %change.name_any(), %error, "old Change not deleted yet");
-            }
-        }
     }
 
     async fn finalizer(&self, guard: &Guard, wanted: bool) {

@@ -6,11 +6,14 @@
 //! No decision is made here, and nothing here is remembered that is not in a resource.
 
 mod act;
+mod answers;
 mod begin;
 mod convert;
 pub mod crds;
 mod events;
 mod eyes;
+#[cfg(test)]
+mod fake;
 mod fit;
 mod guard;
 mod http;

@@ -3,8 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use firebreak_api::intervention::Action as Asked;
-use firebreak_api::{Change, names, template};
-use firebreak_api::{change::RouteRecord, guard::RouteRef};
+use firebreak_api::{
+    Change,
+    change::RouteRecord,
+    guard::{Hold, RouteRef},
+    names, template,
+};
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
     units::Millis,
@@ -134,10 +138,16 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         template: carried,
         replicas: raw::replicas(deployment),
         held: raw::paused(deployment),
-        bypassed: raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty()),
+        bypassed: bypassed(deployment, change),
         rolled_out: raw::rolled_out(deployment) && old_gone,
         guard_leaves,
     }
+}
+
+/// Whether someone who may bypass let the template through. Where no policy acts, anyone can write the mark, so it proves nothing.
+fn bypassed(deployment: &DynamicObject, change: &Change) -> bool {
+    change.spec.hold == Hold::Admission
+        && raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty())
 }
 
 fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Option<String>, change: &Change) -> Pods {
@@ -379,7 +389,33 @@ fn acts(view: &View, change: &Change) -> Vec<Act> {
             Asked::Abort => Action::Abort,
             Asked::Retry => return None,
         };
-        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone(), stage: None })
+        let stage = act.spec.stage.and_then(|stage| usize::try_from(stage).ok());
+        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone(), stage })
     });
     acts.collect()
+}
+
+#[cfg(test)]
+mod bypassed_tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(Hold::Admission, "hotfix", true)]
+    #[case(Hold::Admission, " ", false)]
+    #[case(Hold::Late, "hotfix", false)]
+    fn given_the_mark_of_a_bypass_when_read_then_it_is_believed_only_where_the_policy_holds(
+        #[case] hold: Hold,
+        #[case] reason: &str,
+        #[case] believed: bool,
+    ) {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "shop", "annotations": {"firebreak.dev/bypassed": reason}}, "spec": {}});
+        let deployment: DynamicObject = serde_json::from_value(object).unwrap();
+        let mut change = crate::fake::change("shop-x-1");
+        change.spec.hold = hold;
+        assert_eq!(bypassed(&deployment, &change), believed);
+    }
 }

@@ -19,8 +19,8 @@ use crate::{
     supervisor,
 };
 
-/// Requests to the API server under way at once are not limited, but each ends within this.
-const REQUEST_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// A connection to the API server is made within this. How long an answer may take, each caller says; a watch has no end.
+const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Options of `firebreak run`.
 #[derive(Debug, Args)]
@@ -52,35 +52,45 @@ pub struct Run {
 pub async fn run(options: Run) -> anyhow::Result<()> {
     let mut config = Config::infer().await?;
     config.read_timeout = None;
-    config.connect_timeout = Some(REQUEST_WITHIN);
+    config.connect_timeout = Some(CONNECT_WITHIN);
     let client = Client::try_from(config)?;
     let identity = options.identity.clone().unwrap_or_else(hostname);
     let hub = Arc::new(Hub::new(options.prometheus_url.clone(), Limits::default()));
-    let vitals = Arc::new(Vitals { ready: AtomicBool::new(false), leads: AtomicBool::new(false), hub: Arc::clone(&hub) });
-    let served = tokio::spawn(http::serve(options.listen, Arc::clone(&vitals)));
-    let teller = Teller::start(client.clone(), &identity);
     let claim = Claim::new(client.clone(), &options.lease_namespace, &options.lease_name, &identity);
-    vitals.ready.store(true, Ordering::Relaxed);
-    let work = async {
-        loop {
-            claim.win().await;
-            tracing::info!(identity, "this replica works");
-            vitals.leads.store(true, Ordering::Relaxed);
+    let vitals = Arc::new(Vitals { reached: Arc::clone(&claim.reached), leads: AtomicBool::new(false), hub: Arc::clone(&hub) });
+    tokio::spawn(http::serve(options.listen, Arc::clone(&vitals)));
+    let teller = Teller::start(client.clone(), &identity);
+    let mut told = std::pin::pin!(told_to_stop());
+    loop {
+        let renewed = tokio::select! {
+            renewed = claim.win() => renewed,
+            () = &mut told => break,
+        };
+        tracing::info!(identity, "this replica works");
+        vitals.leads.store(true, Ordering::Relaxed);
+        let until = async {
             tokio::select! {
-                () = claim.keep() => tracing::warn!("lease lost; stopping work"),
-                () = supervisor::run(client.clone(), Arc::clone(&hub), teller.clone(), options.namespace.clone()) => {}
+                () = claim.keep(renewed) => Why::Lost,
+                () = &mut told => Why::Told,
             }
-            vitals.leads.store(false, Ordering::Relaxed);
-        }
-    };
-    tokio::select! {
-        () = work => Ok(()),
-        served = served => Ok(served??),
-        () = told_to_stop() => {
-            tracing::info!("told to stop");
-            Ok(())
+        };
+        let (hub, namespace) = (Arc::clone(&hub), options.namespace.clone());
+        let why = supervisor::run(client.clone(), hub, teller.clone(), namespace, until).await;
+        vitals.leads.store(false, Ordering::Relaxed);
+        match why {
+            Why::Lost => tracing::warn!("lease lost; the work has ended"),
+            Why::Told => break,
         }
     }
+    tracing::info!("told to stop; the work has ended");
+    claim.give_back().await;
+    Ok(())
+}
+
+/// Why the work of a leader ends.
+enum Why {
+    Lost,
+    Told,
 }
 
 async fn told_to_stop() {

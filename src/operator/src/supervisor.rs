@@ -2,25 +2,30 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use firebreak_api::{ClusterRiskPolicy, Guard};
-use kube::{Api, Client, ResourceExt as _};
+use firebreak_engine::Note;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Api, Client, Resource as _, ResourceExt as _, core::error_boundary::InvalidObject};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     events::Teller,
     guard::Worker,
     metrics::Hub,
-    world::{Bell, Cache, View, watch_kind},
+    world::{Bell, Cache, View, logged, watch_own},
 };
 
 /// Guards of one operator; more are refused in the log. Each costs a task and its namespace's caches.
 const MOST_GUARDS: usize = 10_000;
 /// Tasks that ended (their Guard went, or they failed) are looked for this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Tasks that are told to end are waited for this long: each ends where it next waits for something.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is watched once for all guards.
 pub(crate) struct Shared {
@@ -29,24 +34,71 @@ pub(crate) struct Shared {
     pub(crate) bell: Bell,
 }
 
-/// Works on all Guards until it is dropped: with it go all tasks and watches.
-pub(crate) async fn run(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>) {
+/// Works on all Guards until `until` comes; then ends every task and watch, and returns what came.
+pub(crate) async fn run<T>(
+    client: Client,
+    hub: Arc<Hub>,
+    teller: Teller,
+    namespace: Option<String>,
+    until: impl Future<Output = T>,
+) -> T {
+    let mut tasks = JoinSet::new();
+    let came = tokio::select! {
+        came = until => came,
+        never = work(client, hub, teller, namespace, &mut tasks) => match never {},
+    };
+    end(tasks).await;
+    came
+}
+
+/// Ends all tasks and waits until they have: what is not ended may still write.
+async fn end(mut tasks: JoinSet<()>) {
+    if tokio::time::timeout(END_WITHIN, tasks.shutdown()).await.is_err() {
+        tracing::error!("tasks of guards have not ended within {} s", END_WITHIN.as_secs());
+    }
+}
+
+/// Says in the log and in an Event on the Guard that it cannot be read.
+fn unreadable(teller: Teller) -> impl Fn(&InvalidObject) + Send + 'static {
+    let log = logged("Guard");
+    move |invalid| {
+        log(invalid);
+        let message = format!(
+            "this Guard is not worked on, because this build of Firebreak cannot read it: {}; correct that field, or delete the Guard",
+            invalid.error
+        );
+        let note = Note { reason: "Unreadable".to_owned(), message, warning: true };
+        let metadata = invalid.metadata.clone();
+        let reference = ObjectReference {
+            api_version: Some(Guard::api_version(&()).into_owned()),
+            kind: Some(Guard::kind(&()).into_owned()),
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            ..ObjectReference::default()
+        };
+        teller.send(&note, reference);
+    }
+}
+
+async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>, tasks: &mut JoinSet<()>) -> Infallible {
     let mut watches = JoinSet::new();
     let bell: Bell = Arc::new(watch::Sender::new(0));
-    let guards: Api<Guard> = match &namespace {
+    let guards = match &namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let guards = watch_kind(&mut watches, guards, (), |guard| guard.metadata.managed_fields = None, bell.clone());
-    let policies = Api::<ClusterRiskPolicy>::all(client.clone());
-    let policies = watch_kind(&mut watches, policies, (), |policy| policy.metadata.managed_fields = None, bell.clone());
+    let trim_guard = |guard: &mut Guard| guard.metadata.managed_fields = None;
+    let guards = watch_own(&mut watches, guards, trim_guard, bell.clone(), unreadable(teller.clone()));
+    let trim_policy = |policy: &mut ClusterRiskPolicy| policy.metadata.managed_fields = None;
+    let policies = Api::all(client.clone());
+    let policies = watch_own(&mut watches, policies, trim_policy, bell.clone(), logged("ClusterRiskPolicy"));
     let shared = Arc::new(Shared { guards, policies, bell });
     let mut changed = shared.bell.subscribe();
     while !(shared.guards.ready().await && shared.policies.ready().await) {
         tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
     }
     let mut views: HashMap<String, Weak<View>> = HashMap::new();
-    let mut tasks: JoinSet<()> = JoinSet::new();
     let mut running: HashMap<(String, String), tokio::task::AbortHandle> = HashMap::new();
     loop {
         running.retain(|_, task| !task.is_finished());
@@ -79,5 +131,38 @@ pub(crate) async fn run(client: Client, hub: Arc<Hub>, teller: Teller, namespace
             },
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Says when it is dropped.
+    struct Mark(Arc<AtomicBool>);
+
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn given_a_task_at_work_when_all_are_ended_then_it_has_ended_before_the_lease_is_given_back() {
+        let gone = Arc::new(AtomicBool::new(false));
+        let mark = Mark(Arc::clone(&gone));
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let _mark = mark;
+            begun.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        begins.await.unwrap();
+        end(tasks).await;
+        assert!(gone.load(Ordering::SeqCst));
     }
 }

@@ -6,21 +6,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use firebreak_api::{
-    Change, ChangeStatus, Intervention,
-    change::RouteRecord,
-    intervention::{InterventionStatus, Outcome},
-    names,
-};
+use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names};
 use firebreak_engine::{Decision, Effect, Memory, Note, Setup, decide, memory::Phase, units::Millis};
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
-};
-use serde_json::json;
+use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
 use crate::{
     act::Actor,
+    answers::Reply,
     convert,
     events::Teller,
     eyes::Eyes,
@@ -136,7 +128,7 @@ impl Work {
             teller.tell(&self.change, objects.deployment.as_deref(), note);
         }
         let acted = self.act(client, &objects, &decision.effects).await;
-        self.answer(client, &seen.acts).await;
+        self.answer(teller, &decision);
         self.memory = decision.memory;
         self.live = self.look(client, view).await;
         match self.memory.phase {
@@ -227,12 +219,16 @@ impl Work {
         }
     }
 
-    /// Tells the humans that what they asked for was done. Handled acts are remembered, so a failure here is only late.
-    async fn answer(&self, client: &Client, acts: &[firebreak_engine::observation::Act]) {
-        let namespace = self.change.namespace().unwrap_or_default();
-        for act in acts {
-            let message = format!("applied to Change {}", self.change.name_any());
-            answer(client, &namespace, &act.name, Outcome::Applied, &message).await;
+    /// Tells the humans what became of their acts, beside the turn.
+    fn answer(&self, teller: &Teller, decision: &Decision) {
+        for answer in &decision.answers {
+            teller.answer(Reply {
+                namespace: self.change.namespace().unwrap_or_default(),
+                act: answer.act.clone(),
+                outcome: if answer.applied { Outcome::Applied } else { Outcome::Refused },
+                message: answer.message.clone(),
+                owner: self.change.owner_ref(&()),
+            });
         }
     }
 }
@@ -240,17 +236,4 @@ impl Work {
 enum StoreError {
     Lost,
     Failed(String),
-}
-
-/// Writes what became of an Intervention.
-pub(crate) async fn answer(client: &Client, namespace: &str, name: &str, outcome: Outcome, message: &str) {
-    let api: Api<Intervention> = Api::namespaced(client.clone(), namespace);
-    let status = InterventionStatus { outcome: Some(outcome), message: Some(message.to_owned()) };
-    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patch = Patch::Merge(json!({"status": status}));
-    match tokio::time::timeout(WRITE_WITHIN, api.patch_status(name, &params, &patch)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(intervention = name, %error, "not answered yet"),
-        Err(_) => tracing::warn!(intervention = name, "not answered yet: no answer within 5 s"),
-    }
 }

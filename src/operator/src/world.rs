@@ -4,6 +4,8 @@
 //! only where a Guard names one. Objects are cut down to what is read. Raw kinds (workloads, ReplicaSets, Services,
 //! routes) stay JSON, so that fields this build does not know survive.
 
+mod own;
+
 use std::{
     fmt::Debug,
     hash::Hash,
@@ -11,8 +13,10 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use own::{logged, watch_own};
+
 use firebreak_api::{Change, Intervention};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
@@ -150,19 +154,22 @@ where
     let config = watcher::Config::default().page_size(PAGE);
     let kind = K::kind(&dynamic).into_owned();
     let stream = watcher(api, config).modify(trim).default_backoff().reflect(writer);
-    tasks.spawn(async move {
-        let mut stream = std::pin::pin!(stream);
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                Ok(_) => {
-                    bell.send_modify(|count| *count = count.wrapping_add(1));
-                }
-                Err(error) => tracing::warn!(kind, %error, "watch interrupted; it is begun again"),
-            }
-        }
-    });
+    tasks.spawn(ring(stream, bell, kind));
     Cache { store, dynamic }
+}
+
+/// Follows a watch, and rings for every object that was touched.
+async fn ring<K>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>, bell: Bell, kind: String) {
+    let mut stream = std::pin::pin!(stream);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(_) => {
+                bell.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            Err(error) => tracing::warn!(kind, %error, "watch interrupted; it is begun again"),
+        }
+    }
 }
 
 /// Everything in one namespace that guards of it may need.
@@ -218,10 +225,11 @@ impl View {
         let pods = watch_kind(&mut tasks, pods, (), trim_pod, bell.clone());
         let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
         let slices = watch_kind(&mut tasks, slices, (), |slice| slice.metadata.managed_fields = None, bell.clone());
-        let changes: Api<Change> = Api::namespaced(client.clone(), namespace);
-        let changes = watch_kind(&mut tasks, changes, (), trim_change, bell.clone());
-        let interventions: Api<Intervention> = Api::namespaced(client.clone(), namespace);
-        let interventions = watch_kind(&mut tasks, interventions, (), |act| act.metadata.managed_fields = None, bell.clone());
+        let changes = Api::namespaced(client.clone(), namespace);
+        let changes = watch_own::<Change>(&mut tasks, changes, trim_change, bell.clone(), logged("Change"));
+        let acts = Api::namespaced(client.clone(), namespace);
+        let trim_act = |act: &mut Intervention| act.metadata.managed_fields = None;
+        let interventions = watch_own(&mut tasks, acts, trim_act, bell.clone(), logged("Intervention"));
         Self {
             deployments,
             replica_sets,

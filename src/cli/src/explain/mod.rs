@@ -84,8 +84,9 @@ fn only<'a>(snapshot: &'a Snapshot, namespace: &str) -> Result<&'a Change, Error
     match running.as_slice() {
         [only] => Ok(only),
         _ => Err(Error::Usage(format!(
-            "{} Changes run in namespace {namespace}: say which to explain: kubectl firebreak explain GUARD -n {namespace}. {}",
+            "{} Changes run in namespace {namespace}: say which to explain: kubectl firebreak explain {}. {}",
             running.len(),
+            facts::in_command("GUARD", Some(namespace)),
             snapshot.known_guards(namespace)
         ))),
     }

@@ -60,7 +60,9 @@ pub fn of(facts: &Facts<'_>) -> Vec<String> {
         Phase::Superseded => vec!["nothing: a newer template took its place".to_owned()],
         Phase::Withdrawn => vec!["nothing: the stable template came back, or the Guard was deleted".to_owned()],
         Phase::RollingBack => vec!["nothing: once decided, the way back is not stopped".to_owned()],
-        Phase::Promoting => vec!["nothing but an abort: the hand-over is under way".to_owned()],
+        Phase::Promoting => vec![
+            "nothing: the hand-over is under way. To go back, ship the older template; it is judged like any other".to_owned(),
+        ],
         Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => running(facts),
     }
 }
@@ -116,8 +118,11 @@ pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
             if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
             command("take it back", "abort"),
         ],
-        Phase::Promoting | Phase::RollingBack => vec![command("take it back", "abort")],
         Phase::RolledBack => vec![command("clear it and begin again", "retry")],
+        // The way back is not stopped, and what is handed over is not taken back: no act would do anything.
+        Phase::Promoting | Phase::RollingBack => {
+            vec![Command { does: "watch it".to_owned(), command: format!("kubectl firebreak status {at} -w") }]
+        }
         Phase::Promoted | Phase::Superseded | Phase::Withdrawn => Vec::new(),
     }
 }

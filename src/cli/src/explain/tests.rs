@@ -52,6 +52,14 @@ fn given_any_phase_when_explained_then_no_line_is_too_wide_and_a_command_fits(
     assert!(wide.is_empty(), "{wide:?}");
 }
 
+#[rstest]
+fn given_a_phase_in_which_an_abort_does_nothing_when_explained_then_none_is_offered(
+    #[values(Phase::Promoting, Phase::RollingBack, Phase::Promoted)] phase: Phase,
+) {
+    let text = page(&fix::in_phase(phase), 80);
+    assert!(!text.contains("abort"), "{text}");
+}
+
 #[test]
 fn given_evidence_when_explained_then_the_chance_is_that_of_a_harmless_release() {
     // exp(-3.2) = 0.0408, rounded up: a bound stays a bound.

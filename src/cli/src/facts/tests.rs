@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
-use super::{ByAge as _, Facts, Mark, Position, active, shown};
+use super::{ByAge as _, Facts, Mark, Position, active, cluster_words, shown};
 use crate::fixtures as fix;
 
 #[rstest]
@@ -94,4 +94,18 @@ fn given_several_changes_then_the_guards_word_counts_then_age() {
     assert_eq!(active(&changes, Some(&fix::guard(Some(&over)))).unwrap().metadata.name.as_deref(), Some("a-new"));
     assert_eq!(shown(&[&over], None).unwrap().metadata.name.as_deref(), Some("a-over"));
     assert!(active(&[&over], None).is_none());
+}
+
+#[rstest]
+#[case(None, None, "")]
+#[case(None, Some("staging"), " --context staging")]
+#[case(Some("/home/ann/kube config"), Some("it's"), r" --kubeconfig '/home/ann/kube config' --context 'it'\''s'")]
+fn given_a_cluster_that_the_user_named_when_a_command_is_suggested_then_it_names_it_too(
+    #[case] file: Option<&str>,
+    #[case] context: Option<&str>,
+    #[case] words: &str,
+) {
+    let global =
+        crate::args::Global { kubeconfig: file.map(Into::into), context: context.map(ToOwned::to_owned), namespace: None };
+    assert_eq!(cluster_words(&global), words);
 }

@@ -183,7 +183,7 @@ fn footer(model: &Model, look: &Look, to: usize) -> Line<'static> {
     spans.push(Span::styled(format!("{}{}", look.glyphs.up, look.glyphs.down), look.strong()));
     spans.push(Span::raw(" decisions"));
     if let Some(change) = model.shown() {
-        let over = |phase: Phase| phase.ended() || phase == Phase::RollingBack;
+        let over = |phase: Phase| phase.ended() || matches!(phase, Phase::RollingBack | Phase::Promoting);
         let acts = if over(facts::status(change).phase) { "explain" } else { "promote|pause|abort|explain" };
         let at = facts::in_command(&model.guard_name, Some(&model.namespace));
         let used: usize = spans.iter().map(Span::width).sum();

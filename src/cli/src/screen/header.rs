@@ -146,8 +146,10 @@ pub fn no_change(shown: &Shown<'_>, to: usize) -> Vec<Line<'static>> {
         return paragraph(
             Span::styled("No such Guard.", look.warn()),
             &format!(
-                "Namespace {} has no Guard {}. See what there is: kubectl firebreak status -A",
-                shown.namespace, shown.guard_name
+                "Namespace {} has no Guard {}. See what there is: kubectl firebreak status -A{}",
+                shown.namespace,
+                shown.guard_name,
+                facts::on_cluster()
             ),
             look.warn(),
             to,
@@ -158,7 +160,10 @@ pub fn no_change(shown: &Shown<'_>, to: usize) -> Vec<Line<'static>> {
     let mut lines = match ready {
         None => paragraph(
             Span::styled("Not seen yet.", look.warn()),
-            "No operator has looked at this Guard: is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak",
+            &format!(
+                "No operator has looked at this Guard: is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak{}",
+                facts::on_cluster()
+            ),
             look.warn(),
             to,
         ),

@@ -89,7 +89,8 @@ fn to_watch(snapshot: &Snapshot, name: Option<&str>, namespace: &str) -> Result<
         ([only], _) => Ok(name_of(only)),
         (_, [only]) => Ok(name_of(only)),
         _ => Err(Error::Usage(format!(
-            "say which Guard to watch: kubectl firebreak status GUARD -n {namespace} -w. {}",
+            "say which Guard to watch: kubectl firebreak status {} -w. {}",
+            facts::in_command("GUARD", Some(namespace)),
             snapshot.known_guards(namespace)
         ))),
     }
@@ -103,9 +104,9 @@ async fn watch(cluster: &Cluster, guard: &str, until: When) -> Result<(), Error>
     let ending = live::run(cluster.client.clone(), &cluster.namespace, guard, until).await?;
     if until == Until::Ended && !ending.promoted() {
         return Err(Error::NotPromoted(format!(
-            "{}. The whole story: kubectl firebreak explain {guard} -n {}",
+            "{}. The whole story: kubectl firebreak explain {}",
             ending.sentence().trim_end_matches('.'),
-            cluster.namespace
+            facts::in_command(guard, Some(&cluster.namespace))
         )));
     }
     Ok(())

@@ -48,7 +48,7 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
     fits_phase(action, change, at).map_or(Ok(name), |why| Err(Error::Refused(why)))
 }
 
-/// Why the act does not fit the Change that runs, if it does not. An abort always fits.
+/// Why the act does not fit the Change that runs, if it does not. An abort fits until the hand-over, which only the operator sees.
 fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let status = facts::status(change);
     let name = facts::name(change);
@@ -56,11 +56,14 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
         (Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
             "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"
         )),
+        (Action::Abort, Phase::RollingBack) => {
+            Some(format!("Change {name} is being taken back already. Watch it: kubectl firebreak status {at} -w"))
+        }
         (Action::Promote, Phase::Promoting) => {
             Some(format!("Change {name} is being promoted already. Watch it: kubectl firebreak status {at} -w"))
         }
         (Action::Pause | Action::Resume, Phase::Promoting) => Some(format!(
-            "Change {name} is being handed over, which does not stop half-way. To take it back: kubectl firebreak abort {at}"
+            "Change {name} is being handed over, which does not stop half-way. To go back, ship the older template; it is judged like any other. Watch it: kubectl firebreak status {at} -w"
         )),
         (Action::Pause, _) if status.paused => {
             Some(format!("Change {name} is paused already. To go on: kubectl firebreak resume {at}"))

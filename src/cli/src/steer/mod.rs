@@ -7,7 +7,8 @@ pub mod fit;
 use std::time::Duration;
 
 use firebreak_api::{
-    Intervention, InterventionSpec,
+    Change, Intervention, InterventionSpec,
+    change::Phase,
     intervention::{self, Outcome},
 };
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use crate::{
     args::{Global, Steer},
     cluster::Cluster,
     error::Error,
+    facts::{self, Facts},
     output, words,
 };
 
@@ -48,15 +50,17 @@ pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Er
     let guard = snapshot.guard(&args.guard, &cluster.namespace)?;
     let changes = snapshot.changes_of(guard);
     let change = fit::fit(action, guard, &changes, args.change.as_deref())?;
-    let made = cluster.create(&intervention(action, &args.guard, change, args.reason.clone())).await?;
+    let stage = changes.iter().find(|known| facts::name(known) == change).and_then(|change| stage(action, change));
+    let made = cluster.create(&intervention(action, &args.guard, change, stage, args.reason.clone())).await?;
     let name = made.metadata.name.clone().unwrap_or_default();
     if !args.wait {
         return match args.output {
             Some(format) => output::print(&made, format),
             None => output::write(&format!(
-                "Intervention {name} is recorded (to {} {change}). Its outcome: kubectl get iv {name} -n {}\n",
+                "Intervention {name} is recorded (to {} {change}). Its outcome: kubectl get iv {name} -n {}{}\n",
                 word(action),
-                cluster.namespace
+                cluster.namespace,
+                facts::on_cluster()
             )),
         };
     }
@@ -76,18 +80,29 @@ pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Er
             "refused to {} {change}: {}",
             word(action),
             said.unwrap_or_else(|| format!(
-                "the operator gave no reason. What fits now: kubectl firebreak explain {} -n {}",
-                args.guard, cluster.namespace
+                "the operator gave no reason. What fits now: kubectl firebreak explain {}",
+                facts::in_command(&args.guard, Some(&cluster.namespace))
             ))
         ))),
     }
 }
 
+/// The stage that a promote is about, as the user sees it: from 1, and 0 while held. The other acts are about the Change.
+#[must_use]
+pub fn stage(action: Action, change: &Change) -> Option<u32> {
+    if action != Action::Promote {
+        return None;
+    }
+    let facts = Facts::new(change, change.spec.detected_at);
+    let stage = if facts.phase() == Phase::Held { 0 } else { facts.position().index };
+    u32::try_from(stage).ok()
+}
+
 /// The Intervention to record.
 #[must_use]
-pub fn intervention(action: Action, guard: &str, change: &str, reason: Option<String>) -> Intervention {
-    let mut intervention =
-        Intervention::new("", InterventionSpec { guard: guard.to_owned(), change: change.to_owned(), action, reason, by: None });
+pub fn intervention(action: Action, guard: &str, change: &str, stage: Option<u32>, reason: Option<String>) -> Intervention {
+    let (guard_name, change) = (guard.to_owned(), change.to_owned());
+    let mut intervention = Intervention::new("", InterventionSpec { guard: guard_name, change, action, stage, reason, by: None });
     intervention.metadata.name = None;
     intervention.metadata.generate_name = Some(format!("{guard}-{}-", word(action)));
     intervention
@@ -115,9 +130,10 @@ async fn wait(cluster: &Cluster, name: &str, action: Action) -> Result<Intervent
 fn unanswered(name: &str, namespace: &str, action: intervention::Action) -> Error {
     Error::Unanswered(format!(
         "no operator answered within {} s. The act stays recorded as Intervention {name} and takes effect when the operator comes back. \
-         Is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak. \
-         To watch for the answer: kubectl get iv {name} -n {namespace} -w. To take the {} back before: kubectl delete iv {name} -n {namespace}",
+         Is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak{at}. \
+         To watch for the answer: kubectl get iv {name} -n {namespace}{at} -w. To take the {} back before: kubectl delete iv {name} -n {namespace}{at}",
         ANSWER_LIMIT.as_secs(),
-        word(action)
+        word(action),
+        at = facts::on_cluster()
     ))
 }

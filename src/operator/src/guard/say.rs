@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::{Api, Resource as _, api::Patch};
 use serde_json::json;
 
-use super::{Worker, patch_params, within};
+use super::{Worker, hold, patch_params, within};
 
 /// What a Guard says of itself.
 pub(super) struct Word {
@@ -29,12 +29,13 @@ impl Word {
         Self { ready: false, works: true, stalled: false, reason, message }
     }
 
-    pub(super) fn waits(reason: &'static str, message: String) -> Self {
-        Self { ready: false, works: true, stalled: false, reason, message }
-    }
-
     pub(super) fn stalled(reason: &'static str, message: String) -> Self {
         Self { ready: false, works: false, stalled: true, reason, message }
+    }
+
+    /// Says more.
+    pub(super) fn and(&mut self, more: &str) {
+        self.message = format!("{}; {more}", self.message);
     }
 }
 
@@ -52,8 +53,7 @@ impl Worker {
         }
         if let Some(hold) = status.hold {
             let (value, reason) = (hold == Hold::Admission, if hold == Hold::Admission { "Held" } else { "HeldLate" });
-            let message = "found out by a dry run of a template change";
-            let set = Set { kind: kind::HOLDS, status: value, reason, message };
+            let set = Set { kind: kind::HOLDS, status: value, reason, message: hold::words(hold) };
             conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
         }
         if status == old {

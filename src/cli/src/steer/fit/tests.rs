@@ -8,7 +8,7 @@ use crate::{
     error::FAILED,
     facts::ByAge as _,
     fixtures as fix,
-    steer::{Action, intervention},
+    steer::{Action, intervention, stage},
 };
 
 const NAME: &str = "checkout-bcdfghjkmn-1";
@@ -19,9 +19,8 @@ fn outcome(action: Action, change: &Change) -> Result<String, String> {
 }
 
 #[rstest]
-fn given_an_active_change_when_aborted_then_it_goes_through_in_every_phase(
-    #[values(Phase::Held, Phase::Preparing, Phase::Progressing, Phase::Baking, Phase::Promoting, Phase::RollingBack)]
-    phase: Phase,
+fn given_an_active_change_when_aborted_then_it_goes_through_in_every_phase_but_the_way_back(
+    #[values(Phase::Held, Phase::Preparing, Phase::Progressing, Phase::Baking, Phase::Promoting)] phase: Phase,
 ) {
     assert_eq!(outcome(Action::Abort, &fix::in_phase(phase)).unwrap(), NAME);
 }
@@ -39,7 +38,7 @@ fn given_a_change_under_way_when_steered_then_it_is_the_one(
 #[rstest]
 #[case(Action::Promote, Phase::RollingBack, "kubectl firebreak retry checkout -n shop")]
 #[case(Action::Promote, Phase::Promoting, "kubectl firebreak status checkout -n shop -w")]
-#[case(Action::Pause, Phase::Promoting, "kubectl firebreak abort checkout -n shop")]
+#[case(Action::Pause, Phase::Promoting, "To go back, ship the older template")]
 #[case(Action::Resume, Phase::Progressing, "kubectl firebreak promote checkout -n shop")]
 #[case(Action::Promote, Phase::Promoted, "The last one, checkout-bcdfghjkmn-1, is Promoted")]
 #[case(Action::Abort, Phase::RolledBack, "kubectl firebreak retry checkout -n shop")]
@@ -93,7 +92,8 @@ fn given_a_condemned_template_and_a_later_withdrawal_when_retried_then_the_chang
 
 #[test]
 fn given_an_act_when_recorded_then_it_is_bound_to_its_change_and_named_by_the_server() {
-    let made = intervention(Action::Promote, "checkout", NAME, Some("looked at the traces".to_owned()));
+    let stage = stage(Action::Promote, &fix::healthy());
+    let made = intervention(Action::Promote, "checkout", NAME, stage, Some("looked at the traces".to_owned()));
     insta::assert_yaml_snapshot!(made, @r"
     apiVersion: firebreak.dev/v1alpha1
     kind: Intervention
@@ -103,6 +103,20 @@ fn given_an_act_when_recorded_then_it_is_bound_to_its_change_and_named_by_the_se
       guard: checkout
       change: checkout-bcdfghjkmn-1
       action: Promote
+      stage: 3
       reason: looked at the traces
     ");
+}
+
+#[test]
+fn given_a_promote_when_recorded_then_it_names_the_stage_that_was_seen() {
+    assert_eq!(stage(Action::Promote, &fix::held()), Some(0));
+    assert_eq!(stage(Action::Promote, &fix::healthy()), Some(3));
+    assert_eq!(stage(Action::Abort, &fix::healthy()), None);
+}
+
+#[test]
+fn given_a_change_that_goes_back_when_aborted_then_it_says_that_it_does_already() {
+    let refused = outcome(Action::Abort, &fix::in_phase(Phase::RollingBack)).unwrap_err();
+    assert!(refused.contains("is being taken back already"), "{refused}");
 }

@@ -1,0 +1,57 @@
+//! What the chart lets the operator do is what its calls need, and no more.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use serde_json::Value;
+
+/// Verbs by resource, and the calls that need them. Every watched kind also needs `get`, for people who read the log.
+const NEEDED: [(&str, &str); 16] = [
+    ("firebreak.dev/guards", "get list watch patch"), // its finalizer
+    ("firebreak.dev/guards/status", "patch"),
+    ("firebreak.dev/changes", "get list watch create patch delete"), // begun; its finalizer; forgotten beyond the limit
+    ("firebreak.dev/changes/status", "update"),                      // replaced, guarded by the resourceVersion
+    ("firebreak.dev/interventions", "get list watch patch"),         // given to its Change
+    ("firebreak.dev/interventions/status", "patch"),                 // answered
+    ("firebreak.dev/clusterriskpolicies", "get list watch"),
+    ("apps/deployments", "get list watch patch"), // held, resumed, marks
+    ("apps/deployments/finalizers", "update"),    // ownership with blockOwnerDeletion at the hand-over
+    ("apps/replicasets", "get list watch create patch"),
+    ("/services", "get list watch create patch delete"), // pinned; the candidate's made and removed
+    ("gateway.networking.k8s.io/httproutes", "get list watch patch"),
+    ("gateway.networking.k8s.io/grpcroutes", "get list watch patch"),
+    ("/pods", "get list watch"),
+    ("discovery.k8s.io/endpointslices", "get list watch"),
+    ("events.k8s.io/events", "create patch"),
+];
+
+fn granted() -> BTreeMap<String, BTreeSet<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/firebreak/templates/rbac.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let plain: String = text.lines().filter(|line| !line.contains("{{")).fold(String::new(), |text, line| text + line + "\n");
+    let role: Value = serde_yaml_ng::from_str(plain.split("---\n").next().unwrap()).unwrap();
+    assert_eq!(role["kind"], "ClusterRole");
+    let list = |rule: &Value, field: &str| -> Vec<String> {
+        rule[field].as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+    };
+    let mut granted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in list(rule, "apiGroups") {
+            for resource in list(rule, "resources") {
+                granted.entry(format!("{group}/{resource}")).or_default().extend(list(rule, "verbs"));
+            }
+        }
+    }
+    granted
+}
+
+#[test]
+fn given_the_chart_when_its_role_is_read_then_it_grants_what_the_operator_calls_and_no_more() {
+    let needed: BTreeMap<String, BTreeSet<String>> =
+        NEEDED.iter().map(|(resource, verbs)| ((*resource).to_owned(), verbs.split(' ').map(str::to_owned).collect())).collect();
+    assert_eq!(granted(), needed);
+}

@@ -382,7 +382,14 @@ impl Worker {
         let Some(object) = self.view.services.get(namespace, &traffic.service) else {
             return Some(observe::no_service(&traffic.service));
         };
+        if let Some(problem) = self.rival(guard, &traffic.service).filter(|_| !traffic.routes.is_empty()) {
+            return Some(problem);
+        }
         let candidate = names::candidate_service(&traffic.service);
+        let second = self.view.services.get(namespace, &candidate).filter(|_| !traffic.routes.is_empty());
+        if let Some(foreign) = second.filter(|service| !leave::made_by_a_change(service)) {
+            return Some(observe::not_ours(&foreign));
+        }
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         for named in &traffic.routes {
             let Some(divided) = self.view.routes(named.kind).cache.get(namespace, &named.name) else {
@@ -405,6 +412,21 @@ impl Worker {
         let uid = deployment.uid().unwrap_or_default();
         let workload = fit::Workload { guard: &self.name, name: target, uid: &uid };
         workload.selected_by(&json, std::iter::once(("stable", &*deployment))).or_else(|| workload.shared_with(&self.view, &json))
+    }
+
+    /// Another Guard that divides the same Service and was there first.
+    fn rival(&self, guard: &Guard, service: &str) -> Option<String> {
+        let came = |guard: &Guard| (guard.metadata.creation_timestamp.clone(), guard.name_any());
+        let guards = self.shared.guards.all();
+        let older = guards.iter().find(|other| {
+            let same =
+                other.spec.traffic.as_ref().is_some_and(|traffic| traffic.service == service && !traffic.routes.is_empty());
+            same && other.namespace() == guard.namespace() && came(other) < came(guard)
+        })?;
+        Some(format!(
+            "Service {service} is divided by Guard {} already, which was there first: name another Service in spec.traffic.service",
+            older.name_any()
+        ))
     }
 
     /// Finds out by trying whether the API server holds a template change: a dry run that changes nothing.

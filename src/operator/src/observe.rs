@@ -90,7 +90,7 @@ pub(crate) struct Given {
 /// One observation of a Change.
 pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: &[RouteRecord], given: Given) -> Observation {
     let stable = arm(view, objects.stable.as_deref(), &change.spec.stable.hash, None, change);
-    let service = objects.candidate_service.as_ref().map(|service| service.name_any());
+    let service = objects.candidate_service.as_deref().filter(|service| is_of(service, change)).map(DynamicObject::name_any);
     let routed = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
     let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
     Observation {
@@ -154,7 +154,7 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
     names.sort_unstable();
     let ready = here.iter().filter(|pod| is_ready(pod)).count();
     let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !finished(pod)).count();
-    let owned_by_change = raw::controller(replica_set).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref());
+    let owned_by_change = is_of(replica_set, change);
     let endpoints = match service {
         Some(service) => ready_endpoints(view, namespace, &service),
         None => u32::try_from(ready).unwrap_or(u32::MAX),
@@ -250,7 +250,11 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     let backends = Backends { service: &named.service, candidate: &candidate };
     let mut state = nothing(objects.trouble.clone());
     state.unreadable = objects.unreadable();
-    state.candidate_service = objects.candidate_service.is_some();
+    state.problem = state.problem.or_else(|| rival(view, change, &named.service));
+    let second = objects.candidate_service.as_deref();
+    state.candidate_service = second.is_some_and(|service| is_of(service, change));
+    let foreign = second.filter(|service| !is_of(service, change));
+    state.problem = state.problem.or_else(|| foreign.map(not_ours));
     service_state(view, objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
     for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
@@ -269,7 +273,9 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
         };
         let json = raw::whole(object);
         let rules = records_of(records, named_route, object);
-        let share = route::candidate_share(&json, backends);
+        // What the route sends to a Service of someone else's, before we wrote it, is theirs.
+        let theirs = foreign.is_some() && rules.is_empty();
+        let share = route::candidate_share(&json, backends).filter(|_| !theirs);
         state.carries_candidate |= share.is_some();
         shares.push(share.map_or(0.0, route::Share::permille));
         let usable =
@@ -285,6 +291,43 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     state.largest_share = shares.iter().copied().fold(0.0, f64::max);
     state.smallest_share = shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
     state
+}
+
+/// Whether an object is the Change's own.
+fn is_of(object: &DynamicObject, change: &Change) -> bool {
+    raw::controller(object).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref())
+}
+
+/// Words for a second Service that the Change did not make.
+pub(crate) fn not_ours(service: &DynamicObject) -> String {
+    let name = service.name_any();
+    let whose = match raw::controller(service) {
+        Some(owner) => format!("{} {}", owner.kind, owner.name),
+        None => "someone else".to_owned(),
+    };
+    format!(
+        "Service {name} is {whose}'s, and Firebreak needs that name for the candidate: it is left alone and nothing is exposed. \
+         Rename or delete it; the Change goes on then"
+    )
+}
+
+/// Why the Service is another Change's to divide: two that pin it take each other's pods out of it.
+fn rival(view: &View, change: &Change, service: &str) -> Option<String> {
+    let came = |change: &Change| (change.spec.detected_at, change.name_any());
+    let divides = |other: &&Arc<Change>| {
+        let running = !other.status.as_ref().is_some_and(|status| status.phase.ended());
+        let same = other.spec.traffic.as_ref().is_some_and(|traffic| traffic.service == service && !traffic.routes.is_empty());
+        running && same && other.metadata.uid != change.metadata.uid && came(other) < came(change)
+    };
+    let changes = view.changes.all();
+    let other = changes.iter().find(divides)?;
+    Some(format!(
+        "Service {service} is divided by Change {} of Guard {} already: name another Service in spec.traffic.service of Guard {}, \
+         or wait until that Change has ended",
+        other.name_any(),
+        other.spec.guard,
+        change.spec.guard
+    ))
 }
 
 /// What the Service whose traffic is divided says: whether it is pinned, and what stands against a pin.

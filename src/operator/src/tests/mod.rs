@@ -3,6 +3,7 @@
 mod api_server;
 mod fitting;
 mod leaving;
+mod owning;
 mod rollout;
 mod unread;
 mod unreadable;

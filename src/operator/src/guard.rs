@@ -51,6 +51,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const MOST_CONDEMNED: usize = 20;
 /// Ended Changes kept with a Guard.
 const MOST_ENDED: usize = 10;
+/// While a Change runs, the Guard's finalizer may hold up its next turn no longer than this.
+const FINALIZER_WITHIN: Duration = Duration::from_millis(500);
 /// Each write ends within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -193,17 +195,21 @@ impl Worker {
             return self.finish(guard, change).await;
         }
         let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
-        if let Some(guard) = guard.filter(|_| !leaves) {
-            // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
-            self.finalizer(guard, true).await;
-        }
         let now = Millis(Timestamp::now().as_millisecond());
         if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
             *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
-        let leaves = leaves || change.metadata.deletion_timestamp.is_some();
-        match at_work.turn(&self.client, &self.view, &self.teller, now, leaves).await {
+        let ends = leaves || change.metadata.deletion_timestamp.is_some();
+        let went = at_work.turn(&self.client, &self.view, &self.teller, now, ends).await;
+        if let Some(guard) = guard.filter(|_| !leaves) {
+            // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
+            let put = tokio::time::timeout(FINALIZER_WITHIN, self.finalizer(guard, true)).await;
+            if put.is_err() {
+                tracing::debug!(guard = self.name, "finalizer not written yet: no answer in time");
+            }
+        }
+        match went {
             Went::Quiet => Next::Within(TURN_EVERY),
             Went::Busy => Next::Within(TURN_SOON),
             Went::Lost => {

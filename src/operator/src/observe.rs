@@ -21,6 +21,10 @@ use crate::{
 /// Restarts of a container from which a waiting or restarting pod counts as crashing again and again.
 const CRASHES: i32 = 2;
 
+/// Words for endpoints that cannot be read.
+const NO_SLICES: &str = "EndpointSlices cannot be listed, so it is not known which pods get requests and nothing is exposed; give the \
+                         operator's service account list and watch on endpointslices.discovery.k8s.io";
+
 /// The objects that a Change is about, as they are in the caches now.
 #[derive(Clone)]
 pub(crate) struct Objects {
@@ -156,7 +160,9 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
     let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !finished(pod)).count();
     let owned_by_change = is_of(replica_set, change);
     let endpoints = match service {
-        Some(service) => ready_endpoints(view, namespace, &service),
+        // Not listed: its pods may all be endpoints, and nothing that needs to know better is done meanwhile.
+        Some(service) if view.slices.is_listed() => ready_endpoints(view, namespace, &service),
+        Some(_) => u32::try_from(ready).unwrap_or(u32::MAX),
         None => u32::try_from(ready).unwrap_or(u32::MAX),
     };
     let mut unready: Vec<String> = here.iter().filter(|pod| !is_ready(pod)).map(|pod| pod.name_any()).collect();
@@ -251,6 +257,9 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     let mut state = nothing(objects.trouble.clone());
     state.unreadable = objects.unreadable();
     state.problem = state.problem.or_else(|| rival(view, change, &named.service));
+    if !view.slices.is_listed() {
+        state.problem = Some(NO_SLICES.to_owned());
+    }
     let second = objects.candidate_service.as_deref();
     state.candidate_service = second.is_some_and(|service| is_of(service, change));
     let foreign = second.filter(|service| !is_of(service, change));

@@ -4,6 +4,7 @@ mod api_server;
 mod fitting;
 mod leaving;
 mod owning;
+mod prompt;
 mod rollout;
 mod unread;
 mod unreadable;

@@ -161,7 +161,7 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
     let owned_by_change = is_of(replica_set, change);
     let endpoints = match service {
         // Not listed: its pods may all be endpoints, and nothing that needs to know better is done meanwhile.
-        Some(service) if view.slices.is_listed() => ready_endpoints(view, namespace, &service),
+        Some(service) if view.slices.is_listed() => ready_endpoints(view, namespace, &service, &pods),
         Some(_) => u32::try_from(ready).unwrap_or(u32::MAX),
         None => u32::try_from(ready).unwrap_or(u32::MAX),
     };
@@ -233,7 +233,8 @@ fn brief(message: &str) -> String {
     message.chars().take(200).collect()
 }
 
-fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
+/// Of these pods, how many the Service sends requests to: one that was pointed at stable's has none of the candidate's.
+fn ready_endpoints(view: &View, namespace: &str, service: &str, of: &[&Arc<Pod>]) -> u32 {
     let slices = view.slices.all();
     let of_service = slices.iter().filter(|slice| {
         slice.namespace().as_deref() == Some(namespace)
@@ -243,7 +244,8 @@ fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
     for endpoint in of_service.flat_map(|slice| &slice.endpoints) {
         let ready = endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready.unwrap_or(true));
         if ready {
-            pods.extend(endpoint.target_ref.as_ref().and_then(|target| target.name.clone()));
+            let target = endpoint.target_ref.as_ref().and_then(|target| target.name.clone());
+            pods.extend(target.filter(|name| of.iter().any(|pod| pod.metadata.name.as_ref() == Some(name))));
         }
     }
     u32::try_from(pods.len()).unwrap_or(u32::MAX)
@@ -303,7 +305,7 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
 }
 
 /// Whether an object is the Change's own.
-fn is_of(object: &DynamicObject, change: &Change) -> bool {
+pub(crate) fn is_of(object: &DynamicObject, change: &Change) -> bool {
     raw::controller(object).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref())
 }
 

@@ -4,7 +4,7 @@
 //! write it, and a replica that comes after goes on from it. The one exception is the way back: it is recorded first as
 //! well, but a record that fails does not hold it up.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{
     Change, ChangeStatus, Intervention,
@@ -27,7 +27,7 @@ use crate::{
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
-    record::{self, Turned},
+    record::{self, Turned, Unrecorded},
     traffic::{Backends, route},
     unreadable,
     world::View,
@@ -52,6 +52,10 @@ pub(crate) struct Work {
     live: Live,
     /// What people should know of how it was taken up.
     untold: Vec<Note>,
+    /// What was told and is not in the record yet, oldest first.
+    unrecorded: Vec<Unrecorded>,
+    /// Objects whose trouble was told and is not over.
+    troubled: BTreeSet<String>,
 }
 
 /// How a turn went.
@@ -88,7 +92,18 @@ impl Work {
         };
         let eyes = Eyes::open(hub, &change, namespace);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
-        Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), untold, change }
+        Self {
+            setup,
+            memory,
+            routes: status.routes,
+            eyes,
+            stored_at: Millis(0),
+            live: Live::new(),
+            untold,
+            unrecorded: Vec::new(),
+            troubled: BTreeSet::new(),
+            change,
+        }
     }
 
     /// The Change.
@@ -118,7 +133,7 @@ impl Work {
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
             || decision.memory.waiting.as_ref().map(|w| &w.reason) != self.memory.waiting.as_ref().map(|w| &w.reason);
-        if decided || (due && decision.memory != self.memory) {
+        if decided || !self.unrecorded.is_empty() || (due && decision.memory != self.memory) {
             let back = decision.memory.phase == Phase::Retreating;
             match self.store(client, &decision, &seen, if back { RECORD_WITHIN } else { WRITE_WITHIN }).await {
                 Ok(()) => {}
@@ -135,7 +150,7 @@ impl Work {
         for note in &decision.notes {
             teller.tell(&self.change, objects.deployment.as_deref(), note);
         }
-        let acted = self.act(client, &objects, &decision.effects).await;
+        let acted = self.act(client, &objects, &decision.effects, teller, now).await;
         self.answer(client, &seen.acts).await;
         self.memory = decision.memory;
         self.live = self.look(client, view).await;
@@ -146,13 +161,23 @@ impl Work {
         }
     }
 
-    async fn act(&self, client: &Client, objects: &Objects, effects: &[Effect]) -> bool {
+    async fn act(&mut self, client: &Client, objects: &Objects, effects: &[Effect], teller: &Teller, now: Millis) -> bool {
         if effects.is_empty() {
             return false;
         }
-        let actor = Actor { client, change: &self.change, objects, records: &self.routes };
-        if let Err(error) = actor.run(effects).await {
+        let actor = Actor::new(client, &self.change, objects, &self.routes);
+        let done = actor.run(effects).await;
+        let notes = actor.into_notes();
+        if let Err(error) = &done {
             tracing::warn!(change = %self.change.name_any(), %error, "not done yet; it is tried again");
+        }
+        // Each trouble is told once, until it is over.
+        self.troubled.retain(|about| notes.iter().any(|(other, _)| other == about));
+        for (about, note) in notes {
+            if self.troubled.insert(about) {
+                teller.tell(&self.change, objects.deployment.as_deref(), &note);
+                self.unrecorded.push(Unrecorded { at: now, notes: vec![note], basis: None });
+            }
         }
         true
     }
@@ -164,7 +189,7 @@ impl Work {
         if !rests_on_them || !objects.unreadable() {
             return Live::new();
         }
-        Actor { client, change: &self.change, objects: &objects, records: &self.routes }.look().await
+        Actor::new(client, &self.change, &objects, &self.routes).look().await
     }
 
     /// Follows what the routes say without us, while the candidate is in them or is about to be.
@@ -201,11 +226,13 @@ impl Work {
             memory: &decision.memory,
             seen,
             notes: &decision.notes,
+            earlier: &self.unrecorded,
             routes: self.routes.clone(),
         };
         let status = record::status(&self.change, &old, &turned).map_err(|error| StoreError::Failed(error.to_string()))?;
         self.write(client, status, limit).await?;
         self.stored_at = seen.now;
+        self.unrecorded.clear();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The intent is recorded before it is acted on, guarded by the resourceVersion: a replica that lost the lease cannot
 //! write it, and a replica that comes after goes on from it. The one exception is the way back: it is recorded first as
-//! well, but a record that fails does not hold it up.
+//! well, but a record that fails does not hold it up, and is made up for with the next.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use firebreak_api::{
     intervention::{InterventionStatus, Outcome},
     names,
 };
-use firebreak_engine::{Decision, Effect, Memory, Note, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, units::Millis};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -27,7 +27,7 @@ use crate::{
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
-    record::{self, Turned, Unrecorded},
+    record::{self, Basis, Turned, Unrecorded},
     traffic::{Backends, route},
     unreadable,
     world::View,
@@ -39,6 +39,9 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 const RECORD_WITHIN: Duration = Duration::from_secs(1);
 /// Every other record.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Turns of a way back kept for the next record: more than the few that decide anything.
+const MOST_UNRECORDED: usize = 20;
 
 /// A Change that this replica works on.
 pub(crate) struct Work {
@@ -137,9 +140,15 @@ impl Work {
             let back = decision.memory.phase == Phase::Retreating;
             match self.store(client, &decision, &seen, if back { RECORD_WITHIN } else { WRITE_WITHIN }).await {
                 Ok(()) => {}
-                Err(StoreError::Lost) => return Went::Lost,
+                Err(StoreError::Lost) => {
+                    // Whoever wrote it goes on from there; the candidate's share does not wait for that.
+                    let safe: Vec<Effect> = decision.effects.into_iter().filter(|effect| *effect == Effect::ZeroWeight).collect();
+                    self.act(client, &objects, if back { &safe } else { &[] }, teller, now).await;
+                    return Went::Lost;
+                }
                 Err(StoreError::Failed(error)) if back => {
                     tracing::error!(%error, "the way back is not recorded yet; it is gone all the same");
+                    self.keep(&decision, &seen);
                 }
                 Err(StoreError::Failed(error)) => {
                     tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
@@ -216,7 +225,7 @@ impl Work {
         &mut self,
         client: &Client,
         decision: &Decision,
-        seen: &firebreak_engine::Observation,
+        seen: &Observation,
         limit: Duration,
     ) -> Result<(), StoreError> {
         let old = self.change.status.clone().unwrap_or_default();
@@ -241,9 +250,7 @@ impl Work {
         let mut next = self.change.clone();
         next.metadata.managed_fields = None;
         next.status = Some(status);
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let name = next.name_any();
-        match tokio::time::timeout(limit, api.replace_status(&name, &params, &next)).await {
+        match tokio::time::timeout(limit, self.replace(&api, next)).await {
             Ok(Ok(stored)) => {
                 self.change = stored;
                 Ok(())
@@ -252,6 +259,36 @@ impl Work {
             Ok(Err(error)) => Err(StoreError::Failed(error.to_string())),
             Err(_) => Err(StoreError::Failed(format!("no answer within {} s", limit.as_secs()))),
         }
+    }
+
+    /// Replaces the status. A conflict with someone who wrote nothing of it (a label, a deletion) is none of ours: the turn
+    /// still stands on what is stored, so it is written on top.
+    async fn replace(&self, api: &Api<Change>, mut next: Change) -> kube::Result<Change> {
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let name = next.name_any();
+        match api.replace_status(&name, &params, &next).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                let stored = api.get(&name).await?;
+                if stored.metadata.uid != self.change.metadata.uid || stored.status != self.change.status {
+                    return Err(kube::Error::Api(status));
+                }
+                next.metadata = stored.metadata;
+                next.metadata.managed_fields = None;
+                api.replace_status(&name, &params, &next).await
+            }
+            other => other,
+        }
+    }
+
+    /// Keeps a decision whose record failed for the next record.
+    fn keep(&mut self, decision: &Decision, seen: &Observation) {
+        if decision.notes.is_empty() {
+            return;
+        }
+        let basis = Basis { setup: self.setup.clone(), memory: self.memory.clone(), observation: seen.clone() };
+        self.unrecorded.push(Unrecorded { at: seen.now, notes: decision.notes.clone(), basis: Some(basis) });
+        let surplus = self.unrecorded.len().saturating_sub(MOST_UNRECORDED);
+        self.unrecorded.drain(..surplus);
     }
 
     /// Tells the humans that what they asked for was done. Handled acts are remembered, so a failure here is only late.

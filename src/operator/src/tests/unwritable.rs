@@ -86,3 +86,59 @@ async fn given_a_candidate_service_that_points_at_stable_when_observed_then_the_
     let view = rollout::view_with_routes(&server).await;
     assert_eq!(seen(&view, &change, &Objects::find(&view, &change, &Live::new())).candidate.endpoints, 1);
 }
+
+/// The rollout on its way back, with its first record refused as `fault` says.
+async fn refused_once(fault: Fault) -> ApiServer {
+    let (server, _) = rollout::rollout();
+    server.put("guards/checkout", rollout::guard());
+    server.delete("changes/checkout-1");
+    let refused = std::sync::atomic::AtomicBool::new(false);
+    server.faults(move |method, key| {
+        let first =
+            method == "PUT" && key == "changes/checkout-1/status" && !refused.swap(true, std::sync::atomic::Ordering::Relaxed);
+        first.then(|| fault.clone())
+    });
+    server
+}
+
+#[tokio::test]
+async fn given_a_way_back_whose_record_fails_when_the_next_is_stored_then_the_decision_is_in_it_with_its_basis() {
+    let server = refused_once(Fault::Says(500, "etcd is slow")).await;
+    let mut work = None;
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    assert_eq!(rollout::weights(&server)[1], ("checkout-candidate".to_owned(), 0), "it did not wait for the record");
+    assert!(decisions(&server, "GuardDeleted").is_empty());
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    assert_eq!(decisions(&server, "GuardDeleted").len(), 1);
+    let status = server.get("changes/checkout-1").unwrap()["status"].clone();
+    let record = status["decisions"].as_array().unwrap().iter().find(|one| one["reason"] == "GuardDeleted").unwrap().clone();
+    let basis: crate::record::Basis = crate::record::unpack("basis", record["basis"].as_str().unwrap()).unwrap();
+    let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+    assert_eq!(json!(again.notes[0].message), record["message"]);
+}
+
+#[tokio::test]
+async fn given_a_way_back_whose_change_another_wrote_when_the_turn_is_lost_then_the_share_is_taken_all_the_same() {
+    let server = refused_once(Fault::Says(409, "the object has been modified")).await;
+    let mut work = None;
+    let worker = rollout::worker(&server).await;
+    server.edit("changes/checkout-1", |change| change["status"] = json!({"phase": "Held"}));
+    let mut worker = worker;
+    worker.one_turn(&mut work).await;
+    assert!(work.is_none(), "the turn is lost");
+    assert_eq!(rollout::weights(&server)[1], ("checkout-candidate".to_owned(), 0));
+}
+
+#[tokio::test]
+async fn given_someone_who_labels_the_change_when_it_is_recorded_then_the_turn_stands() {
+    let (server, _) = rollout::rollout();
+    server.put("guards/checkout", rollout::guard());
+    server.delete("changes/checkout-1");
+    let mut worker = rollout::worker(&server).await;
+    server.edit("changes/checkout-1", |change| change["metadata"]["labels"] = json!({"team": "shop"}));
+    let mut work = None;
+    worker.one_turn(&mut work).await;
+    assert!(work.is_some(), "the turn is not lost");
+    let change = server.get("changes/checkout-1").unwrap();
+    assert_eq!((&change["status"]["phase"], &change["metadata"]["labels"]["team"]), (&json!("RollingBack"), &json!("shop")));
+}

@@ -366,6 +366,37 @@ impl Actor<'_> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((title, note));
     }
 
+    /// Pods that the native controller started from the candidate's template serve nobody: a `kubectl rollout resume` where
+    /// no policy keeps the hold lets it make a ReplicaSet of its own beside the candidate's.
+    pub(crate) async fn put_away(&self) {
+        for set in &self.objects.strays {
+            let (name, target) = (set.name_any(), &self.change.spec.target.name);
+            let patch = json!({"metadata": {"uid": set.uid()}, "spec": {"replicas": 0}});
+            let done = match self.merge(world::replica_set(), &name, patch).await {
+                Ok(()) => "Firebreak scaled it to 0".to_owned(),
+                Err(error) => format!("Firebreak could not scale it to 0 yet ({error}) and tries again every turn"),
+            };
+            let pods = raw::number(set, "/status/replicas").unwrap_or(0).max(raw::replicas(set));
+            let stable = self.objects.stable.as_deref().map_or(0, raw::replicas);
+            let pinned = self.objects.service.found().and_then(|service| service::pinned_to(&raw::whole(service)));
+            let served = if pinned.as_ref() == Some(&self.change.spec.stable.hash) {
+                "the Service is pinned to stable and sent them nothing".to_owned()
+            } else {
+                format!(
+                    "nothing keeps them out of the Services, so they may have had {pods} pods' share beside stable's {stable}"
+                )
+            };
+            let message = format!(
+                "Deployment {target} was resumed while its template is under judgement, and the native controller started ReplicaSet \
+                 {name} ({pods} pods) from it, which nobody judges: {served}. {done}; the Deployment is paused again. To let the \
+                 template through, kubectl firebreak promote; to drop it, kubectl firebreak abort"
+            );
+            tracing::warn!(change = %self.change.name_any(), "{message}");
+            let note = Note { reason: "StartedUnheld".to_owned(), message, warning: true };
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((format!("ReplicaSet {name}"), note));
+        }
+    }
+
     /// A route that no cache has is asked for by name: what was not seen may carry the candidate all the same.
     async fn zero_route(&self, named: &RouteRef, known: Option<&DynamicObject>, backends: Backends<'_>) -> Result<(), ActError> {
         let mut object = match known {

@@ -37,6 +37,8 @@ pub(crate) struct Objects {
     pub(crate) routes: Vec<Looked<DynamicObject>>,
     /// Why routes cannot be read.
     pub(crate) trouble: Option<String>,
+    /// ReplicaSets with pods that the native controller made from the candidate's template: in neither arm, judged by nobody.
+    pub(crate) strays: Vec<Arc<DynamicObject>>,
 }
 
 /// Routes whose kind is not listed, as the API server gave them one by one, in the order of the Change's spec.
@@ -58,7 +60,9 @@ impl Objects {
             candidate_service: None,
             routes: Vec::new(),
             trouble: None,
+            strays: Vec::new(),
         };
+        found.strays = strays(view, change, &found);
         let Some(traffic) = spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()) else { return found };
         found.service = view.services.look(namespace, &traffic.service);
         found.candidate_service = view.services.get(namespace, &names::candidate_service(&traffic.service));
@@ -80,6 +84,30 @@ impl Objects {
     pub(crate) fn unreadable(&self) -> bool {
         self.routes.iter().chain([&self.service]).any(|looked| matches!(looked, Looked::Unknown))
     }
+}
+
+/// None once the candidate is the workload's own, or someone who may let the template through did: then these are its pods.
+fn strays(view: &View, change: &Change, found: &Objects) -> Vec<Arc<DynamicObject>> {
+    let spec = &change.spec;
+    let is_workloads = |set: &DynamicObject| raw::controller(set).is_some_and(|owner| owner.uid == spec.target_uid);
+    let Some(deployment) = &found.deployment else { return Vec::new() };
+    if found.candidate.as_deref().is_some_and(is_workloads) || let_through(deployment) {
+        return Vec::new();
+    }
+    let of_candidate = |set: &Arc<DynamicObject>| {
+        let name = set.name_any();
+        raw::replicas(set) > 0
+            && is_workloads(set)
+            && name != spec.candidate.replica_set
+            && name != spec.stable.replica_set
+            && raw::pod_template(set).is_some_and(|template| template::hash(template) == spec.candidate.template)
+    };
+    view.replica_sets.all().into_iter().filter(of_candidate).collect()
+}
+
+fn let_through(deployment: &DynamicObject) -> bool {
+    let bypassed = raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty());
+    bypassed && !raw::paused(deployment)
 }
 
 /// What one turn is given beside the caches.

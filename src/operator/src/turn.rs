@@ -171,11 +171,13 @@ impl Work {
     }
 
     async fn act(&mut self, client: &Client, objects: &Objects, effects: &[Effect], teller: &Teller, now: Millis) -> bool {
-        if effects.is_empty() {
+        if effects.is_empty() && objects.strays.is_empty() {
             return false;
         }
         let actor = Actor::new(client, &self.change, objects, &self.routes);
         let done = actor.run(effects).await;
+        // After the hold: before, the native controller would only start them again.
+        actor.put_away().await;
         let notes = actor.into_notes();
         if let Err(error) = &done {
             tracing::warn!(change = %self.change.name_any(), %error, "not done yet; it is tried again");

@@ -6,6 +6,7 @@ mod leaving;
 mod owning;
 mod prompt;
 mod rollout;
+mod stray;
 mod unread;
 mod unreadable;
 mod unwritable;

@@ -3,7 +3,11 @@
 //! The first that fails ends the turn; the next turn sees what is and decides what is still to be done. Taking shares
 //! from a candidate is different: all routes at once, tried again on the live object, with no test but identity.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use firebreak_api::{
     Change,
@@ -11,7 +15,7 @@ use firebreak_api::{
     guard::RouteRef,
     names, template,
 };
-use firebreak_engine::{Effect, units::Weight};
+use firebreak_engine::{Effect, Note, units::Weight};
 use futures::future::join_all;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
@@ -20,7 +24,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    observe::{Live, Objects, records_of},
+    observe::{Live, Objects, is_of, records_of},
     raw,
     traffic::{self, Backends, route, service},
     world::{self, Looked},
@@ -53,12 +57,32 @@ pub(crate) enum ActError {
     Traffic(String),
 }
 
+impl ActError {
+    /// Whether the write rested on a reading that no longer holds: a conflict, or a test of a JSON patch that failed.
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.is_conflict() || status.is_invalid())
+    }
+}
+
 /// Carries out effects of one Change.
 pub(crate) struct Actor<'a> {
     pub(crate) client: &'a Client,
     pub(crate) change: &'a Change,
     pub(crate) objects: &'a Objects,
     pub(crate) records: &'a [RouteRecord],
+    /// What people should know of what did not work, each with the object that it is about.
+    notes: Mutex<Vec<(String, Note)>>,
+}
+
+impl<'a> Actor<'a> {
+    pub(crate) fn new(client: &'a Client, change: &'a Change, objects: &'a Objects, records: &'a [RouteRecord]) -> Self {
+        Self { client, change, objects, records, notes: Mutex::default() }
+    }
+
+    /// What people should know, each with the object that it is about.
+    pub(crate) fn into_notes(self) -> Vec<(String, Note)> {
+        self.notes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Actor<'_> {
@@ -296,8 +320,81 @@ impl Actor<'_> {
         let candidate = self.candidate_service_name();
         let Some(backends) = self.backends(&candidate) else { return Ok(()) };
         let all = self.named_routes();
-        let results = join_all(all.map(|(named, looked)| self.zero_route(named, looked.found(), backends))).await;
-        results.into_iter().collect()
+        let zeroed = all.map(|(named, looked)| async move {
+            let zeroed = self.zero_route(named, looked.found(), backends).await;
+            if let Err(error) = &zeroed {
+                self.land_on_stable(named, looked.found(), backends, error).await;
+            }
+            zeroed
+        });
+        join_all(zeroed).await.into_iter().collect()
+    }
+
+    /// Where a route cannot be written, its share is made to land on stable: the candidate's Service is our own, and it is
+    /// pointed at stable's pods.
+    async fn land_on_stable(&self, named: &RouteRef, known: Option<&DynamicObject>, backends: Backends<'_>, error: &ActError) {
+        let share = known.and_then(|object| route::candidate_share(&raw::whole(object), backends));
+        let share = share.map_or_else(|| "its share".to_owned(), |share| format!("{:.1} %", share.permille() / 10.0));
+        let (service, hash) = (backends.candidate, &self.change.spec.stable.hash);
+        let namespace = self.change.namespace().unwrap_or_default();
+        let title = format!("{:?} {namespace}/{}", named.kind, named.name);
+        let advice = format!("Let the operator's service account patch {title}; it is tried again every turn");
+        let own = self.objects.candidate_service.as_deref().filter(|service| is_of(service, self.change));
+        let follows = match own {
+            None => format!("There is no Service {service} of this Change to point at stable. {advice}"),
+            Some(object) => {
+                let selector = json!({(names::POD_TEMPLATE_HASH): hash});
+                let patch = json!({"metadata": {"uid": object.uid()}, "spec": {"selector": selector}});
+                let landed = raw::at(object, &format!("/spec/selector/{}", names::POD_TEMPLATE_HASH));
+                let landed = landed.and_then(Value::as_str) == Some(hash.as_str());
+                let done = if landed { Ok(()) } else { self.merge(world::service(), service, patch).await };
+                match done {
+                    Ok(()) => format!(
+                        "Service {service} now selects stable's pods ({}={hash}), so stable answers that share. {advice}",
+                        names::POD_TEMPLATE_HASH
+                    ),
+                    Err(other) => format!(
+                        "Service {service} could not be pointed at stable's pods either ({other}). Take {service} out of the route's \
+                         backendRefs by hand. {advice}"
+                    ),
+                }
+            }
+        };
+        let message = format!("{title} cannot be written, so it still gives {share} to the candidate ({error}). {follows}");
+        tracing::warn!(change = %self.change.name_any(), "{message}");
+        let note = Note { reason: "RouteNotWritable".to_owned(), message, warning: true };
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((title, note));
+    }
+
+    /// Pods that the native controller started from the candidate's template serve nobody: a `kubectl rollout resume` where
+    /// no policy keeps the hold lets it make a ReplicaSet of its own beside the candidate's.
+    pub(crate) async fn put_away(&self) {
+        for set in &self.objects.strays {
+            let (name, target) = (set.name_any(), &self.change.spec.target.name);
+            let patch = json!({"metadata": {"uid": set.uid()}, "spec": {"replicas": 0}});
+            let done = match self.merge(world::replica_set(), &name, patch).await {
+                Ok(()) => "Firebreak scaled it to 0".to_owned(),
+                Err(error) => format!("Firebreak could not scale it to 0 yet ({error}) and tries again every turn"),
+            };
+            let pods = raw::number(set, "/status/replicas").unwrap_or(0).max(raw::replicas(set));
+            let stable = self.objects.stable.as_deref().map_or(0, raw::replicas);
+            let pinned = self.objects.service.found().and_then(|service| service::pinned_to(&raw::whole(service)));
+            let served = if pinned.as_ref() == Some(&self.change.spec.stable.hash) {
+                "the Service is pinned to stable and sent them nothing".to_owned()
+            } else {
+                format!(
+                    "nothing keeps them out of the Services, so they may have had {pods} pods' share beside stable's {stable}"
+                )
+            };
+            let message = format!(
+                "Deployment {target} was resumed while its template is under judgement, and the native controller started ReplicaSet \
+                 {name} ({pods} pods) from it, which nobody judges: {served}. {done}; the Deployment is paused again. To let the \
+                 template through, kubectl firebreak promote; to drop it, kubectl firebreak abort"
+            );
+            tracing::warn!(change = %self.change.name_any(), "{message}");
+            let note = Note { reason: "StartedUnheld".to_owned(), message, warning: true };
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((format!("ReplicaSet {name}"), note));
+        }
     }
 
     /// A route that no cache has is asked for by name: what was not seen may carry the candidate all the same.
@@ -317,6 +414,8 @@ impl Actor<'_> {
             last = self.json(world::route(named.kind), &named.name, patch.into_value()).await;
             match &last {
                 Ok(()) => return Ok(()),
+                // Not for what was read: reading it again does not help, and the next turn comes at once.
+                Err(error) if !error.is_stale() => return last,
                 Err(error) => {
                     tracing::warn!(%error, route = named.name, "the candidate's share is not 0 yet; reading the route again")
                 }

@@ -48,6 +48,8 @@ const TURN_SOON: Duration = Duration::from_millis(150);
 const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
 /// A guard whose trouble needs someone else looks again this often without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// While a Change runs, the Guard's finalizer may hold up its next turn no longer than this.
+const FINALIZER_WITHIN: Duration = Duration::from_millis(500);
 /// Each write ends within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -182,17 +184,21 @@ impl Worker {
             return self.finish(guard, change).await;
         }
         let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
-        if let Some(guard) = guard.filter(|_| !leaves) {
-            // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
-            self.finalizer(guard, true).await;
-        }
         let now = Millis(Timestamp::now().as_millisecond());
         if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
             *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
-        let leaves = leaves || change.metadata.deletion_timestamp.is_some();
-        match at_work.turn(&self.client, &self.view, &self.teller, now, leaves).await {
+        let ends = leaves || change.metadata.deletion_timestamp.is_some();
+        let went = at_work.turn(&self.client, &self.view, &self.teller, now, ends).await;
+        if let Some(guard) = guard.filter(|_| !leaves) {
+            // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
+            let put = tokio::time::timeout(FINALIZER_WITHIN, self.finalizer(guard, true)).await;
+            if put.is_err() {
+                tracing::debug!(guard = self.name, "finalizer not written yet: no answer in time");
+            }
+        }
+        match went {
             Went::Quiet => Next::Within(TURN_EVERY),
             Went::Busy => Next::Within(TURN_SOON),
             Went::Lost => {
@@ -401,7 +407,14 @@ impl Worker {
         let Some(object) = self.view.services.get(namespace, &traffic.service) else {
             return Some(observe::no_service(&traffic.service));
         };
+        if let Some(problem) = self.rival(guard, &traffic.service).filter(|_| !traffic.routes.is_empty()) {
+            return Some(problem);
+        }
         let candidate = names::candidate_service(&traffic.service);
+        let second = self.view.services.get(namespace, &candidate).filter(|_| !traffic.routes.is_empty());
+        if let Some(foreign) = second.filter(|service| !leave::made_by_a_change(service)) {
+            return Some(observe::not_ours(&foreign));
+        }
         let backends = Backends { service: &traffic.service, candidate: &candidate };
         for named in &traffic.routes {
             let Some(divided) = self.view.routes(named.kind).cache.get(namespace, &named.name) else {
@@ -424,6 +437,21 @@ impl Worker {
         let uid = deployment.uid().unwrap_or_default();
         let workload = fit::Workload { guard: &self.name, name: target, uid: &uid };
         workload.selected_by(&json, std::iter::once(("stable", &*deployment))).or_else(|| workload.shared_with(&self.view, &json))
+    }
+
+    /// Another Guard that divides the same Service and was there first.
+    fn rival(&self, guard: &Guard, service: &str) -> Option<String> {
+        let came = |guard: &Guard| (guard.metadata.creation_timestamp.clone(), guard.name_any());
+        let guards = self.shared.guards.all();
+        let older = guards.iter().find(|other| {
+            let same =
+                other.spec.traffic.as_ref().is_some_and(|traffic| traffic.service == service && !traffic.routes.is_empty());
+            same && other.namespace() == guard.namespace() && came(other) < came(guard)
+        })?;
+        Some(format!(
+            "Service {service} is divided by Guard {} already, which was there first: name another Service in spec.traffic.service",
+            older.name_any()
+        ))
     }
 
     /// Takes the revision that serves users as stable.

@@ -25,6 +25,10 @@ use crate::{
 /// Restarts of a container from which a waiting or restarting pod counts as crashing again and again.
 const CRASHES: i32 = 2;
 
+/// Words for endpoints that cannot be read.
+const NO_SLICES: &str = "EndpointSlices cannot be listed, so it is not known which pods get requests and nothing is exposed; give the \
+                         operator's service account list and watch on endpointslices.discovery.k8s.io";
+
 /// The objects that a Change is about, as they are in the caches now.
 #[derive(Clone)]
 pub(crate) struct Objects {
@@ -37,6 +41,8 @@ pub(crate) struct Objects {
     pub(crate) routes: Vec<Looked<DynamicObject>>,
     /// Why routes cannot be read.
     pub(crate) trouble: Option<String>,
+    /// ReplicaSets with pods that the native controller made from the candidate's template: in neither arm, judged by nobody.
+    pub(crate) strays: Vec<Arc<DynamicObject>>,
 }
 
 /// Routes whose kind is not listed, as the API server gave them one by one, in the order of the Change's spec.
@@ -58,7 +64,9 @@ impl Objects {
             candidate_service: None,
             routes: Vec::new(),
             trouble: None,
+            strays: Vec::new(),
         };
+        found.strays = strays(view, change, &found);
         let Some(traffic) = spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()) else { return found };
         found.service = view.services.look(namespace, &traffic.service);
         found.candidate_service = view.services.get(namespace, &names::candidate_service(&traffic.service));
@@ -82,6 +90,30 @@ impl Objects {
     }
 }
 
+/// None once the candidate is the workload's own, or someone who may let the template through did: then these are its pods.
+fn strays(view: &View, change: &Change, found: &Objects) -> Vec<Arc<DynamicObject>> {
+    let spec = &change.spec;
+    let is_workloads = |set: &DynamicObject| raw::controller(set).is_some_and(|owner| owner.uid == spec.target_uid);
+    let Some(deployment) = &found.deployment else { return Vec::new() };
+    if found.candidate.as_deref().is_some_and(is_workloads) || let_through(deployment) {
+        return Vec::new();
+    }
+    let of_candidate = |set: &Arc<DynamicObject>| {
+        let name = set.name_any();
+        raw::replicas(set) > 0
+            && is_workloads(set)
+            && name != spec.candidate.replica_set
+            && name != spec.stable.replica_set
+            && raw::pod_template(set).is_some_and(|template| template::hash(template) == spec.candidate.template)
+    };
+    view.replica_sets.all().into_iter().filter(of_candidate).collect()
+}
+
+fn let_through(deployment: &DynamicObject) -> bool {
+    let bypassed = raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty());
+    bypassed && !raw::paused(deployment)
+}
+
 /// What one turn is given beside the caches.
 pub(crate) struct Given {
     pub(crate) now: Millis,
@@ -94,7 +126,7 @@ pub(crate) struct Given {
 /// One observation of a Change.
 pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: &[RouteRecord], given: Given) -> Observation {
     let stable = arm(view, objects.stable.as_deref(), &change.spec.stable.hash, None, change);
-    let service = objects.candidate_service.as_ref().map(|service| service.name_any());
+    let service = objects.candidate_service.as_deref().filter(|service| is_of(service, change)).map(DynamicObject::name_any);
     let routed = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
     let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
     Observation {
@@ -164,9 +196,11 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
     names.sort_unstable();
     let ready = here.iter().filter(|pod| is_ready(pod)).count();
     let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !finished(pod)).count();
-    let owned_by_change = raw::controller(replica_set).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref());
+    let owned_by_change = is_of(replica_set, change);
     let endpoints = match service {
-        Some(service) => ready_endpoints(view, namespace, &service),
+        // Not listed: its pods may all be endpoints, and nothing that needs to know better is done meanwhile.
+        Some(service) if view.slices.is_listed() => ready_endpoints(view, namespace, &service, &pods),
+        Some(_) => u32::try_from(ready).unwrap_or(u32::MAX),
         None => u32::try_from(ready).unwrap_or(u32::MAX),
     };
     let mut unready: Vec<String> = here.iter().filter(|pod| !is_ready(pod)).map(|pod| pod.name_any()).collect();
@@ -237,7 +271,8 @@ fn brief(message: &str) -> String {
     message.chars().take(200).collect()
 }
 
-fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
+/// Of these pods, how many the Service sends requests to: one that was pointed at stable's has none of the candidate's.
+fn ready_endpoints(view: &View, namespace: &str, service: &str, of: &[&Arc<Pod>]) -> u32 {
     let slices = view.slices.all();
     let of_service = slices.iter().filter(|slice| {
         slice.namespace().as_deref() == Some(namespace)
@@ -247,7 +282,8 @@ fn ready_endpoints(view: &View, namespace: &str, service: &str) -> u32 {
     for endpoint in of_service.flat_map(|slice| &slice.endpoints) {
         let ready = endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready.unwrap_or(true));
         if ready {
-            pods.extend(endpoint.target_ref.as_ref().and_then(|target| target.name.clone()));
+            let target = endpoint.target_ref.as_ref().and_then(|target| target.name.clone());
+            pods.extend(target.filter(|name| of.iter().any(|pod| pod.metadata.name.as_ref() == Some(name))));
         }
     }
     u32::try_from(pods.len()).unwrap_or(u32::MAX)
@@ -260,7 +296,14 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     let backends = Backends { service: &named.service, candidate: &candidate };
     let mut state = nothing(objects.trouble.clone());
     state.unreadable = objects.unreadable();
-    state.candidate_service = objects.candidate_service.is_some();
+    state.problem = state.problem.or_else(|| rival(view, change, &named.service));
+    if !view.slices.is_listed() {
+        state.problem = Some(NO_SLICES.to_owned());
+    }
+    let second = objects.candidate_service.as_deref();
+    state.candidate_service = second.is_some_and(|service| is_of(service, change));
+    let foreign = second.filter(|service| !is_of(service, change));
+    state.problem = state.problem.or_else(|| foreign.map(not_ours));
     service_state(view, objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
     for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
@@ -279,7 +322,9 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
         };
         let json = raw::whole(object);
         let rules = records_of(records, named_route, object);
-        let share = route::candidate_share(&json, backends);
+        // What the route sends to a Service of someone else's, before we wrote it, is theirs.
+        let theirs = foreign.is_some() && rules.is_empty();
+        let share = route::candidate_share(&json, backends).filter(|_| !theirs);
         state.carries_candidate |= share.is_some();
         shares.push(share.map_or(0.0, route::Share::permille));
         let usable =
@@ -295,6 +340,43 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     state.largest_share = shares.iter().copied().fold(0.0, f64::max);
     state.smallest_share = shares.iter().copied().reduce(f64::min).unwrap_or(0.0);
     state
+}
+
+/// Whether an object is the Change's own.
+pub(crate) fn is_of(object: &DynamicObject, change: &Change) -> bool {
+    raw::controller(object).is_some_and(|owner| Some(&owner.uid) == change.metadata.uid.as_ref())
+}
+
+/// Words for a second Service that the Change did not make.
+pub(crate) fn not_ours(service: &DynamicObject) -> String {
+    let name = service.name_any();
+    let whose = match raw::controller(service) {
+        Some(owner) => format!("{} {}", owner.kind, owner.name),
+        None => "someone else".to_owned(),
+    };
+    format!(
+        "Service {name} is {whose}'s, and Firebreak needs that name for the candidate: it is left alone and nothing is exposed. \
+         Rename or delete it; the Change goes on then"
+    )
+}
+
+/// Why the Service is another Change's to divide: two that pin it take each other's pods out of it.
+fn rival(view: &View, change: &Change, service: &str) -> Option<String> {
+    let came = |change: &Change| (change.spec.detected_at, change.name_any());
+    let divides = |other: &&Arc<Change>| {
+        let running = !other.status.as_ref().is_some_and(|status| status.phase.ended());
+        let same = other.spec.traffic.as_ref().is_some_and(|traffic| traffic.service == service && !traffic.routes.is_empty());
+        running && same && other.metadata.uid != change.metadata.uid && came(other) < came(change)
+    };
+    let changes = view.changes.all();
+    let other = changes.iter().find(divides)?;
+    Some(format!(
+        "Service {service} is divided by Change {} of Guard {} already: name another Service in spec.traffic.service of Guard {}, \
+         or wait until that Change has ended",
+        other.name_any(),
+        other.spec.guard,
+        change.spec.guard
+    ))
 }
 
 /// What the Service whose traffic is divided says: whether it is pinned, and what stands against a pin.

@@ -77,6 +77,14 @@ pub(crate) fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// What was told in an earlier turn and is in no record yet.
+pub(crate) struct Unrecorded {
+    pub(crate) at: Millis,
+    pub(crate) notes: Vec<Note>,
+    /// What it was computed from; none where it was not decided but met.
+    pub(crate) basis: Option<Basis>,
+}
+
 /// What a turn adds to the record.
 pub(crate) struct Turned<'a> {
     pub(crate) setup: &'a Setup,
@@ -84,6 +92,7 @@ pub(crate) struct Turned<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) seen: &'a Observation,
     pub(crate) notes: &'a [Note],
+    pub(crate) earlier: &'a [Unrecorded],
     pub(crate) routes: Vec<RouteRecord>,
 }
 
@@ -167,17 +176,13 @@ fn blast(setup: &Setup, memory: &Memory, now: Millis) -> Option<BlastRadius> {
 
 fn decisions(old: &ChangeStatus, turn: &Turned<'_>) -> Result<Vec<DecisionRecord>, PackError> {
     let mut decisions = old.decisions.clone();
+    for earlier in turn.earlier {
+        let basis = earlier.basis.as_ref().map(|basis| pack("basis", basis)).transpose()?;
+        decisions.extend(records(earlier.at, &earlier.notes, basis));
+    }
     if !turn.notes.is_empty() {
         let basis = Basis { setup: turn.setup.clone(), memory: turn.before.clone(), observation: turn.seen.clone() };
-        let basis = pack("basis", &basis)?;
-        let count = turn.notes.len();
-        decisions.extend(turn.notes.iter().enumerate().map(|(place, note)| DecisionRecord {
-            at: timestamp(turn.seen.now),
-            reason: note.reason.clone(),
-            message: note.message.clone(),
-            // Notes of one turn have one basis; the last carries it.
-            basis: (place + 1 == count).then(|| basis.clone()),
-        }));
+        decisions.extend(records(turn.seen.now, turn.notes, Some(pack("basis", &basis)?)));
     }
     let surplus = decisions.len().saturating_sub(MOST_DECISIONS);
     decisions.drain(..surplus);
@@ -189,6 +194,19 @@ fn decisions(old: &ChangeStatus, turn: &Turned<'_>) -> Result<Vec<DecisionRecord
         }
     }
     Ok(decisions)
+}
+
+/// Notes of one turn have one basis; the last carries it.
+fn records(at: Millis, notes: &[Note], mut basis: Option<String>) -> Vec<DecisionRecord> {
+    let last_first = notes.iter().rev().map(|note| DecisionRecord {
+        at: timestamp(at),
+        reason: note.reason.clone(),
+        message: note.message.clone(),
+        basis: basis.take(),
+    });
+    let mut records: Vec<_> = last_first.collect();
+    records.reverse();
+    records
 }
 
 /// The phase as the resource has it.

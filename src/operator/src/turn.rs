@@ -2,12 +2,12 @@
 //!
 //! The intent is recorded before it is acted on, guarded by the resourceVersion: a replica that lost the lease cannot
 //! write it, and a replica that comes after goes on from it. The one exception is the way back: it is recorded first as
-//! well, but a record that fails does not hold it up.
+//! well, but a record that fails does not hold it up, and is made up for with the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names};
-use firebreak_engine::{Decision, Effect, Memory, Note, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, units::Millis};
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
-    record::{self, Turned},
+    record::{self, Basis, Turned, Unrecorded},
     traffic::{Backends, route},
     unreadable,
     world::View,
@@ -31,6 +31,9 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 const RECORD_WITHIN: Duration = Duration::from_secs(1);
 /// Every other record.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Turns of a way back kept for the next record: more than the few that decide anything.
+const MOST_UNRECORDED: usize = 20;
 
 /// A Change that this replica works on.
 pub(crate) struct Work {
@@ -44,6 +47,10 @@ pub(crate) struct Work {
     live: Live,
     /// What people should know of how it was taken up.
     untold: Vec<Note>,
+    /// What was told and is not in the record yet, oldest first.
+    unrecorded: Vec<Unrecorded>,
+    /// Objects whose trouble was told and is not over.
+    troubled: BTreeSet<String>,
 }
 
 /// How a turn went.
@@ -80,7 +87,18 @@ impl Work {
         };
         let eyes = Eyes::open(hub, &change, namespace);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
-        Self { setup, memory, routes: status.routes, eyes, stored_at: Millis(0), live: Live::new(), untold, change }
+        Self {
+            setup,
+            memory,
+            routes: status.routes,
+            eyes,
+            stored_at: Millis(0),
+            live: Live::new(),
+            untold,
+            unrecorded: Vec::new(),
+            troubled: BTreeSet::new(),
+            change,
+        }
     }
 
     /// The Change.
@@ -110,13 +128,19 @@ impl Work {
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
             || decision.memory.waiting.as_ref().map(|w| &w.reason) != self.memory.waiting.as_ref().map(|w| &w.reason);
-        if decided || (due && decision.memory != self.memory) {
+        if decided || !self.unrecorded.is_empty() || (due && decision.memory != self.memory) {
             let back = decision.memory.phase == Phase::Retreating;
             match self.store(client, &decision, &seen, if back { RECORD_WITHIN } else { WRITE_WITHIN }).await {
                 Ok(()) => {}
-                Err(StoreError::Lost) => return Went::Lost,
+                Err(StoreError::Lost) => {
+                    // Whoever wrote it goes on from there; the candidate's share does not wait for that.
+                    let safe: Vec<Effect> = decision.effects.into_iter().filter(|effect| *effect == Effect::ZeroWeight).collect();
+                    self.act(client, &objects, if back { &safe } else { &[] }, teller, now).await;
+                    return Went::Lost;
+                }
                 Err(StoreError::Failed(error)) if back => {
                     tracing::error!(%error, "the way back is not recorded yet; it is gone all the same");
+                    self.keep(&decision, &seen);
                 }
                 Err(StoreError::Failed(error)) => {
                     tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
@@ -127,7 +151,7 @@ impl Work {
         for note in &decision.notes {
             teller.tell(&self.change, objects.deployment.as_deref(), note);
         }
-        let acted = self.act(client, &objects, &decision.effects).await;
+        let acted = self.act(client, &objects, &decision.effects, teller, now).await;
         self.answer(teller, &decision);
         self.memory = decision.memory;
         self.live = self.look(client, view).await;
@@ -138,13 +162,25 @@ impl Work {
         }
     }
 
-    async fn act(&self, client: &Client, objects: &Objects, effects: &[Effect]) -> bool {
-        if effects.is_empty() {
+    async fn act(&mut self, client: &Client, objects: &Objects, effects: &[Effect], teller: &Teller, now: Millis) -> bool {
+        if effects.is_empty() && objects.strays.is_empty() {
             return false;
         }
-        let actor = Actor { client, change: &self.change, objects, records: &self.routes };
-        if let Err(error) = actor.run(effects).await {
+        let actor = Actor::new(client, &self.change, objects, &self.routes);
+        let done = actor.run(effects).await;
+        // After the hold: before, the native controller would only start them again.
+        actor.put_away().await;
+        let notes = actor.into_notes();
+        if let Err(error) = &done {
             tracing::warn!(change = %self.change.name_any(), %error, "not done yet; it is tried again");
+        }
+        // Each trouble is told once, until it is over.
+        self.troubled.retain(|about| notes.iter().any(|(other, _)| other == about));
+        for (about, note) in notes {
+            if self.troubled.insert(about) {
+                teller.tell(&self.change, objects.deployment.as_deref(), &note);
+                self.unrecorded.push(Unrecorded { at: now, notes: vec![note], basis: None });
+            }
         }
         true
     }
@@ -156,7 +192,7 @@ impl Work {
         if !rests_on_them || !objects.unreadable() {
             return Live::new();
         }
-        Actor { client, change: &self.change, objects: &objects, records: &self.routes }.look().await
+        Actor::new(client, &self.change, &objects, &self.routes).look().await
     }
 
     /// Follows what the routes say without us, while the candidate is in them or is about to be.
@@ -183,7 +219,7 @@ impl Work {
         &mut self,
         client: &Client,
         decision: &Decision,
-        seen: &firebreak_engine::Observation,
+        seen: &Observation,
         limit: Duration,
     ) -> Result<(), StoreError> {
         let old = self.change.status.clone().unwrap_or_default();
@@ -193,11 +229,13 @@ impl Work {
             memory: &decision.memory,
             seen,
             notes: &decision.notes,
+            earlier: &self.unrecorded,
             routes: self.routes.clone(),
         };
         let status = record::status(&self.change, &old, &turned).map_err(|error| StoreError::Failed(error.to_string()))?;
         self.write(client, status, limit).await?;
         self.stored_at = seen.now;
+        self.unrecorded.clear();
         Ok(())
     }
 
@@ -206,9 +244,7 @@ impl Work {
         let mut next = self.change.clone();
         next.metadata.managed_fields = None;
         next.status = Some(status);
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let name = next.name_any();
-        match tokio::time::timeout(limit, api.replace_status(&name, &params, &next)).await {
+        match tokio::time::timeout(limit, self.replace(&api, next)).await {
             Ok(Ok(stored)) => {
                 self.change = stored;
                 Ok(())
@@ -230,6 +266,36 @@ impl Work {
                 owner: self.change.owner_ref(&()),
             });
         }
+    }
+
+    /// Replaces the status. A conflict with someone who wrote nothing of it (a label, a deletion) is none of ours: the turn
+    /// still stands on what is stored, so it is written on top.
+    async fn replace(&self, api: &Api<Change>, mut next: Change) -> kube::Result<Change> {
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let name = next.name_any();
+        match api.replace_status(&name, &params, &next).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                let stored = api.get(&name).await?;
+                if stored.metadata.uid != self.change.metadata.uid || stored.status != self.change.status {
+                    return Err(kube::Error::Api(status));
+                }
+                next.metadata = stored.metadata;
+                next.metadata.managed_fields = None;
+                api.replace_status(&name, &params, &next).await
+            }
+            other => other,
+        }
+    }
+
+    /// Keeps a decision whose record failed for the next record.
+    fn keep(&mut self, decision: &Decision, seen: &Observation) {
+        if decision.notes.is_empty() {
+            return;
+        }
+        let basis = Basis { setup: self.setup.clone(), memory: self.memory.clone(), observation: seen.clone() };
+        self.unrecorded.push(Unrecorded { at: seen.now, notes: decision.notes.clone(), basis: Some(basis) });
+        let surplus = self.unrecorded.len().saturating_sub(MOST_UNRECORDED);
+        self.unrecorded.drain(..surplus);
     }
 }
 

@@ -35,6 +35,9 @@ const PAGE: u32 = 500;
 /// A watch whose first list takes longer is reported as not usable.
 const FIRST_LIST_WITHIN: Duration = Duration::from_secs(10);
 
+/// First lists that no way back needs may take this long before work begins without them.
+const REST_WITHIN: Duration = Duration::from_secs(2);
+
 /// Tells that something in a view changed.
 pub(crate) type Bell = Arc<watch::Sender<u64>>;
 
@@ -256,16 +259,24 @@ impl View {
         self.bell.subscribe()
     }
 
-    /// Waits for the first list of every kind; the kind that did not come in time.
+    /// Waits for the first list of the kinds without which nothing can be told of a Change; the kind that did not come in
+    /// time. Those that only lead on get a moment, and are missed by what needs them.
     pub(crate) async fn ready(&self) -> Result<(), &'static str> {
+        let rest = async { tokio::join!(self.slices.ready(), self.interventions.ready()) };
+        let (deployments, replica_sets, services, pods, changes, _) = tokio::join!(
+            self.deployments.ready(),
+            self.replica_sets.ready(),
+            self.services.ready(),
+            self.pods.ready(),
+            self.changes.ready(),
+            tokio::time::timeout(REST_WITHIN, rest),
+        );
         let lists = [
-            ("deployments", self.deployments.ready().await),
-            ("replicasets", self.replica_sets.ready().await),
-            ("services", self.services.ready().await),
-            ("pods", self.pods.ready().await),
-            ("endpointslices", self.slices.ready().await),
-            ("changes", self.changes.ready().await),
-            ("interventions", self.interventions.ready().await),
+            ("deployments", deployments),
+            ("replicasets", replica_sets),
+            ("services", services),
+            ("pods", pods),
+            ("changes", changes),
         ];
         lists.into_iter().find(|(_, ready)| !ready).map_or(Ok(()), |(kind, _)| Err(kind))
     }

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub(super) enum Fault {
     /// A status of this code with these words.
     Says(u16, &'static str),
+    /// Nothing, ever.
+    Hangs,
 }
 
 type Rule = Box<dyn Fn(&str, &str) -> Option<Fault> + Send>;
@@ -100,6 +102,7 @@ impl ApiServer {
         let fault = self.rule.lock().unwrap().as_ref().and_then(|rule| rule(method, &key));
         match fault {
             Some(Fault::Says(code, message)) => status(code, message),
+            Some(Fault::Hangs) => std::future::pending().await,
             None => self.serve(method, &key, &kind, &query, &body),
         }
     }

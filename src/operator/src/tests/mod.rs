@@ -3,9 +3,13 @@
 mod api_server;
 mod fitting;
 mod leaving;
+mod owning;
+mod prompt;
 mod rollout;
+mod stray;
 mod unread;
 mod unreadable;
+mod unwritable;
 
 use api_server::{ApiServer, Fault};
 use firebreak_api::Change;
@@ -28,5 +32,5 @@ fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
 /// Carries out effects on what the caches have.
 async fn act(server: &ApiServer, view: &View, change: &Change, effects: &[Effect]) -> Result<(), ActError> {
     let objects = Objects::find(view, change, &Live::new());
-    Actor { client: &server.client(), change, objects: &objects, records: &[] }.run(effects).await
+    Actor::new(&server.client(), change, &objects, &[]).run(effects).await
 }

@@ -80,6 +80,11 @@ pub(super) fn guard() -> Value {
 
 /// A worker of the Guard `checkout`, on caches that were just listed.
 pub(super) async fn worker(server: &ApiServer) -> Worker {
+    worker_of(server, true).await
+}
+
+/// The same; with or without waiting for the list of routes.
+pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
     let client = server.client();
     let mut watches = tokio::task::JoinSet::new();
     let bell: Bell = Arc::new(tokio::sync::watch::Sender::new(0));
@@ -88,7 +93,7 @@ pub(super) async fn worker(server: &ApiServer) -> Worker {
     assert!(guards.ready().await && policies.ready().await);
     let shared = Arc::new(Shared { guards, policies, bell });
     let hub = Arc::new(Hub::new(None, crate::metrics::Limits::default()));
-    let view = Arc::new(view_with_routes(server).await);
+    let view = Arc::new(if routes { view_with_routes(server).await } else { view(server).await });
     Worker::new(client.clone(), hub, Teller::start(client, "test"), shared, view, "checkout".to_owned())
 }
 

@@ -72,7 +72,7 @@ async fn given_routes_that_cannot_be_listed_when_looked_at_one_by_one_then_the_n
     server.faults(unlisted);
     let view = rollout::view(&server).await;
     let objects = Objects::find(&view, &change, &Live::new());
-    let live = Actor { client: &server.client(), change: &change, objects: &objects, records: &[] }.look().await;
+    let live = Actor::new(&server.client(), &change, &objects, &[]).look().await;
     let traffic = seen(&view, &change, &Objects::find(&view, &change, &live)).traffic.unwrap();
     assert_eq!((traffic.largest_share, traffic.unreadable), (200.0, false));
 }

@@ -11,7 +11,7 @@ use firebreak_engine::{
     },
     units::Millis,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     convert,
@@ -22,11 +22,23 @@ use crate::{
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
 const PAST_STEP: Duration = Duration::from_secs(15);
+/// A refused subscription is asked for again this often.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Readings older than this many scrapes are stale to the engine.
+const STALE_AFTER_SCRAPES: f64 = 2.5;
+/// How exactly a backend's clock is known: its `Date` is cut to seconds, and the answer took a while.
+const DATE_WITHIN_MS: f64 = 2000.0;
+/// A clock that is further ahead than this is worth a word.
+const MOST_AHEAD_MS: i64 = 5000;
 /// Time between two readings of a pod before it was learned.
 const SCRAPE_UNKNOWN: f64 = 15.0;
 
 /// Subscriptions of one Change, one a signal.
 pub(crate) struct Eyes {
+    hub: Arc<Hub>,
+    url: Option<String>,
+    target: Target,
+    skew_told: bool,
     stable_prefix: String,
     candidate_prefix: String,
     signals: Vec<SignalEye>,
@@ -36,7 +48,9 @@ pub(crate) struct Eyes {
 
 struct SignalEye {
     name: String,
+    shape: SignalShape,
     subscription: Result<Subscription, Trouble>,
+    asked: Instant,
 }
 
 impl Eyes {
@@ -49,12 +63,17 @@ impl Eyes {
         let open = |signal: &firebreak_api::guard::Signal| {
             let shape = convert::shape(signal)?;
             let subscription = hub.watch(url, &shape, target.clone());
-            Some(SignalEye { name: signal.name.clone(), subscription })
+            Some(SignalEye { name: signal.name.clone(), shape, subscription, asked: Instant::now() })
         };
+        let signals = spec.signals.iter().filter_map(open).collect();
         Self {
+            hub: Arc::clone(hub),
+            url: spec.prometheus_url.clone(),
+            target,
+            skew_told: false,
             stable_prefix: prefix(&spec.stable.replica_set),
             candidate_prefix: prefix(&spec.candidate.replica_set),
-            signals: spec.signals.iter().filter_map(open).collect(),
+            signals,
             last_at: i64::MIN,
             pasts: Some(tokio::spawn(pasts(Arc::clone(hub), change.clone(), namespace.to_owned()))),
         }
@@ -78,8 +97,17 @@ impl Eyes {
         self.pasts.take()?.await.ok()
     }
 
+    /// Asks again for what was refused: where there were too many subscriptions, others may have ended.
+    fn ask_again(&mut self) {
+        for eye in self.signals.iter_mut().filter(|eye| eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN) {
+            eye.subscription = self.hub.watch(self.url.as_deref(), &eye.shape, self.target.clone());
+            eye.asked = Instant::now();
+        }
+    }
+
     /// A look, if any signal has an answer newer than the last look.
     pub(crate) fn look(&mut self, now: Millis) -> Option<Look> {
+        self.ask_again();
         let answers: Vec<Option<Arc<Answer>>> =
             self.signals.iter().map(|eye| eye.subscription.as_ref().ok().and_then(Subscription::latest)).collect();
         let refused = self.signals.iter().any(|eye| eye.subscription.is_err());
@@ -92,14 +120,26 @@ impl Eyes {
         self.last_at = newest;
         let scrape = self.signals.iter().filter_map(|eye| eye.subscription.as_ref().ok()?.scrape_interval());
         let scrape_seconds = scrape.map(|interval| interval.as_secs_f64()).fold(0.0, f64::max);
+        self.tell_skew(&answers);
         let signals = self.signals.iter().zip(&answers).map(|(eye, answer)| match (&eye.subscription, answer) {
             (Err(trouble), _) => told(trouble),
-            (Ok(_), Some(answer)) => self.signal(answer),
+            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer)),
             (Ok(_), None) => SignalLook::Read(Vec::new()),
         });
         let signals = signals.collect();
         let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
         Some(Look { at: Millis(newest), scrape_seconds, signals })
+    }
+
+    /// A backend whose clock is ahead is asked for its past: everything is judged, but that much later. Said once.
+    fn tell_skew(&mut self, answers: &[Option<Arc<Answer>>]) {
+        let ahead = answers.iter().flatten().filter_map(|answer| answer.backend_ahead_ms).max().unwrap_or(0);
+        if ahead > MOST_AHEAD_MS && !std::mem::replace(&mut self.skew_told, true) {
+            tracing::warn!(
+                seconds = ahead / 1000,
+                "the clock of the metrics backend is ahead of the operator's: harm is seen that much later; set both clocks by NTP"
+            );
+        }
     }
 
     fn signal(&self, answer: &Answer) -> SignalLook {
@@ -145,6 +185,22 @@ impl Eyes {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.signals.iter().map(|eye| eye.name.as_str())
     }
+}
+
+/// The clock of a backend that is so far behind that all its readings look stale. Named, so that nobody searches the pods.
+fn skewed(answer: &Answer) -> Option<SignalLook> {
+    let scrape_ms = answer.scrape_interval.map_or(SCRAPE_UNKNOWN * 1000.0, |interval| interval.as_secs_f64() * 1000.0);
+    let behind_ms = answer.backend_ahead_ms?.checked_neg()?;
+    let limit_ms = STALE_AFTER_SCRAPES * scrape_ms + DATE_WITHIN_MS;
+    if answer.result.is_err() || (behind_ms as f64) <= limit_ms {
+        return None;
+    }
+    let message = format!(
+        "the clock of the metrics backend is {} s behind the operator's, so its newest readings look that old and nothing can be \
+         judged; set the clocks of both nodes by NTP",
+        behind_ms / 1000
+    );
+    Some(SignalLook::Trouble { reason: "ClockSkew".to_owned(), message })
 }
 
 /// Pods of a ReplicaSet are named by at most 58 characters of its name and a dash, and five of their own.
@@ -194,4 +250,54 @@ fn pod_steps(history: &History) -> Vec<PodStep> {
         PodStep { seconds: history.step_seconds, pods: history.pods.values().map(counts).collect() }
     };
     (0..steps).map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{fake, metrics::Limits};
+
+    fn answer(ahead_ms: Option<i64>, scrape: Option<u64>) -> Answer {
+        let scrape_interval = scrape.map(Duration::from_secs);
+        Answer { at_ms: 0, took: Duration::ZERO, scrape_interval, backend_ahead_ms: ahead_ms, result: Ok(Vec::new()) }
+    }
+
+    #[rstest::rstest]
+    #[case::same_clock(Some(0), Some(1), false)]
+    #[case::within_what_a_date_can_tell(Some(-3_000), Some(1), false)]
+    #[case::behind_by_many_scrapes(Some(-30_000), Some(1), true)]
+    #[case::behind_by_less_than_what_is_stale(Some(-30_000), Some(15), false)]
+    #[case::ahead_is_judged_on(Some(30_000), Some(1), false)]
+    #[case::does_not_say(None, Some(1), false)]
+    fn given_a_backend_whose_clock_is_behind_when_looked_at_then_its_clock_is_named(
+        #[case] ahead_ms: Option<i64>,
+        #[case] scrape: Option<u64>,
+        #[case] named: bool,
+    ) {
+        match skewed(&answer(ahead_ms, scrape)) {
+            Some(SignalLook::Trouble { reason, message }) => {
+                assert!(named && reason == "ClockSkew" && message.contains("30 s behind"), "{message}");
+            }
+            other => assert!(!named && other.is_none()),
+        }
+    }
+
+    #[tokio::test]
+    async fn given_a_subscription_that_was_refused_when_there_is_room_again_then_it_is_had() {
+        let hub = Arc::new(Hub::new(Some("http://127.0.0.1:1".to_owned()), Limits::default()));
+        let change = fake::change("shop-x-1");
+        let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
+        let other = |name: usize| Target { namespace: "shop".to_owned(), replica_sets: vec![format!("other-{name}")] };
+        let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
+        let mut eyes = Eyes::open(&hub, &change, "shop");
+        assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
+        others.pop();
+        eyes.look(Millis(1));
+        assert!(eyes.signals.first().unwrap().subscription.is_err(), "asked again at once");
+        tokio::time::pause();
+        tokio::time::advance(ASK_AGAIN).await;
+        eyes.look(Millis(2));
+        assert!(eyes.signals.first().unwrap().subscription.is_ok());
+    }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod acts;
+mod bounded;
 mod hold;
 mod leave;
 mod refusal;
@@ -316,7 +317,8 @@ impl Worker {
             replica_sets: &replica_sets,
             pods: &self.view.pods.all(),
         };
-        let change = begin::change(&beginning, Timestamp::now());
+        let mut change = begin::change(&beginning, Timestamp::now());
+        bounded::bound(&mut change.spec);
         let name = change.name_any();
         let api: Api<Change> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };

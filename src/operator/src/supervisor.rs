@@ -1,7 +1,7 @@
 //! One task a Guard, one view a namespace that holds a Guard: begun when a Guard appears, ended when it goes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     sync::{Arc, Weak},
     time::Duration,
@@ -99,6 +99,7 @@ async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<S
         tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
     }
     let mut views: HashMap<String, Weak<View>> = HashMap::new();
+    let mut crowded: HashSet<String> = HashSet::new();
     let mut running: HashMap<(String, String), tokio::task::AbortHandle> = HashMap::new();
     loop {
         running.retain(|_, task| !task.is_finished());
@@ -124,6 +125,17 @@ async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<S
             running.insert(key, tasks.spawn(worker.run()));
         }
         views.retain(|_, view| view.strong_count() > 0);
+        crowded.retain(|namespace| views.contains_key(namespace));
+        for (namespace, view) in views.iter().filter_map(|(namespace, view)| Some((namespace, view.upgrade()?))) {
+            let kinds = view.crowded();
+            if !kinds.is_empty() && crowded.insert(namespace.clone()) {
+                tracing::error!(
+                    namespace,
+                    ?kinds,
+                    "more objects than one operator is made for: run one of its own for this namespace (--namespace)"
+                );
+            }
+        }
         tokio::select! {
             _ = changed.changed() => {}
             Some(ended) = tasks.join_next() => if let Err(error) = ended {

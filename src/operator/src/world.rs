@@ -116,6 +116,11 @@ where
         self.store.get(&ObjectRef::new_with(name, self.dynamic.clone()))
     }
 
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.store.len()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<K>> {
         self.store.state()
     }

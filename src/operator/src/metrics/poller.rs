@@ -124,13 +124,7 @@ impl Poller {
         while let Some(batch) = waiting.pop() {
             queries += 1;
             match self.ask(batch, begun.at_ms).await {
-                Ok(read) => {
-                    for watcher in batch {
-                        let result = self.samples(watcher, &read.pods, begun.at_ms).await;
-                        any_trouble |= result.is_err();
-                        self.publish(watcher, begun, read.ahead_ms, result);
-                    }
-                }
+                Ok(read) => any_trouble |= self.tell(batch, begun, &read).await,
                 Err(trouble) if trouble.may_be_anothers() && batch.len() > 1 && queries < QUERIES_PER_LOOK => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     waiting.extend([second, first]);
@@ -159,39 +153,60 @@ impl Poller {
         Ok(Read { pods: reading::by_pod(reply.rows)?, ahead_ms })
     }
 
-    /// What an answer says of one watcher's target.
-    async fn samples(&mut self, watcher: &Watcher, pods: &Pods, at_ms: i64) -> Result<Vec<PodSample>, Trouble> {
-        let known = self.known.entry(watcher.id).or_default();
-        known.pace.learn(reading::of_target(&watcher.target, pods).filter_map(|(pod, rows)| Some((pod, rows.read_at_ms()?))));
-        match reading::samples(&self.selectors, &watcher.target, pods) {
-            Ok(mut samples) => {
-                let fallen: Vec<String> = known.memory.fallen(&samples, at_ms).into_iter().map(str::to_owned).collect();
-                if !fallen.is_empty() {
-                    self.began_anew(watcher, fallen, at_ms).await?;
+    /// Tells each watcher what an answer says of its target; whether there was any trouble.
+    ///
+    /// Whoever can be told at once is told first: a target that needs a further query keeps no other one waiting.
+    async fn tell(&mut self, batch: &[Watcher], begun: Begun, read: &Read) -> bool {
+        let (mut doubtful, mut edgeless, mut any_trouble) = (Vec::new(), Vec::new(), false);
+        for watcher in batch {
+            let known = self.known.entry(watcher.id).or_default();
+            let target = reading::of_target(&watcher.target, &read.pods);
+            known.pace.learn(target.filter_map(|(pod, rows)| Some((pod, rows.read_at_ms()?))));
+            let result = match reading::samples(&self.selectors, &watcher.target, &read.pods) {
+                Ok(samples) => {
+                    let fallen: Vec<String> = known.memory.fallen(&samples, begun.at_ms).into_iter().map(str::to_owned).collect();
+                    if !fallen.is_empty() {
+                        doubtful.push((watcher, samples, fallen));
+                        continue;
+                    }
+                    self.remembered(watcher, samples, begun)
                 }
-                let known = self.known.entry(watcher.id).or_default();
-                known.memory.apply(&mut samples, at_ms).map(|()| samples)
-            }
-            Err(Trouble::NoSuchEdge { pod, edge_seconds, .. }) => {
-                let nearest = self.nearest_edges(watcher, &pod, edge_seconds, at_ms).await;
-                Err(Trouble::NoSuchEdge { pod, edge_seconds, nearest })
-            }
-            Err(trouble) => Err(trouble),
+                Err(Trouble::NoSuchEdge { pod, edge_seconds, .. }) => {
+                    edgeless.push((watcher, pod, edge_seconds));
+                    continue;
+                }
+                Err(trouble) => Err(trouble),
+            };
+            any_trouble |= result.is_err();
+            self.publish(watcher, begun, read.ahead_ms, result);
         }
+        if !doubtful.is_empty() {
+            let anew = self.began_anew(doubtful.iter().map(|(watcher, ..)| &watcher.target), begun.at_ms).await;
+            for (watcher, samples, fallen) in doubtful {
+                let sound = anew.as_ref().map_err(Clone::clone).and_then(|anew| all_began_anew(&watcher.target, fallen, anew));
+                let result = sound.and_then(|()| self.remembered(watcher, samples, begun));
+                any_trouble |= result.is_err();
+                self.publish(watcher, begun, read.ahead_ms, result);
+            }
+        }
+        any_trouble |= !edgeless.is_empty();
+        for (watcher, pod, edge_seconds) in edgeless {
+            let nearest = self.nearest_edges(watcher, &pod, edge_seconds, begun.at_ms).await;
+            self.publish(watcher, begun, read.ahead_ms, Err(Trouble::NoSuchEdge { pod, edge_seconds, nearest }));
+        }
+        any_trouble
     }
 
-    /// Whether the requests of all `fallen` pods fell because their counters began anew.
-    async fn began_anew(&self, watcher: &Watcher, fallen: Vec<String>, at_ms: i64) -> Result<(), Trouble> {
-        let body = self.client.query(&self.backend, &promql::resets(&self.selectors, &watcher.target), at_ms).await?;
-        let anew = reading::by_pod(reply::vector(&body.bytes)?.rows)?;
-        let anew = |pod: &String| reading::of_target(&watcher.target, &anew).any(|(name, rows)| name == pod && rows.began_anew());
-        match fallen.into_iter().find(|pod| !anew(pod)) {
-            None => Ok(()),
-            Some(pod) => Err(Trouble::Incoherent {
-                pod,
-                detail: "requests fell although no counter began anew: some of their series have vanished".to_owned(),
-            }),
-        }
+    /// The samples, mended by what was seen before.
+    fn remembered(&mut self, watcher: &Watcher, mut samples: Vec<PodSample>, begun: Begun) -> Result<Vec<PodSample>, Trouble> {
+        let known = self.known.entry(watcher.id).or_default();
+        known.memory.apply(&mut samples, begun.at_ms).map(|()| samples)
+    }
+
+    /// Which pods' counters began anew, of all targets in one query.
+    async fn began_anew<'t>(&self, targets: impl Iterator<Item = &'t Target>, at_ms: i64) -> Result<Pods, Trouble> {
+        let body = self.client.query(&self.backend, &promql::resets(&self.selectors, targets), at_ms).await?;
+        reading::by_pod(reply::vector(&body.bytes)?.rows)
     }
 
     /// The bounds that the histogram has; empty if they cannot be had.
@@ -214,6 +229,18 @@ impl Poller {
         let scrape_interval = self.known.get(&watcher.id).and_then(|known| known.pace.scrape_interval());
         let answer = Answer { at_ms: begun.at_ms, took: begun.clock.elapsed(), scrape_interval, backend_ahead_ms, result };
         watcher.answers.send_replace(Some(Arc::new(answer)));
+    }
+}
+
+/// Whether the requests of all `fallen` pods fell because their counters began anew.
+fn all_began_anew(target: &Target, fallen: Vec<String>, anew: &Pods) -> Result<(), Trouble> {
+    let began = |pod: &String| reading::of_target(target, anew).any(|(name, rows)| name == pod && rows.began_anew());
+    match fallen.into_iter().find(|pod| !began(pod)) {
+        None => Ok(()),
+        Some(pod) => Err(Trouble::Incoherent {
+            pod,
+            detail: "requests fell although no counter began anew: some of their series have vanished".to_owned(),
+        }),
     }
 }
 

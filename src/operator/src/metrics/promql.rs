@@ -100,11 +100,8 @@ pub(crate) fn history(selectors: &Selectors, target: &Target) -> String {
 }
 
 /// How often each pod's counters of requests began anew in the last five minutes.
-pub(crate) fn resets(selectors: &Selectors, target: &Target) -> String {
-    join(vec![(
-        Part::Resets,
-        format!("sum by (namespace,pod) (resets({}[5m]))", Counts::of(selectors, &pods([target])).requests),
-    )])
+pub(crate) fn resets<'t>(selectors: &Selectors, targets: impl IntoIterator<Item = &'t Target>) -> String {
+    join(vec![(Part::Resets, format!("sum by (namespace,pod) (resets({}[5m]))", Counts::of(selectors, &pods(targets)).requests))])
 }
 
 /// The upper bounds of a histogram's buckets, pod by pod; `None` for counters.

@@ -17,7 +17,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use super::{Bell, Cache, PAGE, ring};
+use super::{Bell, Cache, PAGE, View, ring};
 
 /// Begins to watch one of our own kinds; `bad` hears of every object that cannot be read.
 pub(crate) fn watch_own<K>(
@@ -67,6 +67,32 @@ where
             known.get(&named).map(|object| watcher::Event::Delete(K::clone(&object)))
         }
     }
+}
+
+/// Objects of one kind in one namespace that this operator is made for: some 100 MB of ReplicaSets, and scans that a turn can
+/// afford. Nothing is dropped beyond it, because a pod that is not seen is a pod that is not judged; it is said.
+const MOST_OBJECTS: usize = 20_000;
+
+impl View {
+    /// The kinds of which the namespace holds more than this operator is made for, with how many.
+    pub(crate) fn crowded(&self) -> Vec<(&'static str, usize)> {
+        beyond(
+            [
+                ("Deployments", self.deployments.len()),
+                ("ReplicaSets", self.replica_sets.len()),
+                ("Services", self.services.len()),
+                ("pods", self.pods.len()),
+                ("EndpointSlices", self.slices.len()),
+                ("Changes", self.changes.len()),
+                ("Interventions", self.interventions.len()),
+            ],
+            MOST_OBJECTS,
+        )
+    }
+}
+
+fn beyond(sizes: impl IntoIterator<Item = (&'static str, usize)>, limit: usize) -> Vec<(&'static str, usize)> {
+    sizes.into_iter().filter(|(_, size)| *size > limit).collect()
 }
 
 /// Says in the log that an object is left out.
@@ -119,6 +145,11 @@ mod tests {
         assert!(cache.ready().await);
         assert!(cache.get("shop", "good").is_some() && cache.get("shop", "bad").is_none());
         assert_eq!(told.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn given_more_objects_than_the_limit_when_asked_then_their_kind_is_named() {
+        assert_eq!(beyond([("pods", 21), ("Services", 20)], 20), [("pods", 21)]);
     }
 
     #[test]

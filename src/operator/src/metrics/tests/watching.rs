@@ -217,6 +217,31 @@ async fn given_requests_that_fell_when_looked_at_then_the_backend_says_whether_t
 }
 
 #[tokio::test]
+async fn given_targets_that_fell_when_looked_at_then_one_query_asks_for_all_and_keeps_no_other_waiting() {
+    let looks = AtomicUsize::new(0);
+    let backend = Backend::start(move |asked| {
+        if asked.form["query"].contains("resets(") {
+            return Reaction::Silence;
+        }
+        let fell = if looks.fetch_add(1, Ordering::SeqCst) == 0 { "100" } else { "5" };
+        vector(&[("a-1-aaaaa", "requests", fell), ("b-1-bbbbb", "requests", fell), ("c-1-ccccc", "requests", "7")])
+    })
+    .await;
+    let hub = hub(&backend);
+    let mut all: Vec<_> = ["a-1", "b-1", "c-1"].iter().map(|set| hub.watch(None, &requests(), target(&[set])).unwrap()).collect();
+    let mut sound = all.pop().unwrap();
+    for subscription in &mut all {
+        assert!(matches!(trouble(subscription).await, Trouble::TimedOut { .. }));
+    }
+    let asked = backend.asked();
+    let resets: Vec<&String> = asked.iter().map(|a| &a.form["query"]).filter(|query| query.contains("resets(")).collect();
+    assert!(resets.iter().all(|query| query.contains("a-1-") && query.contains("b-1-")), "{resets:?}");
+    // Every look told the sound one before it asked on.
+    let answer = until(&mut sound, |answer| answer.result.is_ok().then_some(answer.took)).await;
+    assert!(answer < Duration::from_millis(300), "{answer:?}");
+}
+
+#[tokio::test]
 async fn given_the_last_subscription_when_dropped_then_its_poller_ends_and_asks_no_more() {
     let backend = Backend::start(|_| Reaction::Answer(200, EMPTY.into())).await;
     let hub = hub(&backend);

@@ -1,0 +1,83 @@
+//! What a Change quotes of its workload, bounded: annotations hold 256 kB, a Change with its whole record 1.5 MB.
+//!
+//! The risk is assessed before, on the whole texts, so a cut makes nothing readable that was not.
+
+use firebreak_api::change::{ChangeSpec, Claims};
+
+/// Longest claim that is kept, in bytes: what the engine takes as a text, and one more, so that a cut one stays too long.
+const LONGEST_CLAIM: usize = 1025;
+/// Longest part of a claim that is quoted in a sentence, in bytes.
+const LONGEST_QUOTE: usize = 60;
+/// Longest name of who asked, in bytes.
+const LONGEST_NAME: usize = 512;
+/// What stands for the rest.
+const CUT: &str = "...";
+
+/// Cuts what is longer than anyone reads.
+pub(super) fn bound(spec: &mut ChangeSpec) {
+    quote(&mut spec.claims);
+    for claim in spec.claims.annotations.values_mut() {
+        cut(claim, LONGEST_CLAIM);
+    }
+    if let Some(name) = spec.claims.changed_by.as_mut() {
+        cut(name, LONGEST_NAME);
+    }
+}
+
+/// In a problem the claim is quoted in the middle: what to write instead comes after it, and stays.
+fn quote(claims: &mut Claims) {
+    for claim in claims.annotations.values().filter(|claim| claim.len() > LONGEST_QUOTE) {
+        let mut short = claim.clone();
+        cut(&mut short, LONGEST_QUOTE);
+        for problem in &mut claims.problems {
+            if problem.contains(claim.as_str()) {
+                *problem = problem.replace(claim.as_str(), &short);
+            }
+        }
+    }
+}
+
+fn cut(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.push_str(CUT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use firebreak_engine::risk;
+
+    use super::*;
+    use crate::fake;
+
+    fn bounded(name: &str, text: &str) -> ChangeSpec {
+        let mut spec = fake::change("shop-x-1").spec;
+        spec.claims.annotations.insert(name.to_owned(), text.to_owned());
+        spec.claims.problems = risk::assess(&spec.claims.annotations).problems;
+        bound(&mut spec);
+        spec
+    }
+
+    #[rstest::rstest]
+    #[case("firebreak.dev/risk", "write low, medium, high or critical")]
+    #[case("firebreak.dev/change-url", "write an http or https address")]
+    #[case("firebreak.dev/summary", "a text of 1 to 1024 bytes")]
+    fn given_a_claim_of_a_quarter_megabyte_when_a_change_begins_then_it_is_cut_and_the_advice_stays(
+        #[case] name: &str,
+        #[case] advice: &str,
+    ) {
+        let spec = bounded(name, &"ü".repeat(125_000));
+        assert!(serde_json::to_string(&spec).unwrap().len() < 10_000);
+        assert!(spec.claims.problems.first().unwrap().contains(advice), "{:?}", spec.claims.problems);
+        // Assessed again from what is kept, it is as malformed as it was.
+        assert_eq!(risk::assess(&spec.claims.annotations).problems.len(), 1);
+    }
+
+    #[test]
+    fn given_a_claim_of_the_usual_length_when_a_change_begins_then_it_is_kept_whole() {
+        let text = "retry card payments once ".repeat(40);
+        assert_eq!(bounded("firebreak.dev/summary", &text).claims.annotations.get("firebreak.dev/summary").unwrap(), &text);
+    }
+}

@@ -9,14 +9,12 @@ use firebreak_lab::{
     faults::{GitOps, Manner},
 };
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     chronicle::Seen,
     manifests::{self, APP, yaml},
 };
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// The workload and its Service are applied again every second, as a GitOps tool does.
 async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()> {
@@ -149,9 +147,7 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     scene.kubectl(&["--as=dev", "rollout", "resume", &deployment]).await?;
     scene.kubectl(&["--as=dev", "annotate", &deployment, "firebreak.dev/bypass=because"]).await?;
     ensure!(scene.deployment().await?.data.pointer("/spec/paused") == Some(&json!(true)), "the workload was resumed");
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
+    scene.exposed(1).await?;
     scene.chronicle.check_held(&name)?;
     // Who holds the verb lets it through, at once and unjudged: the operator gets out of the way.
     scene.kubectl(&["--as=breaker", "annotate", "--overwrite", &deployment, "firebreak.dev/bypass=INC-1: the fix"]).await?;
@@ -181,11 +177,8 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 4, &[]).await?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
     for size in ["10", "4"] {
         scene.kubectl(&["scale", "deployment", APP, &format!("--replicas={size}")]).await?;
         until("stable to follow", 3 * MINUTE, async || {

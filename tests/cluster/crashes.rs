@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, change::Phase};
 use firebreak_lab::{cluster::until, load::Load};
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     manifests::{self, APP},
-    scene::{phase_of, served_after},
+    record::phase_of,
+    scene::served_after,
     world::SYSTEM,
 };
 use futures::StreamExt as _;
@@ -19,8 +20,6 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Waits on a watch, which is faster than asking, until any Change is in a phase.
 async fn reaches(scene: &Scene<'_>, phase: Phase) -> Result<String> {

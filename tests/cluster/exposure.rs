@@ -1,18 +1,14 @@
 //! Exposure without routes follows the pods; GRPCRoutes are divided as HTTPRoutes are.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use firebreak_api::change::Phase;
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     chronicle::Seen,
     manifests::{self, APP},
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A Guard that names no route: candidate pods join the Service.
 async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> {
@@ -78,11 +74,8 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     let calls = scene.raw("gateway.networking.k8s.io", "GRPCRoute", "grpcroutes");
     let before = calls.get("calls").await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
     let divided = calls.get("calls").await?;
     let names: Vec<_> = divided.data["spec"]["rules"][0]["backendRefs"]
         .as_array()

@@ -8,23 +8,16 @@ use firebreak_lab::{
     cluster::until,
     service::{Control, ControlServer},
 };
-use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use firebreak_tests::{
+    MINUTE, Scene, World, manifests,
+    record::{HARM, decided, phase_of, reasons},
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// Failing share of every version here, stable's included.
 const USUAL: (&str, &str) = ("ERROR_RATE", "0.001");
-
-fn decided(change: &Change, reason: &str) -> Option<String> {
-    let decisions = change.status.iter().flat_map(|status| &status.decisions);
-    decisions.into_iter().find(|decision| decision.reason == reason).map(|decision| decision.message.clone())
-}
-
-fn reasons(change: &Change) -> Vec<&str> {
-    change.status.iter().flat_map(|status| &status.decisions).map(|decision| decision.reason.as_str()).collect()
-}
 
 /// Three harmless releases in a row.
 pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> Result<()> {
@@ -101,7 +94,7 @@ pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
     let change = scene.change(1).await?;
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "SlowerThanStable");
-    ensure!(message.as_ref().is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
+    ensure!(message.is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.close(Some(&route), &change.spec.stable.replica_set).await
 }
@@ -116,12 +109,7 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     let route = scene.route().await?;
     until("stable to have a past", 3 * MINUTE, async || Ok((load.snapshot().total_sent() >= 2000).then_some(()))).await?;
     scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
-    let name = scene.change(1).await?.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await?;
+    let name = scene.exposed(1).await?.name_any();
     control.set(Control { error_rate: Some(0.3), ..Control::default() });
     let unhealthy = |change: &Change| {
         let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
@@ -179,11 +167,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     scene.ship("v2", 10, &[("CONTROL_URL", &url)]).await?;
     let name = scene.change(1).await?.name_any();
     let pods = control.wait_for_pods("v2", 4, 4 * MINUTE).await.context("four candidate pods did not come up")?;
-    scene
-        .until_change(&name, "to be exposed", 4 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await?;
+    scene.exposed(1).await?;
     let crashing = pods.first().cloned().unwrap_or_default();
     control.set(Control { crash_pods: [crashing.clone()].into(), ..Control::default() });
     // Only a pod that is known to be unready can stand in front of the way back.
@@ -196,10 +180,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     control.update(|control| control.by_version = [("v2".to_owned(), failing)].into());
     let change = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let reasons = reasons(&change);
-    ensure!(
-        reasons.iter().any(|reason| ["FailsMoreThanStable", "MostRequestsFail"].contains(reason)),
-        "taken back, but not for its failures: {reasons:?}"
-    );
+    ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for its failures: {reasons:?}");
     let report = load.stop().await;
     let series = report.by_version("v2").context("the candidate never served")?;
     let exposed = series.last_response().saturating_sub(series.first_response()).as_secs_f64();

@@ -1,23 +1,18 @@
 //! What people do while a Change runs, and workloads in any state.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use anyhow::{Result, ensure};
-use firebreak_api::{
-    change::{Change, Phase},
-    guard::Hold,
-};
+use firebreak_api::{change::Phase, guard::Hold};
 use firebreak_lab::cluster::until;
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     manifests::{self, APP},
-    scene::phase_of,
+    record::waits_for,
     world::WITHOUT_POLICY,
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Runs the CLI as a user would; what it printed.
 fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
@@ -32,26 +27,13 @@ fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
     Ok(text)
 }
 
-async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
-    let change = scene.change(number).await?;
-    scene
-        .until_change(&change.name_any(), "to be exposed", 4 * MINUTE, |change| {
-            phase_of(change) == Phase::Progressing && change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await
-}
-
-fn waits(change: &Change, reason: &str) -> bool {
-    change.status.as_ref().and_then(|status| status.waiting.as_ref()).is_some_and(|waiting| waiting.reason == reason)
-}
-
 pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     let scene = Scene::open(world, "superseded").await?;
     scene.guarded(3, &[]).await?;
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let first = exposed(&scene, 1).await?;
+    let first = scene.exposed(1).await?;
     scene.ship("v3", 3, &[]).await?;
     scene.ends(&first.name_any(), Phase::Superseded, 3 * MINUTE).await?;
     let second = scene.change(2).await?;
@@ -66,7 +48,7 @@ pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()>
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = exposed(&scene, 1).await?;
+    let change = scene.exposed(1).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.ends(&change.name_any(), Phase::Withdrawn, 3 * MINUTE).await?;
     scene.guard_is("Guarding").await?;
@@ -175,7 +157,7 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     scene.ship("v2", 0, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to wait for pods to be wanted", 3 * MINUTE, |c| waits(c, "WorkloadScaledToZero")).await?;
+    scene.until_change(&name, "to wait for pods to be wanted", 3 * MINUTE, |c| waits_for(c, &["WorkloadScaledToZero"])).await?;
     scene.kubectl(&["scale", "deployment", APP, "--replicas=3"]).await?;
     let load = scene.load(50).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
@@ -212,7 +194,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let mut risky = manifests::deployment("v2", 3, &[]);
     risky["metadata"]["annotations"] = json!({"firebreak.dev/risk": "severe", "firebreak.dev/author": "someone"});
     scene.apply(&[risky]).await?;
-    let change = exposed(&scene, 1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
     ensure!(change.spec.risk.level == "high", "level {}", change.spec.risk.level);
     ensure!(change.spec.claims.problems.iter().any(|problem| problem.contains("firebreak.dev/risk")), "{:?}", change.spec.claims);
@@ -225,7 +207,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     scene
         .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
         .await?;
-    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits(c, "WaitingForHuman")).await?;
+    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
     let answer = cli(&scene, &["abort", APP, "--reason", "not today"])?;
     println!("abort: {answer}");
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
@@ -241,7 +223,7 @@ pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) 
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = exposed(&scene, 1).await?;
+    let change = scene.exposed(1).await?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     let deployment = scene.deployment().await?;

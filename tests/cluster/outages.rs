@@ -12,16 +12,13 @@ use firebreak_lab::{
     service::{Control, ControlServer, Override},
 };
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     manifests::{self, APP},
-    scene::phase_of,
+    record::{HARM, phase_of, reasons, waits_for},
 };
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-const MINUTE: Duration = Duration::from_secs(60);
-/// What says that the candidate harms.
-const HARM: [&str; 2] = ["FailsMoreThanStable", "MostRequestsFail"];
 /// A hold is named within this of its cause: one query's time limit and a few turns, on a busy machine.
 const NAMED_WITHIN: Duration = Duration::from_secs(15);
 /// A candidate that serves is seen to serve within this.
@@ -45,11 +42,6 @@ async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
                 })
         })
         .await
-}
-
-fn waits_for(change: &Change, reasons: &[&str]) -> bool {
-    let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
-    waiting.is_some_and(|waiting| reasons.contains(&waiting.reason.as_str()))
 }
 
 /// Waits for a hold with one of these reasons; how long it took.
@@ -121,8 +113,7 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     proxy.set(Mode::Pass).await?;
     let back = load.elapsed();
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
-    let decisions = ended.status.iter().flat_map(|status| &status.decisions);
-    let reasons: Vec<&str> = decisions.map(|decision| decision.reason.as_str()).collect();
+    let reasons = reasons(&ended);
     ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for harm: {reasons:?}");
     let report = load.stop().await;
     let series = report.by_version("v2");

@@ -1,15 +1,11 @@
 //! Harmless releases go up, harmful ones come back.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use firebreak_api::change::Phase;
 use firebreak_lab::cluster::until;
-use firebreak_tests::{Scene, World, manifests, scene::served_after};
+use firebreak_tests::{MINUTE, Scene, World, manifests, scene::served_after};
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A route as large services have: filters, two rules, a second weighted backend that is none of Firebreak's business.
 fn rich_route(host: &str) -> serde_json::Value {

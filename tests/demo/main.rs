@@ -11,7 +11,7 @@ use clap::Parser;
 use firebreak_api::{Change, change::Phase};
 use firebreak_cli::live::{self, How, Until};
 use firebreak_lab::{Lab, Options, load::Load};
-use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use firebreak_tests::{Scene, World, manifests, record::phase_of};
 use kube::ResourceExt as _;
 
 use report::{Release, Report};

@@ -4,10 +4,16 @@
 pub mod chronicle;
 pub mod manifests;
 pub mod operator;
+pub mod record;
 pub mod scene;
 pub mod world;
+
+use std::time::Duration;
 
 pub use chronicle::Chronicle;
 pub use operator::Operator;
 pub use scene::Scene;
 pub use world::World;
+
+/// Most waits are so many of it.
+pub const MINUTE: Duration = Duration::from_secs(60);

@@ -16,9 +16,11 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
+    MINUTE,
     chronicle::Chronicle,
     manifests::{self, APP, Env, yaml},
     operator::Operator,
+    record::{in_effect, phase_of},
     world::World,
 };
 
@@ -250,6 +252,16 @@ impl<'w> Scene<'w> {
         .await
     }
 
+    /// Change number `count`, once the weight of a stage is in effect.
+    ///
+    /// # Errors
+    /// When that does not come in time.
+    pub async fn exposed(&self, count: usize) -> Result<Change> {
+        let change = self.change(count).await?;
+        let fits = |change: &Change| phase_of(change) == Phase::Progressing && in_effect(change);
+        self.until_change(&change.name_any(), "to be exposed", 4 * MINUTE, fits).await
+    }
+
     /// Waits until a Change fits.
     ///
     /// # Errors
@@ -355,12 +367,6 @@ impl Scene<'_> {
         }
         Ok(())
     }
-}
-
-/// The phase of a Change.
-#[must_use]
-pub fn phase_of(change: &Change) -> Phase {
-    change.status.as_ref().map(|status| status.phase).unwrap_or_default()
 }
 
 /// Candidate responses after a moment of the load, in requests (I3: a condemned candidate never serves).

@@ -7,9 +7,9 @@ use firebreak_api::{Change, change::Phase};
 use firebreak_lab::{cluster::until, load::Load};
 use firebreak_tests::{
     MINUTE, Scene, World,
+    harm::serves_no_more,
     manifests::{self, APP},
     record::phase_of,
-    scene::served_after,
     world::SYSTEM,
 };
 use futures::StreamExt as _;
@@ -54,7 +54,8 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
     let change = scene.ends(&name, expected, 6 * MINUTE).await?;
     if failing {
-        let failed = never_serves_again(load).await?;
+        serves_no_more(&load, "v2").await?;
+        let failed = load.stop().await.total_failed();
         println!("killed in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
@@ -71,16 +72,6 @@ async fn promoted_unharmed(scene: &Scene<'_>, change: &Change, before: &[(String
     ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
     ensure!(before.iter().all(|pod| pods.contains(pod)), "before the kill {before:?}, after the hand-over {pods:?}");
     scene.rolled_out().await
-}
-
-/// The candidate that was taken back answers nothing that is sent from now on (I3). How many requests failed.
-async fn never_serves_again(load: Load) -> Result<u64> {
-    let (from, sent) = (load.elapsed(), load.snapshot().total_sent());
-    until("200 requests more", MINUTE, async || Ok((load.snapshot().total_sent() >= sent + 200).then_some(()))).await?;
-    let report = load.stop().await;
-    let served = served_after(&report, "v2", from);
-    ensure!(served == 0, "I3: the condemned candidate answered {served} requests");
-    Ok(report.total_failed())
 }
 
 /// Waits on a watch until an object of the application's name fits.
@@ -162,7 +153,8 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
     let last = holder().await?;
     ensure!(last.as_deref() == Some("second"), "{last:?} holds the lease at the end");
     if failing {
-        let failed = never_serves_again(load).await?;
+        serves_no_more(&load, "v2").await?;
+        let failed = load.stop().await.total_failed();
         println!("taken over in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
@@ -260,6 +252,9 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
         kills += 1;
     }
     let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
+    if failing {
+        serves_no_more(&load, "v2").await?;
+    }
     let report = load.stop().await;
     println!("killed {kills} times: {} of {} requests failed", report.total_failed(), report.total_sent());
     ensure!(kills > 2, "it was killed {kills} times only");

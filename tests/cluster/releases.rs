@@ -2,8 +2,13 @@
 
 use anyhow::{Result, ensure};
 use firebreak_api::change::Phase;
-use firebreak_lab::cluster::until;
-use firebreak_tests::{MINUTE, Scene, World, manifests, scene::served_after};
+use firebreak_lab::{cluster::until, load::BUCKET};
+use firebreak_tests::{
+    MINUTE, Scene, World,
+    harm::{Harm, serves_no_more, serves_not_after},
+    manifests,
+    record::{HARM, reasons},
+};
 use kube::ResourceExt as _;
 use serde_json::json;
 
@@ -85,27 +90,34 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     drop(shared);
     let _alone = world.machine.write().await;
     let mut count = 0;
+    let mut taken_back = Vec::new();
     let mut stable = String::new();
     for (rate, seconds, failures) in LIMITS {
         let mut runs = Vec::new();
         for run in 0..3 {
             count += 1;
             let version = format!("bad-{count}");
+            let from = load.elapsed();
             scene.ship(&version, 10, &[("ERROR_RATE", rate)]).await?;
             let change = scene.change(count).await?;
             stable.clone_from(&change.spec.stable.replica_set);
-            let from = load.elapsed();
-            scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
-            let ended = load.elapsed();
-            let report = load.snapshot();
-            let series = report.by_version(&version).map(|series| {
-                let lasted = series.last_response().saturating_sub(series.first_response());
-                (lasted.as_secs_f64(), series.failed())
-            });
-            let (lasted, failed) = series.unwrap_or_default();
-            println!("failing {rate}, run {run}: {lasted:.1} s, {failed} failed; {:.1} s in all", (ended - from).as_secs_f64());
-            ensure!(served_after(&load.snapshot(), &version, ended) == 0, "I3: the condemned candidate served");
-            runs.push((lasted, failed));
+            let ended = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
+            let to = load.elapsed() + BUCKET;
+            let reasons = reasons(&ended);
+            ensure!(
+                reasons.iter().any(|reason| HARM.contains(reason)),
+                "{version}: taken back, but not for its failures: {reasons:?}"
+            );
+            let harm = Harm::of(&load.snapshot(), &version, from, to)?;
+            println!(
+                "failing {rate}, run {run}: {:.1} s, {} failed, {} of them without an answer; {:.1} s in all",
+                harm.seconds,
+                harm.failed(),
+                harm.unanswered,
+                (to - from).as_secs_f64()
+            );
+            runs.push((harm.seconds, harm.failed()));
+            taken_back.push((version, to));
         }
         let mut lasted: Vec<f64> = runs.iter().map(|run| run.0).collect();
         let mut failed: Vec<u64> = runs.iter().map(|run| run.1).collect();
@@ -114,6 +126,12 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
         println!("failing {rate}: median {:.1} s of {seconds} s, {} failed of {failures}", lasted[1], failed[1]);
         ensure!(lasted[1] <= seconds && failed[1] <= failures, "failing {rate}: median {:.1} s, {} failed", lasted[1], failed[1]);
     }
-    load.stop().await;
+    if let Some((last, _)) = taken_back.last() {
+        serves_no_more(&load, last).await?;
+    }
+    let report = load.stop().await;
+    for (version, ended) in &taken_back {
+        serves_not_after(&report, version, *ended)?;
+    }
     scene.close(Some(&route), &stable).await
 }

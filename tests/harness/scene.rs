@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, Guard, change::Phase};
 use firebreak_lab::{
     cluster::until,
-    load::{Config, Load, Report},
+    load::{Config, Load},
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -367,10 +367,4 @@ impl Scene<'_> {
         }
         Ok(())
     }
-}
-
-/// Candidate responses after a moment of the load, in requests (I3: a condemned candidate never serves).
-#[must_use]
-pub fn served_after(report: &Report, version: &str, from: Duration) -> u64 {
-    report.by_version(version).map_or(0, |series| series.between(from, Duration::from_secs(86_400)).sent())
 }

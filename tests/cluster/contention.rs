@@ -33,7 +33,7 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&change.name_any())?;
     scene.guard_is("Guarding").await?;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn reapplied_client_side(world: &World) -> Result<()> {
@@ -66,9 +66,9 @@ async fn all_reapplied(world: &World, namespace: &str, manner: Manner, manager: 
     tool.stop().await?;
     ensure!(failures < rounds, "no round of the tool worked");
     scene.chronicle.check_held(&name)?;
-    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Waits until the Change's record and an Event name the manager that contends.
@@ -128,7 +128,7 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.chronicle.check_held(&name)?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Someone who may edit but not bypass resumes the rollout: it stays held.
@@ -167,7 +167,7 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     ensure!(scene.changes().await?.len() == 1, "a Change began for what was let through");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     // I4 ends with the bypass: the native controller scales the old pods away, as it was told to.
-    scene.close(Some(&route), "").await
+    scene.close(Some(&route)).await
 }
 
 /// As an autoscaler does.
@@ -193,5 +193,5 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&name)?;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

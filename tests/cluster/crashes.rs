@@ -61,7 +61,7 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
         promoted_unharmed(&scene, &change, &before, load).await?;
     }
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Not one request failed, and the candidate's pods are those of before, none restarted.
@@ -126,7 +126,7 @@ pub(crate) async fn killed_at_each_step_of_the_hand_over(world: &World) -> Resul
     let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
     promoted_unharmed(&scene, &change, &before, load).await?;
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// The replica that works dies for good in `phase`; the one that waited takes the lease and the Change.
@@ -160,7 +160,7 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
         promoted_unharmed(&scene, &change, &before, load).await?;
     }
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn another_replica_takes_over_a_harmless_release(world: &World) -> Result<()> {
@@ -198,10 +198,10 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
         "spec": {"guard": manifests::APP, "change": name, "action": "Promote", "reason": "a test"},
     });
     scene.apply(&[act]).await?;
-    let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = load.stop().await;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn killed_while_preparing(world: &World) -> Result<()> {
@@ -251,7 +251,7 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
         scene.operator.start()?;
         kills += 1;
     }
-    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
+    scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
     if failing {
         serves_no_more(&load, "v2").await?;
     }
@@ -263,7 +263,7 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
     } else {
         ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
     }
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn killed_every_two_seconds_harmless(world: &World) -> Result<()> {

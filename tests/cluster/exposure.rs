@@ -42,7 +42,7 @@ async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> 
         ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
         scene.rolled_out().await?;
     }
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn pods_are_the_share_of_a_harmless_release(world: &World) -> Result<()> {
@@ -87,5 +87,5 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(calls.get("calls").await?.data["spec"] == before.data["spec"], "the GRPCRoute is not as it was");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

@@ -27,16 +27,14 @@ pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> 
     scene.guarded(10, &[USUAL]).await?;
     let load = scene.load(200).await?;
     let route = scene.route().await?;
-    let mut stable = String::new();
     for number in 1..=3 {
         scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
         let change = scene.change(number).await?;
-        stable = change.spec.stable.replica_set.clone();
         scene.ends(&change.name_any(), Phase::Promoted, 10 * MINUTE).await?;
         scene.guard_is("Guarding").await?;
     }
     load.stop().await;
-    scene.close(Some(&route), &stable).await
+    scene.close(Some(&route)).await
 }
 
 /// At 20 requests per second there is little to see: whatever it is, it is no harm.
@@ -45,7 +43,6 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
     scene.guarded(10, &[USUAL]).await?;
     let load = scene.load(20).await?;
     let route = scene.route().await?;
-    let mut stable = String::new();
     let mut serving = "v1".to_owned();
     let mut shipped: Vec<(String, String)> = Vec::new();
     for number in 1..=3 {
@@ -57,7 +54,6 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
             serving.clone_from(before);
         }
         let change = scene.change(number).await?;
-        stable = change.spec.stable.replica_set.clone();
         let name = change.name_any();
         let enough = |change: &Change| {
             let seen = change.status.iter().flat_map(|status| &status.evidence).map(|e| e.candidate.requests).max();
@@ -75,7 +71,7 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
     }
     load.stop().await;
     scene.guard_is("Guarding").await?;
-    scene.close(Some(&route), &stable).await
+    scene.close(Some(&route)).await
 }
 
 /// Waits for the end of a Change, and that nothing took it back; how it ended.
@@ -98,7 +94,7 @@ pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
     let message = decided(&change, "SlowerThanStable");
     ensure!(message.is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Both arms fail alike from mid-stage on: nobody is to blame, nothing goes on, and it ends by itself.
@@ -132,9 +128,9 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     control.set(Control::default());
-    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     load.stop().await;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Whether a container of the pod was started anew and the pod is not ready now.
@@ -196,7 +192,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
         harm.unanswered
     );
     ensure!(harm.seconds <= 15.0, "it took {:.1} s", harm.seconds);
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value, word: &str) -> Result<()> {
@@ -221,7 +217,7 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     ensure!(scene.pods(&change.spec.stable.hash).await? == before, "stable's pods changed");
     let report = load.stop().await;
     ensure!(report.by_version("v2").is_none() && report.total_failed() == 0, "something of it served, or requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn image_that_cannot_start_is_taken_back(world: &World) -> Result<()> {

@@ -40,7 +40,7 @@ pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     let second = scene.change(2).await?;
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &first.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()> {
@@ -57,7 +57,7 @@ pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()>
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is still paused");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -> Result<()> {
@@ -81,7 +81,7 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     scene.ends(&second.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     serves_no_more(&load, "bad").await?;
     load.stop().await;
-    scene.close(Some(&route), &first.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Result<()> {
@@ -101,7 +101,7 @@ pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Resul
     ensure!(change.spec.claims.changed_by.is_some(), "nobody knows who changed it");
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// The chart's policy leaves this namespace out.
@@ -119,7 +119,7 @@ pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Res
     println!("late hold: {} pods; {:?}", change.spec.candidate.late_pods, late.map(|decision| &decision.message));
     ensure!(late.is_some(), "the window is not reported");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()> {
@@ -138,7 +138,7 @@ pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()>
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &first.spec.candidate.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -> Result<()> {
@@ -163,7 +163,7 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     let load = scene.load(50).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     load.stop().await;
-    scene.close(None, &change.spec.stable.replica_set).await
+    scene.close(None).await
 }
 
 pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) -> Result<()> {
@@ -184,7 +184,7 @@ pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) 
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
     load.stop().await;
-    scene.close(None, &change.spec.stable.replica_set).await
+    scene.close(None).await
 }
 
 pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
@@ -215,7 +215,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let decisions = ended.status.unwrap_or_default().decisions;
     ensure!(decisions.iter().any(|decision| decision.reason == "Aborted" && decision.message.contains("admin")), "{decisions:?}");
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) -> Result<()> {
@@ -224,10 +224,10 @@ pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) 
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = scene.exposed(1).await?;
+    scene.exposed(1).await?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     let deployment = scene.deployment().await?;
     ensure!(!deployment.annotations().contains_key("firebreak.dev/held"), "the mark is left");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

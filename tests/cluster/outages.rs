@@ -91,7 +91,7 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = load.stop().await;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// The same, and the candidate begins to fail every request while nobody can see it.
@@ -124,7 +124,7 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     let after = last.saturating_sub(back).as_secs_f64();
     println!("failing while the backend was away: last response {after:.1} s after its return");
     ensure!(after <= 5.0, "taken back {after:.1} s after the backend's return");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// No data at the beginning: nothing is exposed before it can be seen.
@@ -144,7 +144,7 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     load.stop().await;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Warnings, missing rows, and a backend that hangs: each is a named hold and it goes on afterwards.
@@ -177,7 +177,7 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
     let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     ensure!(load.stop().await.total_failed() == 0, "requests failed");
     ensure!(change.spec.target.name == APP, "another workload");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// A selector that is one by its form, with a pattern that only Prometheus reads: it says what is wrong, and exposes nothing.
@@ -204,5 +204,5 @@ pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Res
     let report = load.stop().await;
     ensure!(report.by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

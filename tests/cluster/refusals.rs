@@ -83,7 +83,7 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
     ensure!(refusal.contains("rising, ending at 100"), "stages that fall: {refusal}");
     let after = scene.deployment().await?;
     ensure!(after.metadata.generation == before.metadata.generation, "the workload was touched");
-    scene.close(None, "").await
+    scene.close(None).await
 }
 
 pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> {
@@ -115,7 +115,7 @@ pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> 
     let after = scene.deployment().await?;
     ensure!(after.metadata.generation == before.metadata.generation, "the workload was touched");
     ensure!(after.annotations() == before.annotations(), "the workload's annotations were touched");
-    scene.close(None, "").await
+    scene.close(None).await
 }
 
 /// Waits for a reason, and that its message holds these words.

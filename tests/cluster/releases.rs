@@ -68,7 +68,7 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     let report = load.stop().await;
     println!("harmless: {} requests sent, {} failed", report.total_sent(), report.total_failed());
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Failures of stable before the measured runs.
@@ -91,7 +91,6 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     let _alone = world.machine.write().await;
     let mut count = 0;
     let mut taken_back = Vec::new();
-    let mut stable = String::new();
     for (rate, seconds, failures) in LIMITS {
         let mut runs = Vec::new();
         for run in 0..3 {
@@ -100,7 +99,6 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
             let from = load.elapsed();
             scene.ship(&version, 10, &[("ERROR_RATE", rate)]).await?;
             let change = scene.change(count).await?;
-            stable.clone_from(&change.spec.stable.replica_set);
             let ended = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
             let to = load.elapsed() + BUCKET;
             let reasons = reasons(&ended);
@@ -133,5 +131,5 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     for (version, ended) in &taken_back {
         serves_not_after(&report, version, *ended)?;
     }
-    scene.close(Some(&route), &stable).await
+    scene.close(Some(&route)).await
 }

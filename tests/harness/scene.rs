@@ -336,15 +336,15 @@ impl<'w> Scene<'w> {
         Ok(())
     }
 
-    /// Checks I1, I2, I4 and I8 after a Change and closes the scene.
+    /// Checks what holds of every Change (I1, I2, I4, I8, I10, the hold) and closes the scene.
     ///
     /// # Errors
     /// The first breach.
-    pub async fn close(mut self, route_before: Option<&DynamicObject>, stable: &str) -> Result<()> {
+    pub async fn close(mut self, route_before: Option<&DynamicObject>) -> Result<()> {
         if let Some(route) = route_before {
             self.is_tidy(route).await?;
         }
-        self.chronicle.check(stable).with_context(|| format!("in {}", self.namespace))?;
+        self.chronicle.check().with_context(|| format!("in {}", self.namespace))?;
         self.guards_leave().await?;
         self.operator.kill();
         let namespaces: Api<Namespace> = Api::all(self.world.admin.clone());

@@ -30,7 +30,7 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
     tool.stop().await?;
     ensure!(rounds >= 5 && failures < rounds, "{failures} of {rounds} rounds of the tool failed");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&change.name_any())?;
     scene.guard_is("Guarding").await?;
     scene.close(Some(&route)).await
@@ -67,7 +67,7 @@ async fn all_reapplied(world: &World, namespace: &str, manner: Manner, manager: 
     ensure!(failures < rounds, "no round of the tool worked");
     scene.chronicle.check_held(&name)?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     contention_is_told(&scene, &name, "someone").await?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.chronicle.check_held(&name)?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -165,7 +165,7 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is held after a bypass");
     ensure!(scene.changes().await?.len() == 1, "a Change began for what was let through");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     // I4 ends with the bypass: the native controller scales the old pods away, as it was told to.
     scene.close(Some(&route)).await
 }
@@ -191,7 +191,7 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&name)?;
     scene.close(Some(&route)).await
 }

@@ -55,7 +55,7 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     let change = scene.ends(&name, expected, 6 * MINUTE).await?;
     if failing {
         serves_no_more(&load, "v2").await?;
-        let failed = load.stop().await.total_failed();
+        let failed = scene.finish(load).await?.total_failed();
         println!("killed in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
@@ -66,7 +66,7 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
 
 /// Not one request failed, and the candidate's pods are those of before, none restarted.
 async fn promoted_unharmed(scene: &Scene<'_>, change: &Change, before: &[(String, String, i32)], load: Load) -> Result<()> {
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     let pods = scene.pods(&change.spec.candidate.hash).await?;
     ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
@@ -154,7 +154,7 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
     ensure!(last.as_deref() == Some("second"), "{last:?} holds the lease at the end");
     if failing {
         serves_no_more(&load, "v2").await?;
-        let failed = load.stop().await.total_failed();
+        let failed = scene.finish(load).await?.total_failed();
         println!("taken over in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
@@ -199,7 +199,7 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
     });
     scene.apply(&[act]).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route)).await
 }
@@ -255,7 +255,7 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
     if failing {
         serves_no_more(&load, "v2").await?;
     }
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     println!("killed {kills} times: {} of {} requests failed", report.total_failed(), report.total_sent());
     ensure!(kills > 2, "it was killed {kills} times only");
     if failing {

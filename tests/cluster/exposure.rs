@@ -32,7 +32,7 @@ async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> 
         Seen::ReplicaSet(name, size) if name == candidate => Some(*size),
         _ => None,
     });
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     println!("{namespace}: {} of {} requests failed", report.total_failed(), report.total_sent());
     if failing {
         // 10 % of nine pods: one.
@@ -86,6 +86,6 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     ensure!(names == [(json!(APP), json!(9)), (json!("shop-candidate"), json!(1))], "the GRPCRoute says {names:?}");
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(calls.get("calls").await?.data["spec"] == before.data["spec"], "the GRPCRoute is not as it was");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }

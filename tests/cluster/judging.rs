@@ -33,7 +33,7 @@ pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> 
         scene.ends(&change.name_any(), Phase::Promoted, 10 * MINUTE).await?;
         scene.guard_is("Guarding").await?;
     }
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(Some(&route)).await
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
         }
         was_not_harm(&scene, name).await?;
     }
-    load.stop().await;
+    scene.finish(load).await?;
     scene.guard_is("Guarding").await?;
     scene.close(Some(&route)).await
 }
@@ -93,7 +93,7 @@ pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "SlowerThanStable");
     ensure!(message.is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     }
     control.set(Control::default());
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(Some(&route)).await
 }
 
@@ -180,7 +180,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     let reasons = reasons(&change);
     ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for its failures: {reasons:?}");
     serves_no_more(&load, "v2").await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     let harm = Harm::of(&report, "v2", Duration::ZERO, Duration::MAX)?;
     let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
     println!(
@@ -215,7 +215,7 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     println!("{namespace}: {message}");
     ensure!(message.contains(word), "the reason does not name {word}: {message}");
     ensure!(scene.pods(&change.spec.stable.hash).await? == before, "stable's pods changed");
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.by_version("v2").is_none() && report.total_failed() == 0, "something of it served, or requests failed");
     scene.close(Some(&route)).await
 }

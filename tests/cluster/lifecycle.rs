@@ -39,7 +39,7 @@ pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     scene.ends(&first.name_any(), Phase::Superseded, 3 * MINUTE).await?;
     let second = scene.change(2).await?;
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()>
     scene.rolled_out().await?;
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is still paused");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     ensure!(second.spec.attempt == 2, "attempt {}", second.spec.attempt);
     scene.ends(&second.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     serves_no_more(&load, "bad").await?;
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(Some(&route)).await
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Resul
     ensure!(change.spec.hold == Hold::Admission, "held {:?}", change.spec.hold);
     ensure!(change.spec.claims.changed_by.is_some(), "nobody knows who changed it");
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Res
     let late = decisions.iter().find(|decision| decision.reason == "HeldLate");
     println!("late hold: {} pods; {:?}", change.spec.candidate.late_pods, late.map(|decision| &decision.message));
     ensure!(late.is_some(), "the window is not reported");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()>
     ensure!(second.spec.candidate.replica_set == first.spec.stable.replica_set, "another ReplicaSet was taken over");
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -162,7 +162,7 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     scene.kubectl(&["scale", "deployment", APP, "--replicas=3"]).await?;
     let load = scene.load(50).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(None).await
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) 
     let change = scene.change(1).await?;
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(None).await
 }
 
@@ -214,7 +214,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let decisions = ended.status.unwrap_or_default().decisions;
     ensure!(decisions.iter().any(|decision| decision.reason == "Aborted" && decision.message.contains("admin")), "{decisions:?}");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
 }
 
@@ -226,7 +226,7 @@ pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) 
     scene.ship("v2", 3, &[]).await?;
     scene.exposed(1).await?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     let deployment = scene.deployment().await?;
     ensure!(!deployment.annotations().contains_key("firebreak.dev/held"), "the mark is left");
     scene.close(Some(&route)).await

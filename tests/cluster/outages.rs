@@ -89,7 +89,7 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route)).await
 }
@@ -115,7 +115,7 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let reasons = reasons(&ended);
     ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for harm: {reasons:?}");
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     let series = report.by_version("v2");
     // Else its last response says nothing about how long it served after the return.
     let before = series.map(|series| series.between(back.saturating_sub(SERVING), back).failed());
@@ -143,7 +143,7 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    load.stop().await;
+    scene.finish(load).await?;
     scene.close(Some(&route)).await
 }
 
@@ -175,7 +175,7 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
         scene.until_change(&name, "to go on", 2 * MINUTE, |c| !waits_for(c, &[reason])).await?;
     }
     let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     ensure!(change.spec.target.name == APP, "another workload");
     scene.close(Some(&route)).await
 }
@@ -201,7 +201,7 @@ pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Res
     stays(&scene, &name, &["QueryRefused"], Duration::from_secs(10)).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.ends(&name, Phase::Withdrawn, 2 * MINUTE).await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route)).await

@@ -65,7 +65,7 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     ensure!(pods == after && after.len() == 4, "candidate pods changed at the hand-over: {pods:?}, then {after:?}");
     ensure!(after.iter().all(|(_, _, restarts)| *restarts == 0), "candidate pods were restarted: {after:?}");
     scene.guard_is("Guarding").await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     println!("harmless: {} requests sent, {} failed", report.total_sent(), report.total_failed());
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     scene.close(Some(&route)).await
@@ -127,7 +127,7 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     if let Some((last, _)) = taken_back.last() {
         serves_no_more(&load, last).await?;
     }
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     for (version, ended) in &taken_back {
         serves_not_after(&report, version, *ended)?;
     }

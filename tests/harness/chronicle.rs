@@ -4,11 +4,12 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context as _;
 use firebreak_api::{Change, change::Phase, guard::Hold};
+use firebreak_lab::load::{BUCKET, Report};
 use firebreak_operator::record::{Basis, unpack};
 use futures::StreamExt as _;
 use kube::{
@@ -51,8 +52,10 @@ pub enum Seen {
 #[derive(Clone)]
 pub struct Chronicle {
     began: Instant,
+    began_at: SystemTime,
     seen: Arc<Mutex<Vec<(Duration, Seen)>>>,
     changes: Arc<Mutex<BTreeMap<String, Change>>>,
+    versions: Arc<Mutex<BTreeMap<String, String>>>,
     _watches: Arc<JoinSet<()>>,
 }
 
@@ -71,7 +74,7 @@ impl Chronicle {
     pub fn begin(client: &Client, namespace: &str, service: &str) -> Self {
         let mut watches = JoinSet::new();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let began = Instant::now();
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let note = {
             let seen = Arc::clone(&seen);
             move |entry: Seen| seen.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), entry))
@@ -80,6 +83,7 @@ impl Chronicle {
         let told = note.clone();
         let changes = Arc::new(Mutex::new(BTreeMap::new()));
         let newest = Arc::clone(&changes);
+        let versions = Arc::new(Mutex::new(BTreeMap::new()));
         watches.spawn(async move {
             let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
             while let Some(event) = stream.next().await {
@@ -107,7 +111,7 @@ impl Chronicle {
             ("", "Service", "services"),
         ] {
             let (stream, told) = raw(group, kind, plural);
-            let (service, candidate) = (service.clone(), candidate.clone());
+            let (service, candidate, versions) = (service.clone(), candidate.clone(), Arc::clone(&versions));
             watches.spawn(async move {
                 let mut stream = std::pin::pin!(stream.default_backoff().applied_objects());
                 while let Some(event) = stream.next().await {
@@ -116,7 +120,11 @@ impl Chronicle {
                     told(match kind {
                         "Service" | "Deployment" if object.name_any() != service => continue,
                         "Service" => Seen::Pinned(pinned(&object)),
-                        "ReplicaSet" => Seen::ReplicaSet(object.name_any(), replicas),
+                        "ReplicaSet" => {
+                            let name = object.name_any();
+                            versions.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), version(&object));
+                            Seen::ReplicaSet(name, replicas)
+                        }
                         "Deployment" => {
                             let held = object.data.pointer("/spec/paused") == Some(&Value::Bool(true));
                             told(Seen::Held(held));
@@ -130,7 +138,7 @@ impl Chronicle {
                 }
             });
         }
-        Self { began, seen, changes, _watches: Arc::new(watches) }
+        Self { began, began_at, seen, changes, versions, _watches: Arc::new(watches) }
     }
 
     /// Everything seen so far.
@@ -171,6 +179,45 @@ impl Chronicle {
         Ok(())
     }
 
+    /// I1 and I3 by what the users saw: at each stage the candidate answered no more than its share of all requests, none
+    /// before the first, and none after it was taken back or superseded.
+    ///
+    /// # Errors
+    /// The first breach, in words.
+    pub fn check_exposure(&self, report: &Report) -> anyhow::Result<()> {
+        let entries = self.entries();
+        let offset = |at: Duration| report.offset_of(self.began_at + at);
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let version_of = |set: &str| versions.get(set).cloned().unwrap_or_default();
+        let changes = self.changes();
+        for (place, change) in changes.iter().enumerate() {
+            let (name, version) = (change.name_any(), version_of(&change.spec.candidate.replica_set));
+            let divided = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+            if version == version_of(&change.spec.stable.replica_set) || bypassed(&entries).is_some() {
+                continue;
+            }
+            let answered =
+                |from: Duration, to: Duration| report.by_version(&version).map_or(0, |series| series.between(from, to).sent());
+            for (from, to, weight) in granted(&entries, &name) {
+                // Before the first weight there is nothing of it, but what ran before a late hold.
+                let compared = if weight > 0.0 { divided } else { divided && change.spec.hold == Hold::Admission };
+                let (from, to) = (offset(from), offset(to.saturating_sub(TOGETHER)));
+                let (own, all) = (answered(from, to), report.between(from, to).sent());
+                anyhow::ensure!(
+                    !compared || own as f64 <= most(weight, all),
+                    "I1: Change {name}: {version} answered {own} of {all} requests while {weight} % were granted"
+                );
+            }
+            if let Some(ended) = first(&entries, &name, |phase, _| matches!(phase, Phase::RolledBack | Phase::Superseded)) {
+                let again = changes.iter().skip(place + 1).find(|later| version_of(&later.spec.candidate.replica_set) == version);
+                let to = again.and_then(|later| first(&entries, &later.name_any(), |_, _| true)).map_or(Duration::MAX, offset);
+                let own = answered(offset(ended) + BUCKET, to);
+                anyhow::ensure!(own == 0, "I3: Change {name}: {version} answered {own} requests after its end");
+            }
+        }
+        Ok(())
+    }
+
     /// The hold and the pin, over every version of workload and Service that was seen: from the Change's beginning until it
     /// is handed over or goes back, the workload is paused; from the first weight on, the Service is pinned.
     ///
@@ -197,6 +244,35 @@ fn first(entries: &[(Duration, Seen)], change: &str, fits: impl Fn(Phase, f64) -
         Seen::Change { name, phase, weight, .. } if name == change && fits(*phase, *weight) => Some(*at),
         _ => None,
     })
+}
+
+/// From when to when a Change granted which weight on its way up: from its beginning to its promotion or its way back.
+fn granted(entries: &[(Duration, Seen)], change: &str) -> Vec<(Duration, Duration, f64)> {
+    let mut spans: Vec<(Duration, Duration, f64)> = Vec::new();
+    for (at, entry) in entries {
+        let Seen::Change { name, phase, weight, .. } = entry else { continue };
+        if name != change {
+            continue;
+        }
+        if let Some(last) = spans.last_mut() {
+            last.1 = *at;
+        }
+        if phase.ended() || matches!(phase, Phase::Promoting | Phase::RollingBack) {
+            break;
+        }
+        if spans.last().is_none_or(|last| (last.2 - weight).abs() > 0.01) {
+            spans.push((*at, *at, *weight));
+        }
+    }
+    spans
+}
+
+/// The most requests of so many that a share may have: gateways count exactly, but each of their instances and each new
+/// configuration begins to count anew; beyond chance by three deviations and a handful.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+fn most(percent: f64, requests: u64) -> f64 {
+    let (share, requests) = (percent / 100.0, requests as f64);
+    if share > 0.0 { share * requests + 3.0 * (share * (1.0 - share) * requests).sqrt() + 5.0 } else { 0.0 }
 }
 
 /// When a template was first let through past every judgement.
@@ -350,6 +426,13 @@ fn steady(entries: &[(Duration, Seen)], from: Duration, to: Duration, of: impl F
     }
 }
 
+/// The version of the demo service that a ReplicaSet runs.
+fn version(set: &DynamicObject) -> String {
+    let variables = set.data.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array);
+    let mut named = variables.into_iter().flatten().filter(|variable| variable["name"] == "VERSION");
+    named.find_map(|variable| variable["value"].as_str()).unwrap_or_default().to_owned()
+}
+
 /// Whether a Service carries the pin's annotation and selects by it.
 fn pinned(service: &DynamicObject) -> bool {
     let hash = service.annotations().get(firebreak_api::names::PIN);
@@ -447,6 +530,22 @@ mod tests {
         assert!(!check(&[at(10, stable(3))]), "smaller than asked for");
         assert!(check(&[at(10, Seen::Bypassed), at(12, stable(3))]), "let through");
         assert!(check(&[turn(10, Phase::Promoting, 100.0), at(12, stable(0))]), "handed over");
+    }
+
+    #[test]
+    fn given_a_way_up_when_its_spans_are_asked_for_then_each_weight_has_its_time() {
+        let entries = [
+            turn(1, Phase::Preparing, 0.0),
+            turn(4, Phase::Progressing, 10.0),
+            turn(6, Phase::Progressing, 10.0),
+            turn(9, Phase::Baking, 100.0),
+            turn(12, Phase::Promoting, 100.0),
+            turn(15, Phase::Promoted, 100.0),
+        ];
+        let seconds = Duration::from_secs;
+        let spans = [(seconds(1), seconds(4), 0.0), (seconds(4), seconds(9), 10.0), (seconds(9), seconds(12), 100.0)];
+        assert_eq!(granted(&entries, "c"), spans);
+        assert!(most(10.0, 1000) < 140.0 && most(10.0, 1000) > 100.0 && most(0.0, 1000) == 0.0);
     }
 
     fn over(states: &[(u64, bool)]) -> bool {

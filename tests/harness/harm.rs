@@ -52,10 +52,18 @@ impl Harm {
 /// When it does, or when so many are not answered in time.
 pub async fn serves_no_more(load: &Load, version: &str) -> Result<()> {
     // A bucket that has begun may hold requests from before.
-    let (from, sent) = (load.elapsed() + BUCKET, load.snapshot().total_sent());
-    let enough = sent + REQUESTS_MORE;
-    until("200 requests more", 2 * MINUTE, async || Ok((load.snapshot().total_sent() >= enough).then_some(()))).await?;
+    let from = load.elapsed() + BUCKET;
+    requests_more(load).await?;
     serves_not_after(&load.snapshot(), version, from)
+}
+
+/// Waits until 200 requests more were answered.
+///
+/// # Errors
+/// When they are not in time.
+pub async fn requests_more(load: &Load) -> Result<()> {
+    let enough = load.snapshot().total_sent() + REQUESTS_MORE;
+    until("200 requests more", 2 * MINUTE, async || Ok((load.snapshot().total_sent() >= enough).then_some(()))).await
 }
 
 /// I3: none of the requests sent after this moment was answered by the version.

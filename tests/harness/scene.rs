@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, Guard, change::Phase};
 use firebreak_lab::{
     cluster::until,
-    load::{Config, Load},
+    load::{Config, Load, Report},
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     MINUTE,
     chronicle::Chronicle,
+    harm::requests_more,
     manifests::{self, APP, Env, yaml},
     operator::Operator,
     record::{in_effect, phase_of},
@@ -220,6 +221,22 @@ impl<'w> Scene<'w> {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Ends a load, and checks what it saw: that every request that was due was sent, that each candidate had no more than its
+    /// share (I1), and that none that was taken back answered anything more (I3).
+    ///
+    /// # Errors
+    /// The first breach.
+    pub async fn finish(&self, load: Load) -> Result<Report> {
+        let taken_back = |change: &Change| matches!(phase_of(change), Phase::RolledBack | Phase::Superseded);
+        if self.chronicle.changes().last().is_some_and(taken_back) {
+            requests_more(&load).await?;
+        }
+        let report = load.stop().await;
+        ensure!(report.unsent == 0, "{} of {} requests that were due were not sent", report.unsent, report.due);
+        self.chronicle.check_exposure(&report).with_context(|| format!("in {}", self.namespace))?;
+        Ok(report)
     }
 
     /// Ships a version: its environment over the first one's.

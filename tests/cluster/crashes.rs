@@ -48,6 +48,8 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     scene.ship("v2", 4, env).await?;
     let name = reaches(&scene, phase).await?;
     scene.operator.kill();
+    let hit = phase_of(&scene.api::<Change>().get(&name).await?);
+    ensure!(hit == phase, "the kill came in {hit:?}, not in {phase:?}");
     let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
     let before = scene.pods(&hash).await?;
     scene.operator.start()?;
@@ -146,6 +148,8 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
     let name = reaches(&scene, phase).await?;
     let first = holder().await?;
     scene.operator.kill();
+    let hit = phase_of(&scene.api::<Change>().get(&name).await?);
+    ensure!(hit == phase, "the kill came in {hit:?}, not in {phase:?}");
     ensure!(first.as_deref() == Some("test"), "{first:?} held the lease while the first replica lived");
     let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
     let before = scene.pods(&hash).await?;

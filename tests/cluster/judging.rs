@@ -12,10 +12,10 @@ use firebreak_tests::{
     MINUTE, Scene, World,
     harm::{Harm, serves_no_more},
     manifests,
-    record::{HARM, decided, phase_of, reasons},
+    record::{HARM, decided, phase_of, reasons, waits_for},
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 /// Failing share of every version here, stable's included.
@@ -109,24 +109,9 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
     let name = scene.exposed(1).await?.name_any();
     control.set(Control { error_rate: Some(0.3), ..Control::default() });
-    let unhealthy = |change: &Change| {
-        let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
-        waiting.is_some_and(|waiting| waiting.reason == "StableUnhealthy")
-    };
-    let held = scene.until_change(&name, "to hold for stable", 3 * MINUTE, unhealthy).await?;
-    let api: Api<Change> = scene.api();
-    let weight = held.status.unwrap_or_default().weight_percent;
-    let end = std::time::Instant::now() + MINUTE / 2;
-    while std::time::Instant::now() < end {
-        let status = api.get(&name).await?.status.unwrap_or_default();
-        ensure!(
-            status.phase == Phase::Progressing && status.weight_percent <= weight,
-            "{:?} at {}",
-            status.phase,
-            status.weight_percent
-        );
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let unhealthy = ["StableUnhealthy"];
+    scene.until_change(&name, "to hold for stable", 3 * MINUTE, |change| waits_for(change, &unhealthy)).await?;
+    scene.stays(&name, &unhealthy, MINUTE / 2).await?;
     control.set(Control::default());
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.finish(load).await?;
@@ -195,13 +180,16 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     scene.close(Some(&route)).await
 }
 
+/// `progressDeadlineSeconds` of a candidate that cannot start: by then its pods must be ready.
+const READY_DEADLINE: Duration = Duration::from_secs(15);
+
 async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value, word: &str) -> Result<()> {
     let scene = Scene::open(world, namespace).await?;
     scene.guarded(3, &[]).await?;
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     let mut deployment = manifests::deployment("v2", 3, &[]);
-    deployment["spec"]["progressDeadlineSeconds"] = json!(15);
+    deployment["spec"]["progressDeadlineSeconds"] = json!(READY_DEADLINE.as_secs());
     let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
     for (field, value) in broken.as_object().into_iter().flatten() {
         container[field] = value.clone();
@@ -212,7 +200,17 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     ensure!(before.len() == 3 && before.iter().all(|(_, _, restarts)| *restarts == 0), "stable before: {before:?}");
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "CandidateNotReady").unwrap_or_default();
-    println!("{namespace}: {message}");
+    let decision = |reason: &str| {
+        let decision = change.status.iter().flat_map(|status| &status.decisions).find(|decision| decision.reason == reason);
+        decision.with_context(|| format!("no decision {reason}: {:?}", reasons(&change)))
+    };
+    let waited = decision("CandidateNotReady")?.at.duration_since(decision("Preparing")?.at).unsigned_abs();
+    println!("{namespace}: after {waited:.1?}: {message}");
+    ensure!(waited >= READY_DEADLINE, "taken back after {waited:.1?}, before its deadline of {READY_DEADLINE:?}");
+    ensure!(
+        waited <= 2 * READY_DEADLINE,
+        "taken back {waited:.1?} after its pods were asked for, the deadline is {READY_DEADLINE:?}"
+    );
     ensure!(message.contains(word), "the reason does not name {word}: {message}");
     ensure!(scene.pods(&change.spec.stable.hash).await? == before, "stable's pods changed");
     let report = scene.finish(load).await?;

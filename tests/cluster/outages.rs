@@ -16,7 +16,7 @@ use firebreak_tests::{
     manifests::{self, APP},
     record::{HARM, phase_of, reasons, waits_for},
 };
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 /// A hold is named within this of its cause: one query's time limit and a few turns, on a busy machine.
@@ -51,29 +51,6 @@ async fn holds(scene: &Scene<'_>, name: &str, reasons: &[&str], within: Duration
     Ok(from.elapsed())
 }
 
-/// Watches that a Change neither goes on nor goes back for a while, and says why all along.
-async fn stays(scene: &Scene<'_>, name: &str, reasons: &[&str], lasting: Duration) -> Result<()> {
-    let api: Api<Change> = scene.api();
-    let before = api.get(name).await?.status.unwrap_or_default();
-    let end = Instant::now() + lasting;
-    while Instant::now() < end {
-        let change = api.get(name).await?;
-        let named = waits_for(&change, reasons);
-        let status = change.status.unwrap_or_default();
-        ensure!(named, "it no longer says one of {reasons:?}, but {:?}", status.waiting);
-        ensure!(
-            status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
-            "it went from {:?} at {} % to {:?} at {} %",
-            before.phase,
-            before.weight_percent,
-            status.phase,
-            status.weight_percent
-        );
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    Ok(())
-}
-
 /// The backend is away for a minute mid-stage.
 pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Result<()> {
     let (scene, proxy) = proxied(world, "away-harmless").await?;
@@ -86,7 +63,7 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     proxy.set(Mode::Refuse).await?;
     let named = holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
     println!("backend away, harmless: named after {:.1} s", named.as_secs_f64());
-    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
+    scene.stays(&name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = scene.finish(load).await?;
@@ -109,7 +86,7 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     let failing = Override { error_rate: Some(1.0), ..Override::default() };
     control.set(Control { by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
     holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
-    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
+    scene.stays(&name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     let back = load.elapsed();
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
@@ -139,7 +116,7 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     let name = change.name_any();
     let reasons = ["MetricsMissing", "WaitingForMetrics", "NotSeenByMetrics"];
     holds(&scene, &name, &reasons, 3 * MINUTE).await?;
-    stays(&scene, &name, &reasons, Duration::from_secs(15)).await?;
+    scene.stays(&name, &reasons, Duration::from_secs(15)).await?;
     ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
@@ -170,7 +147,7 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
         proxy.set(mode).await?;
         let named = holds(&scene, &name, &[reason], 2 * MINUTE).await?;
         println!("{shown}: {reason} after {:.1} s", named.as_secs_f64());
-        stays(&scene, &name, &[reason], Duration::from_secs(5)).await?;
+        scene.stays(&name, &[reason], Duration::from_secs(5)).await?;
         proxy.set(Mode::Pass).await?;
         scene.until_change(&name, "to go on", 2 * MINUTE, |c| !waits_for(c, &[reason])).await?;
     }
@@ -198,7 +175,7 @@ pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Res
     for word in ["signal errors", "parse error", "correct the selectors of the signal"] {
         ensure!(waiting.contains(word), "the hold does not say \"{word}\": {waiting}");
     }
-    stays(&scene, &name, &["QueryRefused"], Duration::from_secs(10)).await?;
+    scene.stays(&name, &["QueryRefused"], Duration::from_secs(10)).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.ends(&name, Phase::Withdrawn, 2 * MINUTE).await?;
     let report = scene.finish(load).await?;

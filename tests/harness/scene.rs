@@ -1,6 +1,6 @@
 //! One test's own namespace: a guarded workload with traffic, an operator of its own, and questions about what happened.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, Guard, change::Phase};
@@ -21,7 +21,7 @@ use crate::{
     harm::requests_more,
     manifests::{self, APP, Env, yaml},
     operator::Operator,
-    record::{in_effect, phase_of},
+    record::{in_effect, phase_of, waits_for},
     world::World,
 };
 
@@ -301,6 +301,32 @@ impl<'w> Scene<'w> {
             )
         })
         .await
+    }
+
+    /// Watches that a Change neither goes on nor goes back for a while, and says why all along.
+    ///
+    /// # Errors
+    /// When it does, or says something else.
+    pub async fn stays(&self, name: &str, reasons: &[&str], lasting: Duration) -> Result<()> {
+        let api: Api<Change> = self.api();
+        let before = api.get(name).await?.status.unwrap_or_default();
+        let end = Instant::now() + lasting;
+        while Instant::now() < end {
+            let change = api.get(name).await?;
+            let named = waits_for(&change, reasons);
+            let status = change.status.unwrap_or_default();
+            ensure!(named, "it no longer says one of {reasons:?}, but {:?}", status.waiting);
+            ensure!(
+                status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
+                "it went from {:?} at {} % to {:?} at {} %",
+                before.phase,
+                before.weight_percent,
+                status.phase,
+                status.weight_percent
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
     }
 
     /// Waits for a Change's end, and that it is this one.

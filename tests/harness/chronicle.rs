@@ -218,6 +218,16 @@ impl Chronicle {
         Ok(())
     }
 
+    /// The hold, over every version of the workload that was seen since then: it was paused in no later than the next
+    /// moment, and it is still.
+    ///
+    /// # Errors
+    /// The first breach.
+    pub fn check_paused_since(&self, from: Duration) -> anyhow::Result<()> {
+        let held = |entry: &Seen| if let Seen::Held(held) = entry { Some(*held) } else { None };
+        steady(&self.entries(), from, self.elapsed(), held).context("the workload is paused")
+    }
+
     /// The hold and the pin, over every version of workload and Service that was seen: from the Change's beginning until it
     /// is handed over or goes back, the workload is paused; from the first weight on, the Service is pinned.
     ///

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{
     change::{Change, Phase},
     guard::Hold,
-    names::HELD,
+    names::{self, HELD},
 };
 use firebreak_lab::cluster::until;
 use firebreak_tests::{
@@ -245,12 +245,28 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     let mut risky = manifests::deployment("v2", 3, &[]);
-    risky["metadata"]["annotations"] = json!({"firebreak.dev/risk": "severe", "firebreak.dev/author": "someone"});
+    // Every claim there is, none of which can be read, and the remedy that is named.
+    let malformed = [
+        (names::RISK, "severe", "low, medium, high or critical"),
+        (names::RISK_SCORE, "2", "a number from \"0.00\" to \"1.00\""),
+        (names::AI_CONTRIBUTION, "robot", "human, ai, mixed or unknown"),
+        (names::AI_AGENTS, " ", "a text of 1 to 1024 bytes"),
+        (names::REVISION, "", "a text of 1 to 1024 bytes"),
+        (names::AUTHOR, " ", "a text of 1 to 1024 bytes"),
+        (names::REVIEWED_BY, " ", "a text of 1 to 1024 bytes"),
+        (names::CHANGE_URL, "ftp://somewhere", "an http or https address"),
+        (names::SUMMARY, "", "a text of 1 to 1024 bytes"),
+    ];
+    ensure!(malformed.map(|(name, ..)| name) == names::CLAIMS, "a claim is not in the table");
+    risky["metadata"]["annotations"] = malformed.iter().map(|(name, text, _)| (*name, *text)).collect();
     scene.apply(&[risky]).await?;
     let change = scene.exposed(1).await?;
     let name = change.name_any();
     ensure!(change.spec.risk.level == "high", "level {}", change.spec.risk.level);
-    ensure!(change.spec.claims.problems.iter().any(|problem| problem.contains("firebreak.dev/risk")), "{:?}", change.spec.claims);
+    for (name, _, remedy) in malformed {
+        let said = |problem: &String| problem.contains(name) && problem.contains(remedy);
+        ensure!(change.spec.claims.problems.iter().any(said), "{name}, {remedy}: {:?}", change.spec.claims.problems);
+    }
     cli(&scene, &["pause", APP, "--reason", "look first"])?;
     scene.until_change(&name, "to be paused", 2 * MINUTE, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
     let explained = cli(&scene, &["explain", APP])?;

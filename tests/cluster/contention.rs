@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Guard, change::Phase};
 use firebreak_lab::{
     cluster::until,
@@ -24,16 +24,46 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     let route = scene.route().await?;
     let manifests = [manifests::deployment("v2", 3, &[]), manifests::service()].map(|object| scene.within(&object));
     let tool = GitOps::start(&world.lab, yaml(&manifests), manner, Duration::from_secs(1))?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
+    in_sync(&scene, &yaml(&manifests), manner).await?;
     let change = scene.ends(&change.name_any(), Phase::Promoted, 8 * MINUTE).await?;
-    let (rounds, failures) = (tool.rounds(), tool.failures());
-    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
-    tool.stop().await?;
-    ensure!(rounds >= 5 && failures < rounds, "{failures} of {rounds} rounds of the tool failed");
+    ensure!(tool.rounds() >= 5, "{} rounds of the tool only", tool.rounds());
+    in_peace(namespace, tool, manner).await?;
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&change.name_any())?;
     scene.guard_is("Guarding").await?;
     scene.close(Some(&route)).await
+}
+
+/// Ends the tool: Firebreak stood in the way of none of its rounds. A replacement may meet a write between its own reading and
+/// writing, and is then tried again.
+async fn in_peace(namespace: &str, tool: GitOps, manner: Manner) -> Result<()> {
+    let (rounds, failures, errors) = (tool.rounds(), tool.failures(), tool.errors());
+    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", errors.first());
+    tool.stop().await?;
+    let conflicts = errors.iter().all(|error| error.contains("the object has been modified"));
+    let bearable = manner == Manner::Replace && conflicts && failures * 10 <= rounds;
+    ensure!(failures == 0 || bearable, "{failures} of {rounds} rounds of the tool failed: {errors:#?}");
+    Ok(())
+}
+
+/// What the tool applies is in sync while the candidate serves: it sees no difference, and without force meets no conflict.
+async fn in_sync(scene: &Scene<'_>, text: &str, manner: Manner) -> Result<()> {
+    let file = std::env::temp_dir().join("firebreak-tests").join(format!("{}.yaml", scene.namespace));
+    std::fs::write(&file, text)?;
+    let file = file.display().to_string();
+    match manner {
+        Manner::ServerSide => {
+            let owner = ["--server-side", "--field-manager=gitops", "--filename", &file];
+            scene.kubectl(&[&["diff"], owner.as_slice()].concat()).await.context("a difference is shown")?;
+            scene.kubectl(&[&["apply"], owner.as_slice()].concat()).await.context("without force")?;
+        }
+        Manner::ClientSide => {
+            scene.kubectl(&["diff", "--filename", &file]).await.context("a difference is shown")?;
+        }
+        Manner::Replace => {}
+    }
+    Ok(())
 }
 
 pub(crate) async fn reapplied_client_side(world: &World) -> Result<()> {
@@ -61,10 +91,7 @@ async fn all_reapplied(world: &World, namespace: &str, manner: Manner, manager: 
     let name = scene.change(1).await?.name_any();
     contention_is_told(&scene, &name, manager).await?;
     tool.wait_for_rounds(5, MINUTE).await?;
-    let (rounds, failures) = (tool.rounds(), tool.failures());
-    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
-    tool.stop().await?;
-    ensure!(failures < rounds, "no round of the tool worked");
+    in_peace(namespace, tool, manner).await?;
     scene.chronicle.check_held(&name)?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");

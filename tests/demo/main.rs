@@ -80,7 +80,7 @@ async fn show(world: &World) -> Result<Report> {
     let load = scene.load(RATE).await?;
     let mut releases = Vec::new();
     for (count, (version, what, env)) in RELEASES.into_iter().enumerate() {
-        say(&format!("{RATE} requests per second run; shipping {version} ({what}) with a plain kubectl apply"));
+        say(&format!("{RATE} requests per second run; shipping {version} ({what}) with kubectl apply"));
         releases.push(ship(&scene, &load, count + 1, (version, what, env)).await?);
     }
     let total = load.stop().await;

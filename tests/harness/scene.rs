@@ -88,7 +88,7 @@ impl<'w> Scene<'w> {
         format!("{}.test", self.namespace)
     }
 
-    /// Applies objects as a user's kubectl does.
+    /// Applies objects as a user's tool does that owns them: from the server's side, with force.
     ///
     /// # Errors
     /// When kubectl refuses.

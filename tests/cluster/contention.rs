@@ -12,9 +12,13 @@ use firebreak_tests::{
     MINUTE, Scene, World,
     chronicle::Seen,
     manifests::{self, APP, yaml},
+    record::waits_for,
 };
 use kube::{Api, ResourceExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// A candidate follows a stable that shrinks within this, on a busy machine.
+const FOLLOWS: Duration = Duration::from_secs(10);
 
 /// The workload and its Service are applied again every second, as a GitOps tool does.
 async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()> {
@@ -195,6 +199,70 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     // I4 ends with the bypass: the native controller scales the old pods away, as it was told to.
     scene.close(Some(&route)).await
+}
+
+/// The same where the pods are the share: the candidate grows and shrinks with stable, and has at most half of the pods.
+pub(crate) async fn replicas_change_where_pods_are_the_share(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "scaled-pods").await?;
+    let mut policy = manifests::policy();
+    policy["metadata"]["name"] = json!("half");
+    policy["spec"]["levels"]["medium"]["stages"] = json!([50, 100]);
+    policy["spec"]["levels"]["medium"]["approvalAt"] = json!([100]);
+    let mut guard = manifests::guard();
+    guard["spec"]["policyRef"]["name"] = json!("half");
+    guard["spec"].as_object_mut().map(|spec| spec.remove("traffic"));
+    scene.apply(&[policy]).await?;
+    scene.guarded_by(&guard, 4, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let change = scene.exposed(1).await?;
+    let name = change.name_any();
+    // It stays at half until a human lets it go on, so that the sizes below are those of one stage.
+    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
+    let sets = [&change.spec.stable.replica_set, &change.spec.candidate.replica_set];
+    for size in [10, 4] {
+        scene.kubectl(&["scale", "deployment", APP, &format!("--replicas={size}")]).await?;
+        for set in sets {
+            until(&format!("{set} to have {size} pods"), 3 * MINUTE, async || {
+                let set = scene.raw("apps", "ReplicaSet", "replicasets").get(set).await?;
+                let ready = set.data.pointer("/status/readyReplicas").and_then(Value::as_u64);
+                let wanted = set.data.pointer("/spec/replicas").and_then(Value::as_u64);
+                Ok((wanted == Some(size) && ready == Some(size)).then_some(()))
+            })
+            .await?;
+        }
+    }
+    within_half(&scene.chronicle.entries(), sets)?;
+    let act = json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention", "metadata": {"name": "go"},
+        "spec": {"guard": APP, "change": name, "action": "Promote", "reason": "a test"},
+    });
+    scene.apply(&[act]).await?;
+    scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    scene.rolled_out().await?;
+    ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
+}
+
+/// The candidate is asked to have no more pods than stable, but for the moment in which it follows a stable that shrinks.
+fn within_half(entries: &[(Duration, Seen)], [stable, candidate]: [&String; 2]) -> Result<()> {
+    let (mut ours, mut theirs, mut larger_since) = (0, 0, None);
+    for (at, seen) in entries {
+        match seen {
+            Seen::ReplicaSet(name, size) if name == stable => ours = *size,
+            Seen::ReplicaSet(name, size) if name == candidate => theirs = *size,
+            _ => {}
+        }
+        let since = *larger_since.get_or_insert(*at);
+        if theirs <= ours {
+            larger_since = None;
+        } else {
+            ensure!(*at <= since + FOLLOWS, "I1: at {at:?} the candidate has had {theirs} pods beside {ours} since {since:?}");
+        }
+    }
+    Ok(())
 }
 
 /// As an autoscaler does.

@@ -161,7 +161,7 @@ impl Chronicle {
         changes
     }
 
-    /// I1, I2, I4, I10 and the hold, over everything that was seen of every Change.
+    /// I1, I2, I4, I6, I10 and the hold, over everything that was seen of every Change.
     ///
     /// # Errors
     /// The first breach, in words.
@@ -173,6 +173,7 @@ impl Chronicle {
             let checked = check_steps(&entries, &change)
                 .and_then(|()| check_stable(&entries, &change, self.elapsed()))
                 .and_then(|()| if exposed_and_held(&entries, &change) { self.check_held(&name) } else { Ok(()) })
+                .and_then(|()| check_grounds(&change))
                 .and_then(|()| decided_again(&change));
             checked.with_context(|| format!("Change {name}"))?;
         }
@@ -399,6 +400,40 @@ fn asked(entries: &[(Duration, Seen)], at: Duration) -> Option<u64> {
     let before = sizes().take_while(|(when, _)| *when + FOLLOWS <= at).last();
     let lately = sizes().filter(|(when, _)| *when + FOLLOWS > at && *when <= at + TOGETHER);
     before.into_iter().chain(lately).map(|(_, size)| size).min()
+}
+
+/// I6: each step up has its evidence, a policy that lets it go on without, or a human's word; and only at the end of such
+/// steps is it promoted.
+fn check_grounds(change: &Change) -> anyhow::Result<()> {
+    let status = change.status.clone().unwrap_or_default();
+    let stages = change.spec.plan.stages.len();
+    let mut let_through = false;
+    for decision in &status.decisions {
+        match decision.reason.as_str() {
+            "PromotedByHuman" | "InconclusivePromoted" => let_through = true,
+            "StageStarted" if !decision.message.starts_with("stage 1 of") => {
+                let basis = decision.basis.as_ref().map(|basis| unpack::<Basis>("basis", basis)).transpose()?;
+                let proved = basis.map(|basis| {
+                    let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+                    again.memory.judgement.verdict(&basis.setup, basis.observation.now).open
+                });
+                anyhow::ensure!(
+                    let_through || proved != Some(false),
+                    "I6: without evidence or a word for it: {}",
+                    decision.message
+                );
+                let_through = false;
+            }
+            _ => {}
+        }
+    }
+    let started = status.decisions.iter().filter(|decision| decision.reason == "StageStarted").count();
+    let kept = status.decisions.len() < MOST_DECISIONS;
+    anyhow::ensure!(
+        status.phase != Phase::Promoted || !kept || started == stages,
+        "I6: promoted after {started} of {stages} stages"
+    );
+    Ok(())
 }
 
 /// I10: what each decision was computed from, as its Change stores it, gives the same decision again.

@@ -1,12 +1,21 @@
 //! One test's own namespace: a guarded workload with traffic, an operator of its own, and questions about what happened.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use firebreak_api::{Change, Guard, change::Phase};
+use firebreak_api::{
+    Change, Guard,
+    change::Phase,
+    names::{CHANGED_BY, HELD},
+};
 use firebreak_lab::{
     cluster::until,
-    load::{Config, Load, Report},
+    load::{Config, Endpoint, Load, Report},
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -27,6 +36,9 @@ use crate::{
 
 /// Pods come up within this.
 pub const PODS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The gateway answers one request within this.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Guards that are deleted are gone within this.
 const GUARDS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
@@ -198,10 +210,34 @@ impl<'w> Scene<'w> {
     /// # Errors
     /// When the gateway does not answer.
     pub async fn load(&self, rate: u32) -> Result<Load> {
+        self.load_of("/", rate).await
+    }
+
+    /// The same, for another path.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub async fn load_of(&self, path: &str, rate: u32) -> Result<Load> {
         let url = self.world.lab.gateway_url()?;
         self.answered(&url).await?;
-        let config = Config { host: Some(self.host()), ..Config::new(url, rate) };
+        let config = Config { host: Some(self.host()), path: path.to_owned(), ..Config::new(url, rate) };
         Ok(Load::start(&config)?)
+    }
+
+    /// Status line and headers of the gateway's answer to one request.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn answer_head(&self, path: &str) -> Result<String> {
+        let gateway: Endpoint = self.world.lab.gateway_url()?.parse()?;
+        let mut stream = TcpStream::connect_timeout(&gateway.address(), ANSWERS_WITHIN)?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.host())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, _) = answer.split_once("\r\n\r\n").with_context(|| format!("no answer, but {answer:?}"))?;
+        ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        Ok(head.to_owned())
     }
 
     /// Waits until the gateway sends requests of this scene's host to the service.
@@ -358,7 +394,7 @@ impl<'w> Scene<'w> {
         Ok(rows)
     }
 
-    /// What must hold after any Change (I8): nothing of it is left on Service and route.
+    /// What must hold after any Change (I8): nothing of it is left on Service, route and workload, and no pod of what was taken back.
     ///
     /// # Errors
     /// What is left, in words.
@@ -366,7 +402,11 @@ impl<'w> Scene<'w> {
         let service = self.raw("", "Service", "services").get(APP).await?;
         let selector = service.data.pointer("/spec/selector").cloned().unwrap_or_default();
         ensure!(selector == json!({"app": APP}), "I8: the Service still selects {selector}");
-        ensure!(!service.annotations().contains_key("firebreak.dev/pin"), "I8: the pin's annotation is left");
+        let ours = |object: &DynamicObject| {
+            let mut keys = object.annotations().keys().chain(object.labels().keys());
+            keys.find(|key| key.starts_with("firebreak.dev/")).cloned()
+        };
+        ensure!(ours(&service).is_none(), "I8: the Service still carries {:?}", ours(&service));
         let candidate = self.raw("", "Service", "services").get_opt(&format!("{APP}-candidate")).await?;
         ensure!(candidate.is_none(), "I8: the candidate's Service is left");
         let route = self.route().await?;
@@ -376,10 +416,29 @@ impl<'w> Scene<'w> {
             route_before.data["spec"],
             route.data["spec"]
         );
+        ensure!(
+            written(&route) == written(route_before),
+            "I8: the route's metadata is not as it was: {:?}, {:?}",
+            written(route_before),
+            written(&route)
+        );
+        match self.chronicle.changes().last() {
+            Some(last) if phase_of(last) == Phase::Promoted => {
+                let workload = self.deployment().await?;
+                let left = [HELD, CHANGED_BY].into_iter().find(|mark| workload.annotations().contains_key(*mark));
+                ensure!(left.is_none(), "I8: the workload still carries {left:?}");
+            }
+            Some(last) if matches!(phase_of(last), Phase::RolledBack | Phase::Superseded) => {
+                let set = self.raw("apps", "ReplicaSet", "replicasets").get_opt(&last.spec.candidate.replica_set).await?;
+                let wanted = set.and_then(|set| set.data.pointer("/spec/replicas").and_then(Value::as_u64)).unwrap_or(0);
+                ensure!(wanted == 0, "I8: {wanted} pods of the candidate are still wanted");
+            }
+            _ => {}
+        }
         Ok(())
     }
 
-    /// Checks what holds of every Change (I1, I2, I4, I8, I10, the hold) and closes the scene.
+    /// Checks what holds of every Change (I1, I2, I4, I6, I8, I10, the hold) and closes the scene.
     ///
     /// # Errors
     /// The first breach.
@@ -394,6 +453,12 @@ impl<'w> Scene<'w> {
         namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
         Ok(())
     }
+}
+
+/// What users write of an object's metadata: labels, and annotations but kubectl's own.
+fn written(object: &DynamicObject) -> BTreeMap<&str, &str> {
+    let annotations = object.annotations().iter().filter(|(key, _)| !key.starts_with("kubectl.kubernetes.io/"));
+    annotations.chain(object.labels()).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 impl Scene<'_> {

@@ -1,13 +1,13 @@
 //! Harmless releases go up, harmful ones come back.
 
-use anyhow::{Result, ensure};
-use firebreak_api::change::Phase;
+use anyhow::{Context as _, Result, ensure};
+use firebreak_api::{Change, change::Phase};
 use firebreak_lab::{cluster::until, load::BUCKET};
 use firebreak_tests::{
     MINUTE, Scene, World,
     harm::{Harm, serves_no_more, serves_not_after},
     manifests,
-    record::{HARM, reasons},
+    record::{HARM, in_effect, phase_of, reasons},
 };
 use kube::ResourceExt as _;
 use serde_json::json;
@@ -50,25 +50,42 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     scene.guarded(4, &[]).await?;
     scene.apply(&[rich_route(&scene.host())]).await?;
     let load = scene.load(200).await?;
+    let of_api = scene.load_of("/api", 50).await?;
     let route = scene.route().await?;
+    the_filter_works(&scene).context("before")?;
     scene.ship("v2", 4, &[]).await?;
-    let change = scene.change(1).await?;
-    let promoting = scene
-        .until_change(&change.name_any(), "to be promoted", 6 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Promoting | Phase::Promoted))
-        })
-        .await?;
-    let pods = scene.pods(&promoting.spec.candidate.hash).await?;
+    let change = scene.exposed(1).await?;
+    the_filter_works(&scene).context("while the candidate has a share")?;
+    // While stable is still warm the candidate has its full size, and is not handed over.
+    let full = |change: &Change| phase_of(change) == Phase::Baking && in_effect(change);
+    let baking = scene.until_change(&change.name_any(), "to be at its full size", 6 * MINUTE, full).await?;
+    let pods = scene.pods(&baking.spec.candidate.hash).await?;
     let ended = scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
     scene.rolled_out().await?;
     let after = scene.pods(&ended.spec.candidate.hash).await?;
     ensure!(pods == after && after.len() == 4, "candidate pods changed at the hand-over: {pods:?}, then {after:?}");
     ensure!(after.iter().all(|(_, _, restarts)| *restarts == 0), "candidate pods were restarted: {after:?}");
     scene.guard_is("Guarding").await?;
+    the_filter_works(&scene).context("afterwards")?;
     let report = scene.finish(load).await?;
     println!("harmless: {} requests sent, {} failed", report.total_sent(), report.total_failed());
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    // One in ten, as its weight says, with what chance and counting anew give.
+    let (legacy, all) = (report.by_version("legacy").map_or(0, |series| series.count()), report.total_sent());
+    ensure!(legacy * 100 >= all * 8 && legacy * 100 <= all * 12, "the second backend answered {legacy} of {all} requests");
+    let report = scene.finish(of_api).await?;
+    ensure!(report.total_failed() == 0, "/api: {} of {} requests failed", report.total_failed(), report.total_sent());
+    ensure!(report.by_version("legacy").is_none(), "/api: the second backend of another rule answered");
+    ensure!(report.by_version("v2").is_some_and(|series| series.count() > 0), "/api: the candidate never served");
     scene.close(Some(&route)).await
+}
+
+/// The second rule's filter names the rule in every answer; the first rule's has no part in answers.
+fn the_filter_works(scene: &Scene<'_>) -> Result<()> {
+    let named = |path| Ok::<_, anyhow::Error>(scene.answer_head(path)?.to_ascii_lowercase().contains("x-rule: all"));
+    ensure!(named("/")?, "the filter of the second rule has no effect");
+    ensure!(!named("/api")?, "the filter of the second rule acts on the first");
+    Ok(())
 }
 
 /// Failures of stable before the measured runs.

@@ -1,10 +1,12 @@
 //! Exposure without routes follows the pods; GRPCRoutes are divided as HTTPRoutes are.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use firebreak_api::change::Phase;
 use firebreak_tests::{
     MINUTE, Scene, World,
-    chronicle::Seen,
+    chronicle::{Seen, TOGETHER},
     manifests::{self, APP},
 };
 use kube::ResourceExt as _;
@@ -39,10 +41,23 @@ async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> 
         ensure!(largest.max() == Some(1), "more than the stage's share of pods");
         ensure!(report.total_failed() <= 120, "{} requests failed", report.total_failed());
     } else {
+        one_pod_in_the_first_stage(&entries, candidate)?;
         ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
         scene.rolled_out().await?;
     }
     scene.close(Some(&route)).await
+}
+
+/// I1 where pods are the share: 10 % of nine pods is one, and the second comes after the second stage was granted.
+fn one_pod_in_the_first_stage(entries: &[(Duration, Seen)], candidate: &str) -> Result<()> {
+    let second_stage = entries.iter().find(|(_, seen)| matches!(seen, Seen::Change { weight, .. } if *weight > 10.0));
+    let second_pod =
+        entries.iter().find(|(_, seen)| matches!(seen, Seen::ReplicaSet(name, size) if name == candidate && *size > 1));
+    let (Some((granted, _)), Some((grown, _))) = (second_stage, second_pod) else {
+        bail!("the second stage, or its pods, were not seen");
+    };
+    ensure!(*grown + TOGETHER >= *granted, "I1: a second pod at {grown:?}, the second stage was granted at {granted:?}");
+    Ok(())
 }
 
 pub(crate) async fn pods_are_the_share_of_a_harmless_release(world: &World) -> Result<()> {

@@ -98,7 +98,6 @@ pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> 
     scene.rolled_out().await?;
     let before = untouched(&scene, APP).await?;
     let table: Vec<(&str, Value, &[&str])> = vec![
-        ("TargetNotFound", guard_with(|spec| spec["targetRef"]["name"] = json!("nothing")), &["nothing", "spec.targetRef"]),
         ("PolicyNotFound", guard_with(|spec| spec["policyRef"]["name"] = json!("nowhere")), &["nowhere", "spec.policyRef"]),
         (
             "BadSignal",
@@ -125,6 +124,10 @@ pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> 
         let after = untouched(&scene, name).await?;
         ensure!(after == before, "{name} was touched: {before:#}, then {after:#}");
     }
+    // The target of a Guard is for good.
+    scene.kubectl(&["delete", "guard", APP]).await?;
+    scene.apply(&[guard_with(|spec| spec["targetRef"]["name"] = json!("nothing"))]).await?;
+    says(&scene, "TargetNotFound", &["nothing", "spec.targetRef"]).await?;
     scene.close(None).await
 }
 

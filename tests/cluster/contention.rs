@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Guard, change::Phase};
 use firebreak_lab::{
     cluster::until,
     faults::{GitOps, Manner},
 };
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     chronicle::Seen,
     manifests::{self, APP, yaml},
+    record::waits_for,
 };
 use kube::{Api, ResourceExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// A candidate follows a stable that shrinks within this, on a busy machine.
+const FOLLOWS: Duration = Duration::from_secs(10);
 
 /// The workload and its Service are applied again every second, as a GitOps tool does.
 async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()> {
@@ -26,16 +28,46 @@ async fn reapplied(world: &World, namespace: &str, manner: Manner) -> Result<()>
     let route = scene.route().await?;
     let manifests = [manifests::deployment("v2", 3, &[]), manifests::service()].map(|object| scene.within(&object));
     let tool = GitOps::start(&world.lab, yaml(&manifests), manner, Duration::from_secs(1))?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
+    in_sync(&scene, &yaml(&manifests), manner).await?;
     let change = scene.ends(&change.name_any(), Phase::Promoted, 8 * MINUTE).await?;
-    let (rounds, failures) = (tool.rounds(), tool.failures());
-    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
-    tool.stop().await?;
-    ensure!(rounds >= 5 && failures < rounds, "{failures} of {rounds} rounds of the tool failed");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(tool.rounds() >= 5, "{} rounds of the tool only", tool.rounds());
+    in_peace(namespace, tool, manner).await?;
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&change.name_any())?;
     scene.guard_is("Guarding").await?;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
+}
+
+/// Ends the tool: Firebreak stood in the way of none of its rounds. A replacement may meet a write between its own reading and
+/// writing, and is then tried again.
+async fn in_peace(namespace: &str, tool: GitOps, manner: Manner) -> Result<()> {
+    let (rounds, failures, errors) = (tool.rounds(), tool.failures(), tool.errors());
+    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", errors.first());
+    tool.stop().await?;
+    let conflicts = errors.iter().all(|error| error.contains("the object has been modified"));
+    let bearable = manner == Manner::Replace && conflicts && failures * 4 <= rounds;
+    ensure!(failures == 0 || bearable, "{failures} of {rounds} rounds of the tool failed: {errors:#?}");
+    Ok(())
+}
+
+/// What the tool applies is in sync while the candidate serves: it sees no difference, and without force meets no conflict.
+async fn in_sync(scene: &Scene<'_>, text: &str, manner: Manner) -> Result<()> {
+    let file = std::env::temp_dir().join("firebreak-tests").join(format!("{}.yaml", scene.namespace));
+    std::fs::write(&file, text)?;
+    let file = file.display().to_string();
+    match manner {
+        Manner::ServerSide => {
+            let owner = ["--server-side", "--field-manager=gitops", "--filename", &file];
+            scene.kubectl(&[&["diff"], owner.as_slice()].concat()).await.context("a difference is shown")?;
+            scene.kubectl(&[&["apply"], owner.as_slice()].concat()).await.context("without force")?;
+        }
+        Manner::ClientSide => {
+            scene.kubectl(&["diff", "--filename", &file]).await.context("a difference is shown")?;
+        }
+        Manner::Replace => {}
+    }
+    Ok(())
 }
 
 pub(crate) async fn reapplied_client_side(world: &World) -> Result<()> {
@@ -63,14 +95,11 @@ async fn all_reapplied(world: &World, namespace: &str, manner: Manner, manager: 
     let name = scene.change(1).await?.name_any();
     contention_is_told(&scene, &name, manager).await?;
     tool.wait_for_rounds(5, MINUTE).await?;
-    let (rounds, failures) = (tool.rounds(), tool.failures());
-    println!("{namespace}: {rounds} rounds, {failures} failed: {:?}", tool.errors().first());
-    tool.stop().await?;
-    ensure!(failures < rounds, "no round of the tool worked");
+    in_peace(namespace, tool, manner).await?;
     scene.chronicle.check_held(&name)?;
-    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 /// Waits until the Change's record and an Event name the manager that contends.
@@ -129,8 +158,8 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     contention_is_told(&scene, &name, "someone").await?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.chronicle.check_held(&name)?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 /// Someone who may edit but not bypass resumes the rollout: it stays held.
@@ -149,9 +178,7 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     scene.kubectl(&["--as=dev", "rollout", "resume", &deployment]).await?;
     scene.kubectl(&["--as=dev", "annotate", &deployment, "firebreak.dev/bypass=because"]).await?;
     ensure!(scene.deployment().await?.data.pointer("/spec/paused") == Some(&json!(true)), "the workload was resumed");
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
+    scene.exposed(1).await?;
     scene.chronicle.check_held(&name)?;
     // Who holds the verb lets it through, at once and unjudged: the operator gets out of the way.
     scene.kubectl(&["--as=breaker", "annotate", "--overwrite", &deployment, "firebreak.dev/bypass=INC-1: the fix"]).await?;
@@ -169,9 +196,73 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is held after a bypass");
     ensure!(scene.changes().await?.len() == 1, "a Change began for what was let through");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     // I4 ends with the bypass: the native controller scales the old pods away, as it was told to.
-    scene.close(Some(&route), "").await
+    scene.close(Some(&route)).await
+}
+
+/// The same where the pods are the share: the candidate grows and shrinks with stable, and has at most half of the pods.
+pub(crate) async fn replicas_change_where_pods_are_the_share(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "scaled-pods").await?;
+    let mut policy = manifests::policy();
+    policy["metadata"]["name"] = json!("half");
+    policy["spec"]["levels"]["medium"]["stages"] = json!([50, 100]);
+    policy["spec"]["levels"]["medium"]["approvalAt"] = json!([100]);
+    let mut guard = manifests::guard();
+    guard["spec"]["policyRef"]["name"] = json!("half");
+    guard["spec"].as_object_mut().map(|spec| spec.remove("traffic"));
+    scene.apply(&[policy]).await?;
+    scene.guarded_by(&guard, 4, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 4, &[]).await?;
+    let change = scene.exposed(1).await?;
+    let name = change.name_any();
+    // It stays at half until a human lets it go on, so that the sizes below are those of one stage.
+    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
+    let sets = [&change.spec.stable.replica_set, &change.spec.candidate.replica_set];
+    for size in [10, 4] {
+        scene.kubectl(&["scale", "deployment", APP, &format!("--replicas={size}")]).await?;
+        for set in sets {
+            until(&format!("{set} to have {size} pods"), 3 * MINUTE, async || {
+                let set = scene.raw("apps", "ReplicaSet", "replicasets").get(set).await?;
+                let ready = set.data.pointer("/status/readyReplicas").and_then(Value::as_u64);
+                let wanted = set.data.pointer("/spec/replicas").and_then(Value::as_u64);
+                Ok((wanted == Some(size) && ready == Some(size)).then_some(()))
+            })
+            .await?;
+        }
+    }
+    within_half(&scene.chronicle.entries(), sets)?;
+    let act = json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention", "metadata": {"name": "go"},
+        "spec": {"guard": APP, "change": name, "action": "Promote", "reason": "a test"},
+    });
+    scene.apply(&[act]).await?;
+    scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
+    scene.rolled_out().await?;
+    ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
+}
+
+/// The candidate is asked to have no more pods than stable, but for the moment in which it follows a stable that shrinks.
+fn within_half(entries: &[(Duration, Seen)], [stable, candidate]: [&String; 2]) -> Result<()> {
+    let (mut ours, mut theirs, mut larger_since) = (0, 0, None);
+    for (at, seen) in entries {
+        match seen {
+            Seen::ReplicaSet(name, size) if name == stable => ours = *size,
+            Seen::ReplicaSet(name, size) if name == candidate => theirs = *size,
+            _ => {}
+        }
+        let since = *larger_since.get_or_insert(*at);
+        if theirs <= ours {
+            larger_since = None;
+        } else {
+            ensure!(*at <= since + FOLLOWS, "I1: at {at:?} the candidate has had {theirs} pods beside {ours} since {since:?}");
+        }
+    }
+    Ok(())
 }
 
 /// As an autoscaler does.
@@ -181,11 +272,8 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 4, &[]).await?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
     for size in ["10", "4"] {
         scene.kubectl(&["scale", "deployment", APP, &format!("--replicas={size}")]).await?;
         until("stable to follow", 3 * MINUTE, async || {
@@ -198,7 +286,7 @@ pub(crate) async fn replicas_change_while_a_change_runs(world: &World) -> Result
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.chronicle.check_held(&name)?;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, change::Phase};
 use firebreak_lab::{cluster::until, load::Load};
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
+    harm::serves_no_more,
     manifests::{self, APP},
-    scene::{phase_of, served_after},
+    record::phase_of,
     world::SYSTEM,
 };
 use futures::StreamExt as _;
@@ -19,8 +20,6 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Waits on a watch, which is faster than asking, until any Change is in a phase.
 async fn reaches(scene: &Scene<'_>, phase: Phase) -> Result<String> {
@@ -49,39 +48,32 @@ async fn killed_in(world: &World, namespace: &str, phase: Phase, failing: bool) 
     scene.ship("v2", 4, env).await?;
     let name = reaches(&scene, phase).await?;
     scene.operator.kill();
+    let hit = phase_of(&scene.api::<Change>().get(&name).await?);
+    ensure!(hit == phase, "the kill came in {hit:?}, not in {phase:?}");
     let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
     let before = scene.pods(&hash).await?;
     scene.operator.start()?;
     let expected = if failing { Phase::RolledBack } else { Phase::Promoted };
     let change = scene.ends(&name, expected, 6 * MINUTE).await?;
     if failing {
-        let failed = never_serves_again(load).await?;
+        serves_no_more(&load, "v2").await?;
+        let failed = scene.finish(load).await?.total_failed();
         println!("killed in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
     }
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// Not one request failed, and the candidate's pods are those of before, none restarted.
 async fn promoted_unharmed(scene: &Scene<'_>, change: &Change, before: &[(String, String, i32)], load: Load) -> Result<()> {
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
     let pods = scene.pods(&change.spec.candidate.hash).await?;
     ensure!(pods.len() == 4 && pods.iter().all(|pod| pod.2 == 0), "pods after the hand-over: {pods:?}");
     ensure!(before.iter().all(|pod| pods.contains(pod)), "before the kill {before:?}, after the hand-over {pods:?}");
     scene.rolled_out().await
-}
-
-/// The candidate that was taken back answers nothing that is sent from now on (I3). How many requests failed.
-async fn never_serves_again(load: Load) -> Result<u64> {
-    let (from, sent) = (load.elapsed(), load.snapshot().total_sent());
-    until("200 requests more", MINUTE, async || Ok((load.snapshot().total_sent() >= sent + 200).then_some(()))).await?;
-    let report = load.stop().await;
-    let served = served_after(&report, "v2", from);
-    ensure!(served == 0, "I3: the condemned candidate answered {served} requests");
-    Ok(report.total_failed())
 }
 
 /// Waits on a watch until an object of the application's name fits.
@@ -136,7 +128,7 @@ pub(crate) async fn killed_at_each_step_of_the_hand_over(world: &World) -> Resul
     let change = scene.ends(&name, Phase::Promoted, 3 * MINUTE).await?;
     promoted_unharmed(&scene, &change, &before, load).await?;
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// The replica that works dies for good in `phase`; the one that waited takes the lease and the Change.
@@ -156,6 +148,8 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
     let name = reaches(&scene, phase).await?;
     let first = holder().await?;
     scene.operator.kill();
+    let hit = phase_of(&scene.api::<Change>().get(&name).await?);
+    ensure!(hit == phase, "the kill came in {hit:?}, not in {phase:?}");
     ensure!(first.as_deref() == Some("test"), "{first:?} held the lease while the first replica lived");
     let hash = scene.api::<Change>().get(&name).await?.spec.candidate.hash;
     let before = scene.pods(&hash).await?;
@@ -163,13 +157,14 @@ async fn taken_over_in(world: &World, namespace: &str, phase: Phase, failing: bo
     let last = holder().await?;
     ensure!(last.as_deref() == Some("second"), "{last:?} holds the lease at the end");
     if failing {
-        let failed = never_serves_again(load).await?;
+        serves_no_more(&load, "v2").await?;
+        let failed = scene.finish(load).await?.total_failed();
         println!("taken over in {phase:?}: {failed} requests failed");
     } else {
         promoted_unharmed(&scene, &change, &before, load).await?;
     }
     ensure!(scene.changes().await?.len() == 1, "a second Change began");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn another_replica_takes_over_a_harmless_release(world: &World) -> Result<()> {
@@ -207,10 +202,10 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
         "spec": {"guard": manifests::APP, "change": name, "action": "Promote", "reason": "a test"},
     });
     scene.apply(&[act]).await?;
-    let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    let report = load.stop().await;
+    scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn killed_while_preparing(world: &World) -> Result<()> {
@@ -260,8 +255,11 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
         scene.operator.start()?;
         kills += 1;
     }
-    let change = scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
-    let report = load.stop().await;
+    scene.ends(&name, if failing { Phase::RolledBack } else { Phase::Promoted }, 3 * MINUTE).await?;
+    if failing {
+        serves_no_more(&load, "v2").await?;
+    }
+    let report = scene.finish(load).await?;
     println!("killed {kills} times: {} of {} requests failed", report.total_failed(), report.total_sent());
     ensure!(kills > 2, "it was killed {kills} times only");
     if failing {
@@ -269,7 +267,7 @@ async fn killed_again_and_again(world: &World, namespace: &str, failing: bool) -
     } else {
         ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
     }
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn killed_every_two_seconds_harmless(world: &World) -> Result<()> {

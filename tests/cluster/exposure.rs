@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use firebreak_api::change::Phase;
 use firebreak_tests::{
-    Scene, World,
-    chronicle::Seen,
+    MINUTE, Scene, World,
+    chronicle::{Seen, TOGETHER},
     manifests::{self, APP},
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A Guard that names no route: candidate pods join the Service.
 async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> {
@@ -36,17 +34,30 @@ async fn pod_share(world: &World, namespace: &str, failing: bool) -> Result<()> 
         Seen::ReplicaSet(name, size) if name == candidate => Some(*size),
         _ => None,
     });
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     println!("{namespace}: {} of {} requests failed", report.total_failed(), report.total_sent());
     if failing {
         // 10 % of nine pods: one.
         ensure!(largest.max() == Some(1), "more than the stage's share of pods");
         ensure!(report.total_failed() <= 120, "{} requests failed", report.total_failed());
     } else {
+        one_pod_in_the_first_stage(&entries, candidate)?;
         ensure!(report.total_failed() == 0, "{} requests failed", report.total_failed());
         scene.rolled_out().await?;
     }
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
+}
+
+/// I1 where pods are the share: 10 % of nine pods is one, and the second comes after the second stage was granted.
+fn one_pod_in_the_first_stage(entries: &[(Duration, Seen)], candidate: &str) -> Result<()> {
+    let second_stage = entries.iter().find(|(_, seen)| matches!(seen, Seen::Change { weight, .. } if *weight > 10.0));
+    let second_pod =
+        entries.iter().find(|(_, seen)| matches!(seen, Seen::ReplicaSet(name, size) if name == candidate && *size > 1));
+    let (Some((granted, _)), Some((grown, _))) = (second_stage, second_pod) else {
+        bail!("the second stage, or its pods, were not seen");
+    };
+    ensure!(*grown + TOGETHER >= *granted, "I1: a second pod at {grown:?}, the second stage was granted at {granted:?}");
+    Ok(())
 }
 
 pub(crate) async fn pods_are_the_share_of_a_harmless_release(world: &World) -> Result<()> {
@@ -78,11 +89,8 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     let calls = scene.raw("gateway.networking.k8s.io", "GRPCRoute", "grpcroutes");
     let before = calls.get("calls").await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = scene.change(1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.stage_began_at.is_some()))
-        .await?;
     let divided = calls.get("calls").await?;
     let names: Vec<_> = divided.data["spec"]["rules"][0]["backendRefs"]
         .as_array()
@@ -93,6 +101,6 @@ pub(crate) async fn grpc_route_is_divided_and_restored(world: &World) -> Result<
     ensure!(names == [(json!(APP), json!(9)), (json!("shop-candidate"), json!(1))], "the GRPCRoute says {names:?}");
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     ensure!(calls.get("calls").await?.data["spec"] == before.data["spec"], "the GRPCRoute is not as it was");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }

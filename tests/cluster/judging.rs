@@ -8,23 +8,18 @@ use firebreak_lab::{
     cluster::until,
     service::{Control, ControlServer},
 };
-use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use firebreak_tests::{
+    MINUTE, Scene, World,
+    harm::{Harm, serves_no_more},
+    manifests,
+    record::{HARM, decided, phase_of, reasons, waits_for},
+};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// Failing share of every version here, stable's included.
 const USUAL: (&str, &str) = ("ERROR_RATE", "0.001");
-
-fn decided(change: &Change, reason: &str) -> Option<String> {
-    let decisions = change.status.iter().flat_map(|status| &status.decisions);
-    decisions.into_iter().find(|decision| decision.reason == reason).map(|decision| decision.message.clone())
-}
-
-fn reasons(change: &Change) -> Vec<&str> {
-    change.status.iter().flat_map(|status| &status.decisions).map(|decision| decision.reason.as_str()).collect()
-}
 
 /// Three harmless releases in a row.
 pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> Result<()> {
@@ -32,16 +27,14 @@ pub(crate) async fn harmless_releases_at_200_rps_are_promoted(world: &World) -> 
     scene.guarded(10, &[USUAL]).await?;
     let load = scene.load(200).await?;
     let route = scene.route().await?;
-    let mut stable = String::new();
     for number in 1..=3 {
         scene.ship(&format!("v{}", number + 1), 10, &[USUAL]).await?;
         let change = scene.change(number).await?;
-        stable = change.spec.stable.replica_set.clone();
         scene.ends(&change.name_any(), Phase::Promoted, 10 * MINUTE).await?;
         scene.guard_is("Guarding").await?;
     }
-    load.stop().await;
-    scene.close(Some(&route), &stable).await
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
 }
 
 /// At 20 requests per second there is little to see: whatever it is, it is no harm.
@@ -50,7 +43,6 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
     scene.guarded(10, &[USUAL]).await?;
     let load = scene.load(20).await?;
     let route = scene.route().await?;
-    let mut stable = String::new();
     let mut serving = "v1".to_owned();
     let mut shipped: Vec<(String, String)> = Vec::new();
     for number in 1..=3 {
@@ -62,7 +54,6 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
             serving.clone_from(before);
         }
         let change = scene.change(number).await?;
-        stable = change.spec.stable.replica_set.clone();
         let name = change.name_any();
         let enough = |change: &Change| {
             let seen = change.status.iter().flat_map(|status| &status.evidence).map(|e| e.candidate.requests).max();
@@ -78,9 +69,9 @@ pub(crate) async fn harmless_releases_at_20_rps_are_not_taken_back(world: &World
         }
         was_not_harm(&scene, name).await?;
     }
-    load.stop().await;
+    scene.finish(load).await?;
     scene.guard_is("Guarding").await?;
-    scene.close(Some(&route), &stable).await
+    scene.close(Some(&route)).await
 }
 
 /// Waits for the end of a Change, and that nothing took it back; how it ended.
@@ -101,9 +92,9 @@ pub(crate) async fn slow_release_is_taken_back(world: &World) -> Result<()> {
     let change = scene.change(1).await?;
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "SlowerThanStable");
-    ensure!(message.as_ref().is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(message.is_some_and(|message| message.contains("signal slow")), "{:?}", change.status);
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 /// Both arms fail alike from mid-stage on: nobody is to blame, nothing goes on, and it ends by itself.
@@ -116,35 +107,15 @@ pub(crate) async fn shared_outage_is_a_named_hold(world: &World) -> Result<()> {
     let route = scene.route().await?;
     until("stable to have a past", 3 * MINUTE, async || Ok((load.snapshot().total_sent() >= 2000).then_some(()))).await?;
     scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
-    let name = scene.change(1).await?.name_any();
-    scene
-        .until_change(&name, "to be exposed", 3 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await?;
+    let name = scene.exposed(1).await?.name_any();
     control.set(Control { error_rate: Some(0.3), ..Control::default() });
-    let unhealthy = |change: &Change| {
-        let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
-        waiting.is_some_and(|waiting| waiting.reason == "StableUnhealthy")
-    };
-    let held = scene.until_change(&name, "to hold for stable", 3 * MINUTE, unhealthy).await?;
-    let api: Api<Change> = scene.api();
-    let weight = held.status.unwrap_or_default().weight_percent;
-    let end = std::time::Instant::now() + MINUTE / 2;
-    while std::time::Instant::now() < end {
-        let status = api.get(&name).await?.status.unwrap_or_default();
-        ensure!(
-            status.phase == Phase::Progressing && status.weight_percent <= weight,
-            "{:?} at {}",
-            status.phase,
-            status.weight_percent
-        );
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let unhealthy = ["StableUnhealthy"];
+    scene.until_change(&name, "to hold for stable", 3 * MINUTE, |change| waits_for(change, &unhealthy)).await?;
+    scene.stays(&name, &unhealthy, MINUTE / 2).await?;
     control.set(Control::default());
-    let change = scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
-    load.stop().await;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
 }
 
 /// Whether a container of the pod was started anew and the pod is not ready now.
@@ -179,11 +150,7 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     scene.ship("v2", 10, &[("CONTROL_URL", &url)]).await?;
     let name = scene.change(1).await?.name_any();
     let pods = control.wait_for_pods("v2", 4, 4 * MINUTE).await.context("four candidate pods did not come up")?;
-    scene
-        .until_change(&name, "to be exposed", 4 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await?;
+    scene.exposed(1).await?;
     let crashing = pods.first().cloned().unwrap_or_default();
     control.set(Control { crash_pods: [crashing.clone()].into(), ..Control::default() });
     // Only a pod that is known to be unready can stand in front of the way back.
@@ -196,21 +163,25 @@ pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> R
     control.update(|control| control.by_version = [("v2".to_owned(), failing)].into());
     let change = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let reasons = reasons(&change);
-    ensure!(
-        reasons.iter().any(|reason| ["FailsMoreThanStable", "MostRequestsFail"].contains(reason)),
-        "taken back, but not for its failures: {reasons:?}"
-    );
-    let report = load.stop().await;
-    let series = report.by_version("v2").context("the candidate never served")?;
-    let exposed = series.last_response().saturating_sub(series.first_response()).as_secs_f64();
-    let failed = series.last_response().saturating_sub(from).as_secs_f64();
+    ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for its failures: {reasons:?}");
+    serves_no_more(&load, "v2").await?;
+    let report = scene.finish(load).await?;
+    let harm = Harm::of(&report, "v2", Duration::ZERO, Duration::MAX)?;
+    let last = report.by_version("v2").map(|series| series.last_response()).unwrap_or_default();
     println!(
-        "crashing pod: last candidate response {exposed:.1} s after its first, {failed:.1} s after it began to fail; {} failed",
-        report.total_failed()
+        "crashing pod: last candidate response {:.1} s after its first, {:.1} s after it began to fail; {} failed, {} of them \
+         without an answer",
+        harm.seconds,
+        last.saturating_sub(from).as_secs_f64(),
+        harm.failed(),
+        harm.unanswered
     );
-    ensure!(exposed <= 15.0, "it took {exposed:.1} s");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(harm.seconds <= 15.0, "it took {:.1} s", harm.seconds);
+    scene.close(Some(&route)).await
 }
+
+/// `progressDeadlineSeconds` of a candidate that cannot start: by then its pods must be ready.
+const READY_DEADLINE: Duration = Duration::from_secs(15);
 
 async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value, word: &str) -> Result<()> {
     let scene = Scene::open(world, namespace).await?;
@@ -218,7 +189,7 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     let mut deployment = manifests::deployment("v2", 3, &[]);
-    deployment["spec"]["progressDeadlineSeconds"] = json!(15);
+    deployment["spec"]["progressDeadlineSeconds"] = json!(READY_DEADLINE.as_secs());
     let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
     for (field, value) in broken.as_object().into_iter().flatten() {
         container[field] = value.clone();
@@ -229,12 +200,22 @@ async fn never_starts(world: &World, namespace: &str, broken: serde_json::Value,
     ensure!(before.len() == 3 && before.iter().all(|(_, _, restarts)| *restarts == 0), "stable before: {before:?}");
     let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     let message = decided(&change, "CandidateNotReady").unwrap_or_default();
-    println!("{namespace}: {message}");
+    let decision = |reason: &str| {
+        let decision = change.status.iter().flat_map(|status| &status.decisions).find(|decision| decision.reason == reason);
+        decision.with_context(|| format!("no decision {reason}: {:?}", reasons(&change)))
+    };
+    let waited = decision("CandidateNotReady")?.at.duration_since(decision("Preparing")?.at).unsigned_abs();
+    println!("{namespace}: after {waited:.1?}: {message}");
+    ensure!(waited >= READY_DEADLINE, "taken back after {waited:.1?}, before its deadline of {READY_DEADLINE:?}");
+    ensure!(
+        waited <= 2 * READY_DEADLINE,
+        "taken back {waited:.1?} after its pods were asked for, the deadline is {READY_DEADLINE:?}"
+    );
     ensure!(message.contains(word), "the reason does not name {word}: {message}");
     ensure!(scene.pods(&change.spec.stable.hash).await? == before, "stable's pods changed");
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.by_version("v2").is_none() && report.total_failed() == 0, "something of it served, or requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn image_that_cannot_start_is_taken_back(world: &World) -> Result<()> {

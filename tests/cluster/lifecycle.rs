@@ -1,23 +1,24 @@
 //! What people do while a Change runs, and workloads in any state.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{
     change::{Change, Phase},
     guard::Hold,
+    names::{self, HELD},
 };
 use firebreak_lab::cluster::until;
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
+    chronicle::Seen,
+    harm::serves_no_more,
     manifests::{self, APP},
-    scene::phase_of,
+    record::{decided, phase_of, waits_for},
     world::WITHOUT_POLICY,
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Runs the CLI as a user would; what it printed.
 fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
@@ -32,32 +33,22 @@ fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
     Ok(text)
 }
 
-async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
-    let change = scene.change(number).await?;
-    scene
-        .until_change(&change.name_any(), "to be exposed", 4 * MINUTE, |change| {
-            phase_of(change) == Phase::Progressing && change.status.as_ref().is_some_and(|status| status.stage_began_at.is_some())
-        })
-        .await
-}
-
-fn waits(change: &Change, reason: &str) -> bool {
-    change.status.as_ref().and_then(|status| status.waiting.as_ref()).is_some_and(|waiting| waiting.reason == reason)
-}
-
 pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     let scene = Scene::open(world, "superseded").await?;
     scene.guarded(3, &[]).await?;
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let first = exposed(&scene, 1).await?;
+    let first = scene.exposed(1).await?;
     scene.ship("v3", 3, &[]).await?;
     scene.ends(&first.name_any(), Phase::Superseded, 3 * MINUTE).await?;
     let second = scene.change(2).await?;
+    ensure!(second.spec.stable == first.spec.stable, "{:?} became stable", second.spec.stable);
+    serves_no_more(&load, "v2").await?;
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &first.spec.stable.replica_set).await
+    ensure!(scene.pods(&first.spec.candidate.hash).await?.is_empty(), "pods of the superseded candidate run");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()> {
@@ -66,15 +57,18 @@ pub(crate) async fn stable_template_again_withdraws(world: &World) -> Result<()>
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = exposed(&scene, 1).await?;
+    let change = scene.exposed(1).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.ends(&change.name_any(), Phase::Withdrawn, 3 * MINUTE).await?;
     scene.guard_is("Guarding").await?;
     scene.rolled_out().await?;
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused").is_none(), "the workload is still paused");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(!deployment.annotations().contains_key(HELD), "the mark is left");
+    serves_no_more(&load, "v2").await?;
+    ensure!(scene.pods(&change.spec.candidate.hash).await?.is_empty(), "pods of the withdrawn candidate run");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -> Result<()> {
@@ -88,17 +82,22 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     scene.ends(&first.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.guard_is("Guarding").await?;
-    let before = load.elapsed();
+    let applied = scene.chronicle.elapsed();
     scene.ship("bad", 3, bad).await?;
     scene.guard_is("Condemned").await?;
+    serves_no_more(&load, "bad").await?;
     ensure!(scene.changes().await?.len() == 1, "a Change began for a condemned template");
-    ensure!(firebreak_tests::scene::served_after(&load.snapshot(), "bad", before) == 0, "I3: the condemned candidate served");
+    scene.chronicle.check_paused_since(applied)?;
+    let held = scene.deployment().await?;
+    ensure!(held.annotations().get(HELD).map(String::as_str) == Some(APP), "not marked as held: {:?}", held.annotations());
+    ensure!(scene.pods(&first.spec.candidate.hash).await?.is_empty(), "pods of the condemned candidate run");
     cli(&scene, &["retry", APP, "--reason", "a test"])?;
     let second = scene.change(2).await?;
     ensure!(second.spec.attempt == 2, "attempt {}", second.spec.attempt);
     scene.ends(&second.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
-    load.stop().await;
-    scene.close(Some(&route), &first.spec.stable.replica_set).await
+    serves_no_more(&load, "bad").await?;
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Result<()> {
@@ -110,18 +109,21 @@ pub(crate) async fn operator_absent_the_api_server_holds(world: &World) -> Resul
     scene.ship("v2", 3, &[]).await?;
     let deployment = scene.deployment().await?;
     ensure!(deployment.data.pointer("/spec/paused") == Some(&json!(true)), "not held");
-    ensure!(deployment.annotations().get("firebreak.dev/held").map(String::as_str) == Some(APP), "not marked as held");
+    ensure!(deployment.annotations().get(HELD).map(String::as_str) == Some(APP), "not marked as held");
     ensure!(scene.changes().await?.is_empty() && load.snapshot().by_version("v2").is_none(), "something runs from it");
     scene.operator.start()?;
     let change = scene.change(1).await?;
     ensure!(change.spec.hold == Hold::Admission, "held {:?}", change.spec.hold);
     ensure!(change.spec.claims.changed_by.is_some(), "nobody knows who changed it");
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
-/// The chart's policy leaves this namespace out.
+/// Pods that a first stage of 10 % needs of six: two, since one pod's own troubles are not the revision's.
+const STAGE_PODS: u64 = 2;
+
+/// The chart's policy leaves this namespace out: first a harmless version, then one that fails.
 pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Result<()> {
     let scene = Scene::open(world, WITHOUT_POLICY).await?;
     scene.guarded(6, &[]).await?;
@@ -131,12 +133,45 @@ pub(crate) async fn without_policy_the_operator_holds_late(world: &World) -> Res
     let change = scene.change(1).await?;
     ensure!(change.spec.hold == Hold::Late, "held {:?}", change.spec.hold);
     let change = scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
-    let decisions = change.status.clone().unwrap_or_default().decisions;
-    let late = decisions.iter().find(|decision| decision.reason == "HeldLate");
-    println!("late hold: {} pods; {:?}", change.spec.candidate.late_pods, late.map(|decision| &decision.message));
-    ensure!(late.is_some(), "the window is not reported");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    held_late(&scene, &change)?;
+    ensure!(load.snapshot().total_failed() == 0, "requests failed");
+    scene.guard_is("Guarding").await?;
+    scene.ship("v3", 6, &[("ERROR_RATE", "1.0")]).await?;
+    let change = scene.change(2).await?;
+    ensure!(change.spec.hold == Hold::Late, "held {:?}", change.spec.hold);
+    let change = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
+    held_late(&scene, &change)?;
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
+}
+
+/// The native controller's pods of the candidate were cut down to the stage's before the first weight, and what ran until
+/// then is reported: since when, how much, and what it served.
+fn held_late(scene: &Scene<'_>, change: &Change) -> Result<()> {
+    let (name, set) = (change.name_any(), &change.spec.candidate.replica_set);
+    let entries = scene.chronicle.entries();
+    let of_change = |fits: &dyn Fn(Phase, f64) -> bool| {
+        entries.iter().position(
+            |(_, seen)| matches!(seen, Seen::Change { name: of, phase, weight, .. } if *of == name && fits(*phase, *weight)),
+        )
+    };
+    let weighed = of_change(&|_, weight| weight > 0.0);
+    let until = weighed.or_else(|| of_change(&|phase, _| phase == Phase::RollingBack)).unwrap_or(entries.len());
+    let mut sizes = entries
+        .iter()
+        .take(until)
+        .filter_map(|(_, seen)| if let Seen::ReplicaSet(of, size) = seen { (of == set).then_some(*size) } else { None });
+    let size = sizes.next_back().context("the candidate's ReplicaSet was not seen")?;
+    ensure!(size <= STAGE_PODS, "{size} pods of the candidate at the first weight, not the stage's {STAGE_PODS}");
+    let late = decided(change, "HeldLate").context("the window is not reported")?;
+    let exposure = decided(change, "LateExposure").context("what the late pods served is not reported")?;
+    println!("late hold: {} pods; {late}; {exposure}", change.spec.candidate.late_pods);
+    ensure!(late.contains("had been started before"), "{late}");
+    ensure!(exposure.contains("ran unheld for up to"), "{exposure}");
+    if phase_of(change) == Phase::Promoted {
+        ensure!(exposure.contains("had answered"), "what they served was not counted: {exposure}");
+    }
+    Ok(())
 }
 
 pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()> {
@@ -154,8 +189,8 @@ pub(crate) async fn an_older_revision_is_taken_over(world: &World) -> Result<()>
     ensure!(second.spec.candidate.replica_set == first.spec.stable.replica_set, "another ReplicaSet was taken over");
     scene.ends(&second.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &first.spec.candidate.replica_set).await
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -> Result<()> {
@@ -175,12 +210,12 @@ pub(crate) async fn scaled_to_zero_waits_and_missing_is_adopted(world: &World) -
     scene.ship("v2", 0, &[]).await?;
     let change = scene.change(1).await?;
     let name = change.name_any();
-    scene.until_change(&name, "to wait for pods to be wanted", 3 * MINUTE, |c| waits(c, "WorkloadScaledToZero")).await?;
+    scene.until_change(&name, "to wait for pods to be wanted", 3 * MINUTE, |c| waits_for(c, &["WorkloadScaledToZero"])).await?;
     scene.kubectl(&["scale", "deployment", APP, "--replicas=3"]).await?;
     let load = scene.load(50).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    load.stop().await;
-    scene.close(None, &change.spec.stable.replica_set).await
+    scene.finish(load).await?;
+    scene.close(None).await
 }
 
 pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) -> Result<()> {
@@ -200,8 +235,8 @@ pub(crate) async fn mid_rollout_and_paused_workloads_are_adopted(world: &World) 
     let change = scene.change(1).await?;
     scene.ends(&change.name_any(), Phase::Promoted, 6 * MINUTE).await?;
     scene.rolled_out().await?;
-    load.stop().await;
-    scene.close(None, &change.spec.stable.replica_set).await
+    scene.finish(load).await?;
+    scene.close(None).await
 }
 
 pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
@@ -210,12 +245,28 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     let mut risky = manifests::deployment("v2", 3, &[]);
-    risky["metadata"]["annotations"] = json!({"firebreak.dev/risk": "severe", "firebreak.dev/author": "someone"});
+    // Every claim there is, none of which can be read, and the remedy that is named.
+    let malformed = [
+        (names::RISK, "severe", "low, medium, high or critical"),
+        (names::RISK_SCORE, "2", "a number from \"0.00\" to \"1.00\""),
+        (names::AI_CONTRIBUTION, "robot", "human, ai, mixed or unknown"),
+        (names::AI_AGENTS, " ", "a text of 1 to 1024 bytes"),
+        (names::REVISION, "", "a text of 1 to 1024 bytes"),
+        (names::AUTHOR, " ", "a text of 1 to 1024 bytes"),
+        (names::REVIEWED_BY, " ", "a text of 1 to 1024 bytes"),
+        (names::CHANGE_URL, "ftp://somewhere", "an http or https address"),
+        (names::SUMMARY, "", "a text of 1 to 1024 bytes"),
+    ];
+    ensure!(malformed.map(|(name, ..)| name) == names::CLAIMS, "a claim is not in the table");
+    risky["metadata"]["annotations"] = malformed.iter().map(|(name, text, _)| (*name, *text)).collect();
     scene.apply(&[risky]).await?;
-    let change = exposed(&scene, 1).await?;
+    let change = scene.exposed(1).await?;
     let name = change.name_any();
     ensure!(change.spec.risk.level == "high", "level {}", change.spec.risk.level);
-    ensure!(change.spec.claims.problems.iter().any(|problem| problem.contains("firebreak.dev/risk")), "{:?}", change.spec.claims);
+    for (name, _, remedy) in malformed {
+        let said = |problem: &String| problem.contains(name) && problem.contains(remedy);
+        ensure!(change.spec.claims.problems.iter().any(said), "{name}, {remedy}: {:?}", change.spec.claims.problems);
+    }
     cli(&scene, &["pause", APP, "--reason", "look first"])?;
     scene.until_change(&name, "to be paused", 2 * MINUTE, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
     let explained = cli(&scene, &["explain", APP])?;
@@ -225,14 +276,14 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     scene
         .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
         .await?;
-    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits(c, "WaitingForHuman")).await?;
+    scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
     let answer = cli(&scene, &["abort", APP, "--reason", "not today"])?;
     println!("abort: {answer}");
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let decisions = ended.status.unwrap_or_default().decisions;
     ensure!(decisions.iter().any(|decision| decision.reason == "Aborted" && decision.message.contains("admin")), "{decisions:?}");
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
 }
 
 pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) -> Result<()> {
@@ -241,10 +292,10 @@ pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) 
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = exposed(&scene, 1).await?;
+    scene.exposed(1).await?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     let deployment = scene.deployment().await?;
-    ensure!(!deployment.annotations().contains_key("firebreak.dev/held"), "the mark is left");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    ensure!(!deployment.annotations().contains_key(HELD), "the mark is left");
+    scene.close(Some(&route)).await
 }

@@ -88,6 +88,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, contention::route_weights_reverted_are_reported),
         case!(Shared, contention::resume_without_the_verb_changes_nothing),
         case!(Shared, contention::replicas_change_while_a_change_runs),
+        case!(Shared, contention::replicas_change_where_pods_are_the_share),
         case!(Shared, refusals::the_api_server_refuses_wrong_guards),
         case!(Shared, refusals::guards_that_cannot_work_say_so),
         case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),

@@ -12,16 +12,13 @@ use firebreak_lab::{
     service::{Control, ControlServer, Override},
 };
 use firebreak_tests::{
-    Scene, World,
+    MINUTE, Scene, World,
     manifests::{self, APP},
-    scene::phase_of,
+    record::{HARM, phase_of, reasons, waits_for},
 };
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
-const MINUTE: Duration = Duration::from_secs(60);
-/// What says that the candidate harms.
-const HARM: [&str; 2] = ["FailsMoreThanStable", "MostRequestsFail"];
 /// A hold is named within this of its cause: one query's time limit and a few turns, on a busy machine.
 const NAMED_WITHIN: Duration = Duration::from_secs(15);
 /// A candidate that serves is seen to serve within this.
@@ -47,39 +44,11 @@ async fn exposed(scene: &Scene<'_>, number: usize) -> Result<Change> {
         .await
 }
 
-fn waits_for(change: &Change, reasons: &[&str]) -> bool {
-    let waiting = change.status.as_ref().and_then(|status| status.waiting.as_ref());
-    waiting.is_some_and(|waiting| reasons.contains(&waiting.reason.as_str()))
-}
-
 /// Waits for a hold with one of these reasons; how long it took.
 async fn holds(scene: &Scene<'_>, name: &str, reasons: &[&str], within: Duration) -> Result<Duration> {
     let from = Instant::now();
     scene.until_change(name, &format!("to hold with one of {reasons:?}"), within, |change| waits_for(change, reasons)).await?;
     Ok(from.elapsed())
-}
-
-/// Watches that a Change neither goes on nor goes back for a while, and says why all along.
-async fn stays(scene: &Scene<'_>, name: &str, reasons: &[&str], lasting: Duration) -> Result<()> {
-    let api: Api<Change> = scene.api();
-    let before = api.get(name).await?.status.unwrap_or_default();
-    let end = Instant::now() + lasting;
-    while Instant::now() < end {
-        let change = api.get(name).await?;
-        let named = waits_for(&change, reasons);
-        let status = change.status.unwrap_or_default();
-        ensure!(named, "it no longer says one of {reasons:?}, but {:?}", status.waiting);
-        ensure!(
-            status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
-            "it went from {:?} at {} % to {:?} at {} %",
-            before.phase,
-            before.weight_percent,
-            status.phase,
-            status.weight_percent
-        );
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    Ok(())
 }
 
 /// The backend is away for a minute mid-stage.
@@ -94,12 +63,12 @@ pub(crate) async fn backend_away_holds_a_harmless_candidate(world: &World) -> Re
     proxy.set(Mode::Refuse).await?;
     let named = holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
     println!("backend away, harmless: named after {:.1} s", named.as_secs_f64());
-    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
+    scene.stays(&name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// The same, and the candidate begins to fail every request while nobody can see it.
@@ -117,14 +86,13 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     let failing = Override { error_rate: Some(1.0), ..Override::default() };
     control.set(Control { by_version: [("v2".to_owned(), failing)].into(), ..Control::default() });
     holds(&scene, &name, &["BackendUnreachable"], NAMED_WITHIN).await?;
-    stays(&scene, &name, &["BackendUnreachable"], MINUTE).await?;
+    scene.stays(&name, &["BackendUnreachable"], MINUTE).await?;
     proxy.set(Mode::Pass).await?;
     let back = load.elapsed();
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
-    let decisions = ended.status.iter().flat_map(|status| &status.decisions);
-    let reasons: Vec<&str> = decisions.map(|decision| decision.reason.as_str()).collect();
+    let reasons = reasons(&ended);
     ensure!(reasons.iter().any(|reason| HARM.contains(reason)), "taken back, but not for harm: {reasons:?}");
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     let series = report.by_version("v2");
     // Else its last response says nothing about how long it served after the return.
     let before = series.map(|series| series.between(back.saturating_sub(SERVING), back).failed());
@@ -133,7 +101,7 @@ pub(crate) async fn backend_away_never_promotes_a_failing_candidate(world: &Worl
     let after = last.saturating_sub(back).as_secs_f64();
     println!("failing while the backend was away: last response {after:.1} s after its return");
     ensure!(after <= 5.0, "taken back {after:.1} s after the backend's return");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// No data at the beginning: nothing is exposed before it can be seen.
@@ -148,12 +116,12 @@ pub(crate) async fn no_data_exposes_nothing(world: &World) -> Result<()> {
     let name = change.name_any();
     let reasons = ["MetricsMissing", "WaitingForMetrics", "NotSeenByMetrics"];
     holds(&scene, &name, &reasons, 3 * MINUTE).await?;
-    stays(&scene, &name, &reasons, Duration::from_secs(15)).await?;
+    scene.stays(&name, &reasons, Duration::from_secs(15)).await?;
     ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although no metrics source could see it (I9)");
     proxy.set(Mode::Pass).await?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    load.stop().await;
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
 }
 
 /// Warnings, missing rows, and a backend that hangs: each is a named hold and it goes on afterwards.
@@ -179,14 +147,14 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
         proxy.set(mode).await?;
         let named = holds(&scene, &name, &[reason], 2 * MINUTE).await?;
         println!("{shown}: {reason} after {:.1} s", named.as_secs_f64());
-        stays(&scene, &name, &[reason], Duration::from_secs(5)).await?;
+        scene.stays(&name, &[reason], Duration::from_secs(5)).await?;
         proxy.set(Mode::Pass).await?;
         scene.until_change(&name, "to go on", 2 * MINUTE, |c| !waits_for(c, &[reason])).await?;
     }
     let change = scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
-    ensure!(load.stop().await.total_failed() == 0, "requests failed");
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     ensure!(change.spec.target.name == APP, "another workload");
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }
 
 /// A selector that is one by its form, with a pattern that only Prometheus reads: it says what is wrong, and exposes nothing.
@@ -207,11 +175,11 @@ pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Res
     for word in ["signal errors", "parse error", "correct the selectors of the signal"] {
         ensure!(waiting.contains(word), "the hold does not say \"{word}\": {waiting}");
     }
-    stays(&scene, &name, &["QueryRefused"], Duration::from_secs(10)).await?;
+    scene.stays(&name, &["QueryRefused"], Duration::from_secs(10)).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.ends(&name, Phase::Withdrawn, 2 * MINUTE).await?;
-    let report = load.stop().await;
+    let report = scene.finish(load).await?;
     ensure!(report.by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    scene.close(Some(&route)).await
 }

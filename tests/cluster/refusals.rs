@@ -23,7 +23,7 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
     let scene = Scene::open(world, "refused").await?;
     scene.apply(&[manifests::deployment("v1", 1, &[]), manifests::service()]).await?;
     scene.rolled_out().await?;
-    let before = scene.deployment().await?;
+    let before = untouched(&scene, APP).await?;
     let table: Vec<(&str, Value, &[&str])> = vec![
         ("unknown field", guard_with(|spec| spec["metrix"] = json!({})), &["field not declared in schema", "metrix"]),
         (
@@ -81,16 +81,22 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
     policy["spec"]["levels"]["low"]["stages"] = json!([50, 10, 100]);
     let refusal = world.lab.apply(&yaml(&[policy])).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(refusal.contains("rising, ending at 100"), "stages that fall: {refusal}");
-    let after = scene.deployment().await?;
-    ensure!(after.metadata.generation == before.metadata.generation, "the workload was touched");
-    scene.close(None, "").await
+    let after = untouched(&scene, APP).await?;
+    ensure!(after == before, "the workload was touched: {before:#}, then {after:#}");
+    scene.close(None).await
+}
+
+/// All of a workload that a Guard could change: its spec, annotations and labels.
+async fn untouched(scene: &Scene<'_>, name: &str) -> Result<Value> {
+    let workload = scene.raw("apps", "Deployment", "deployments").get(name).await?;
+    Ok(json!({"spec": workload.data["spec"], "annotations": workload.annotations(), "labels": workload.labels()}))
 }
 
 pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> {
     let scene = Scene::open(world, "cannot").await?;
     scene.apply(&[manifests::deployment("v1", 1, &[]), manifests::service()]).await?;
     scene.rolled_out().await?;
-    let before = scene.deployment().await?;
+    let before = untouched(&scene, APP).await?;
     let table: Vec<(&str, Value, &[&str])> = vec![
         ("PolicyNotFound", guard_with(|spec| spec["policyRef"]["name"] = json!("nowhere")), &["nowhere", "spec.policyRef"]),
         (
@@ -109,13 +115,20 @@ pub(crate) async fn guards_that_cannot_work_say_so(world: &World) -> Result<()> 
     recreate["spec"]["selector"]["matchLabels"]["app"] = json!("batch");
     recreate["spec"]["template"]["metadata"]["labels"]["app"] = json!("batch");
     scene.apply(&[recreate]).await?;
+    scene.kubectl(&["rollout", "status", "deployment/batch", "--timeout=120s"]).await?;
+    let batch = untouched(&scene, "batch").await?;
     scene.kubectl(&["delete", "guard", APP]).await?;
     scene.apply(&[guard_with(|spec| spec["targetRef"]["name"] = json!("batch"))]).await?;
     says(&scene, "StrategyRecreate", &["Recreate", "RollingUpdate"]).await?;
-    let after = scene.deployment().await?;
-    ensure!(after.metadata.generation == before.metadata.generation, "the workload was touched");
-    ensure!(after.annotations() == before.annotations(), "the workload's annotations were touched");
-    scene.close(None, "").await
+    for (name, before) in [(APP, before), ("batch", batch)] {
+        let after = untouched(&scene, name).await?;
+        ensure!(after == before, "{name} was touched: {before:#}, then {after:#}");
+    }
+    // The target of a Guard is for good.
+    scene.kubectl(&["delete", "guard", APP]).await?;
+    scene.apply(&[guard_with(|spec| spec["targetRef"]["name"] = json!("nothing"))]).await?;
+    says(&scene, "TargetNotFound", &["nothing", "spec.targetRef"]).await?;
+    scene.close(None).await
 }
 
 /// Waits for a reason, and that its message holds these words.
@@ -123,7 +136,7 @@ async fn says(scene: &Scene<'_>, reason: &str, words: &[&str]) -> Result<()> {
     let api: Api<Guard> = scene.api();
     until(&format!("the Guard to say {reason} with {words:?}"), Duration::from_secs(60), async || {
         let conditions = api.get(APP).await?.status.unwrap_or_default().conditions;
-        let ready = firebreak_api::conditions::get(&conditions, "Stalled").map(|c| (c.reason.clone(), c.message.clone()));
+        let ready = firebreak_api::conditions::get(&conditions, "Ready").map(|c| (c.reason.clone(), c.message.clone()));
         let fits =
             ready.as_ref().is_some_and(|(said, message)| said == reason && words.iter().all(|word| message.contains(word)));
         if fits { Ok(Some(())) } else { anyhow::bail!("it says {ready:?}") }

@@ -1,15 +1,16 @@
 //! Harmless releases go up, harmful ones come back.
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
-use firebreak_api::change::Phase;
-use firebreak_lab::cluster::until;
-use firebreak_tests::{Scene, World, manifests, scene::served_after};
+use anyhow::{Context as _, Result, ensure};
+use firebreak_api::{Change, change::Phase};
+use firebreak_lab::{cluster::until, load::BUCKET};
+use firebreak_tests::{
+    MINUTE, Scene, World,
+    harm::{Harm, serves_no_more, serves_not_after},
+    manifests,
+    record::{HARM, in_effect, phase_of, reasons},
+};
 use kube::ResourceExt as _;
 use serde_json::json;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A route as large services have: filters, two rules, a second weighted backend that is none of Firebreak's business.
 fn rich_route(host: &str) -> serde_json::Value {
@@ -49,25 +50,42 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     scene.guarded(4, &[]).await?;
     scene.apply(&[rich_route(&scene.host())]).await?;
     let load = scene.load(200).await?;
+    let of_api = scene.load_of("/api", 50).await?;
     let route = scene.route().await?;
+    the_filter_works(&scene).context("before")?;
     scene.ship("v2", 4, &[]).await?;
-    let change = scene.change(1).await?;
-    let promoting = scene
-        .until_change(&change.name_any(), "to be promoted", 6 * MINUTE, |change| {
-            change.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Promoting | Phase::Promoted))
-        })
-        .await?;
-    let pods = scene.pods(&promoting.spec.candidate.hash).await?;
+    let change = scene.exposed(1).await?;
+    the_filter_works(&scene).context("while the candidate has a share")?;
+    // While stable is still warm the candidate has its full size, and is not handed over.
+    let full = |change: &Change| phase_of(change) == Phase::Baking && in_effect(change);
+    let baking = scene.until_change(&change.name_any(), "to be at its full size", 6 * MINUTE, full).await?;
+    let pods = scene.pods(&baking.spec.candidate.hash).await?;
     let ended = scene.ends(&change.name_any(), Phase::Promoted, 3 * MINUTE).await?;
     scene.rolled_out().await?;
     let after = scene.pods(&ended.spec.candidate.hash).await?;
     ensure!(pods == after && after.len() == 4, "candidate pods changed at the hand-over: {pods:?}, then {after:?}");
     ensure!(after.iter().all(|(_, _, restarts)| *restarts == 0), "candidate pods were restarted: {after:?}");
     scene.guard_is("Guarding").await?;
-    let report = load.stop().await;
+    the_filter_works(&scene).context("afterwards")?;
+    let report = scene.finish(load).await?;
     println!("harmless: {} requests sent, {} failed", report.total_sent(), report.total_failed());
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route), &change.spec.stable.replica_set).await
+    // One in ten, as its weight says, with what chance and counting anew give.
+    let (legacy, all) = (report.by_version("legacy").map_or(0, |series| series.count()), report.total_sent());
+    ensure!(legacy * 100 >= all * 8 && legacy * 100 <= all * 12, "the second backend answered {legacy} of {all} requests");
+    let report = scene.finish(of_api).await?;
+    ensure!(report.total_failed() == 0, "/api: {} of {} requests failed", report.total_failed(), report.total_sent());
+    ensure!(report.by_version("legacy").is_none(), "/api: the second backend of another rule answered");
+    ensure!(report.by_version("v2").is_some_and(|series| series.count() > 0), "/api: the candidate never served");
+    scene.close(Some(&route)).await
+}
+
+/// The second rule's filter names the rule in every answer; the first rule's has no part in answers.
+fn the_filter_works(scene: &Scene<'_>) -> Result<()> {
+    let named = |path| Ok::<_, anyhow::Error>(scene.answer_head(path)?.to_ascii_lowercase().contains("x-rule: all"));
+    ensure!(named("/")?, "the filter of the second rule has no effect");
+    ensure!(!named("/api")?, "the filter of the second rule acts on the first");
+    Ok(())
 }
 
 /// Failures of stable before the measured runs.
@@ -89,27 +107,32 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     drop(shared);
     let _alone = world.machine.write().await;
     let mut count = 0;
-    let mut stable = String::new();
+    let mut taken_back = Vec::new();
     for (rate, seconds, failures) in LIMITS {
         let mut runs = Vec::new();
         for run in 0..3 {
             count += 1;
             let version = format!("bad-{count}");
+            let from = load.elapsed();
             scene.ship(&version, 10, &[("ERROR_RATE", rate)]).await?;
             let change = scene.change(count).await?;
-            stable.clone_from(&change.spec.stable.replica_set);
-            let from = load.elapsed();
-            scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
-            let ended = load.elapsed();
-            let report = load.snapshot();
-            let series = report.by_version(&version).map(|series| {
-                let lasted = series.last_response().saturating_sub(series.first_response());
-                (lasted.as_secs_f64(), series.failed())
-            });
-            let (lasted, failed) = series.unwrap_or_default();
-            println!("failing {rate}, run {run}: {lasted:.1} s, {failed} failed; {:.1} s in all", (ended - from).as_secs_f64());
-            ensure!(served_after(&load.snapshot(), &version, ended) == 0, "I3: the condemned candidate served");
-            runs.push((lasted, failed));
+            let ended = scene.ends(&change.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
+            let to = load.elapsed() + BUCKET;
+            let reasons = reasons(&ended);
+            ensure!(
+                reasons.iter().any(|reason| HARM.contains(reason)),
+                "{version}: taken back, but not for its failures: {reasons:?}"
+            );
+            let harm = Harm::of(&load.snapshot(), &version, from, to)?;
+            println!(
+                "failing {rate}, run {run}: {:.1} s, {} failed, {} of them without an answer; {:.1} s in all",
+                harm.seconds,
+                harm.failed(),
+                harm.unanswered,
+                (to - from).as_secs_f64()
+            );
+            runs.push((harm.seconds, harm.failed()));
+            taken_back.push((version, to));
         }
         let mut lasted: Vec<f64> = runs.iter().map(|run| run.0).collect();
         let mut failed: Vec<u64> = runs.iter().map(|run| run.1).collect();
@@ -118,6 +141,12 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
         println!("failing {rate}: median {:.1} s of {seconds} s, {} failed of {failures}", lasted[1], failed[1]);
         ensure!(lasted[1] <= seconds && failed[1] <= failures, "failing {rate}: median {:.1} s, {} failed", lasted[1], failed[1]);
     }
-    load.stop().await;
-    scene.close(Some(&route), &stable).await
+    if let Some((last, _)) = taken_back.last() {
+        serves_no_more(&load, last).await?;
+    }
+    let report = scene.finish(load).await?;
+    for (version, ended) in &taken_back {
+        serves_not_after(&report, version, *ended)?;
+    }
+    scene.close(Some(&route)).await
 }

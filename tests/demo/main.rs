@@ -10,8 +10,18 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use firebreak_api::{Change, change::Phase};
 use firebreak_cli::live::{self, How, Until};
-use firebreak_lab::{Lab, Options, load::Load};
-use firebreak_tests::{Scene, World, manifests, scene::phase_of};
+use firebreak_engine::Memory;
+use firebreak_lab::{
+    Lab, Options,
+    load::{BUCKET, Load},
+};
+use firebreak_operator::record::unpack;
+use firebreak_tests::{
+    Scene, World,
+    harm::Harm,
+    manifests,
+    record::{in_effect, phase_of, reasons},
+};
 use kube::ResourceExt as _;
 
 use report::{Release, Report};
@@ -80,7 +90,7 @@ async fn show(world: &World) -> Result<Report> {
     let load = scene.load(RATE).await?;
     let mut releases = Vec::new();
     for (count, (version, what, env)) in RELEASES.into_iter().enumerate() {
-        say(&format!("{RATE} requests per second run; shipping {version} ({what}) with a plain kubectl apply"));
+        say(&format!("{RATE} requests per second run; shipping {version} ({what}) with kubectl apply"));
         releases.push(ship(&scene, &load, count + 1, (version, what, env)).await?);
     }
     let total = load.stop().await;
@@ -92,16 +102,55 @@ async fn ship(scene: &Scene<'_>, load: &Load, count: usize, release: (&str, &str
     let shipped = load.elapsed();
     scene.ship(version, PODS, env).await?;
     let change = scene.change(count).await?;
+    let stable_before = scene.pods(&change.spec.stable.hash).await?;
     let view = live::run(scene.world.admin.clone(), &scene.namespace, manifests::APP, Until::Ended);
-    match tokio::time::timeout(RELEASE_WITHIN, view).await {
+    // At its full size, and not handed over yet: these are the pods that must be the workload's own afterwards.
+    let full = async {
+        let name = change.name_any();
+        let baking = |change: &Change| phase_of(change).ended() || (phase_of(change) == Phase::Baking && in_effect(change));
+        scene.until_change(&name, "to be at its full size", RELEASE_WITHIN, baking).await?;
+        scene.pods(&change.spec.candidate.hash).await
+    };
+    let view = tokio::time::timeout(RELEASE_WITHIN, view);
+    tokio::pin!(view, full);
+    let mut candidate_before = None;
+    let shown = loop {
+        tokio::select! {
+            shown = &mut view => break shown,
+            pods = &mut full, if candidate_before.is_none() => candidate_before = Some(pods),
+        }
+    };
+    match shown {
         Ok(Ok(ending)) if ending.how == How::Quit => bail!("stopped"),
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => say("the release did not end in time"),
     }
-    let change = scene.until_change(&change.name_any(), "to be read", Duration::from_secs(30), |_| true).await?;
-    let restarted = scene.pods(&change.spec.candidate.hash).await?.iter().map(|(_, _, restarts)| restarts).sum();
+    let change = scene.api::<Change>().get(&change.name_any()).await?;
+    // Who serves users now must be who served them before.
+    let promoted = phase_of(&change) == Phase::Promoted;
+    let (hash, before) = if promoted {
+        (&change.spec.candidate.hash, candidate_before.context("the candidate was promoted before it was at its full size")??)
+    } else {
+        (&change.spec.stable.hash, stable_before)
+    };
+    let restarted = disturbed(&before, &scene.pods(hash).await?);
     Ok(figures(load, version, what, &change, shipped, restarted))
+}
+
+/// Pods that were replaced, and restarts of those that stayed.
+fn disturbed(before: &[(String, String, i32)], after: &[(String, String, i32)]) -> i32 {
+    let of = |(_, uid, restarts): &(String, String, i32)| {
+        after.iter().find(|(_, now, _)| now == uid).map_or(1, |(_, _, now)| now - restarts)
+    };
+    before.iter().map(of).sum()
+}
+
+/// What the Change was taken back for, or the last thing that was decided on its way up.
+fn reason(change: &Change) -> Option<String> {
+    let memory = change.status.as_ref()?.memory.as_ref()?;
+    let retreat = unpack::<Memory>("memory", memory).ok()?.retreat.map(|retreat| retreat.reason);
+    retreat.or_else(|| reasons(change).last().map(|reason| (*reason).to_owned()))
 }
 
 fn figures(load: &Load, version: &str, what: &str, change: &Change, shipped: Duration, restarted: i32) -> Release {
@@ -114,13 +163,11 @@ fn figures(load: &Load, version: &str, what: &str, change: &Change, shipped: Dur
         version: version.to_owned(),
         what: what.to_owned(),
         outcome: format!("{phase:?}"),
-        reason: change
-            .status
-            .as_ref()
-            .and_then(|status| status.decisions.iter().rev().nth(1).map(|decision| decision.reason.clone())),
+        reason: reason(change),
         seconds_until_decided: (report.elapsed_ms as f64 / 1000.0 - shipped.as_secs_f64()).max(0.0),
         seconds_exposed: span.filter(|_| phase != Phase::Promoted),
-        failed_requests: series.map_or(0, |series| series.failed()),
+        // None of it where it never answered.
+        failed_requests: Harm::of(&report, version, shipped, report.elapsed() + BUCKET).map_or(0, |harm| harm.failed()),
         harmed_requests: blast.and_then(|blast| blast.failed_requests).map(|harmed| harmed.max(0.0)),
         highest_exposure_percent: report.highest_share(version, EXPOSURE_WINDOW).map(|exposure| exposure.share * 100.0),
         pods_restarted: restarted,
@@ -138,9 +185,9 @@ fn print_what_to_try(lab: &Lab) -> Result<()> {
          \n  export KUBECONFIG={kubeconfig}\
          \n  cargo lab kubectl --name {NAMESPACE} -- get guards,changes -n {NAMESPACE}\
          \n  cargo run -q -p firebreak-cli -- status -w shop -n {NAMESPACE}     # the live view\
+         \n  cargo run -q --release -p firebreak-lab --bin load -- --url {} --host {NAMESPACE}.test --rate 200 --for 600s &     # without requests nothing is judged\
          \n  cargo lab kubectl --name {NAMESPACE} -- set env deployment/shop ERROR_RATE=0.5 -n {NAMESPACE}     # ship a bad one\
          \n  cargo run -q -p firebreak-cli -- explain shop -n {NAMESPACE}\
-         \n  cargo run -q --release -p firebreak-lab --bin load -- --url {} --host {NAMESPACE}.test --rate 200 --for 120s\
          \n\nTo take it down:  cargo lab down --name {NAMESPACE}",
         lab.gateway_url()?
     );

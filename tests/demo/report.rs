@@ -30,12 +30,13 @@ pub(crate) struct Release {
     pub(crate) seconds_until_decided: f64,
     /// From the candidate's first response to its last; none where it was promoted.
     pub(crate) seconds_exposed: Option<f64>,
-    /// Requests it failed, as the load saw them.
+    /// Requests that failed because of it, as the load saw them, those included that the gateway could not deliver.
     pub(crate) failed_requests: u64,
     /// Requests it failed or made slow beyond stable's share, as Firebreak estimates.
     pub(crate) harmed_requests: Option<f64>,
     /// Highest share of requests it answered in any second, percent.
     pub(crate) highest_exposure_percent: Option<f64>,
+    /// Of the pods that served when it began (taken back) or at its full size (promoted): replaced since, and restarts.
     pub(crate) pods_restarted: i32,
 }
 
@@ -71,9 +72,9 @@ impl fmt::Display for Report {
         write!(
             f,
             "\n{} requests at {} per second, {} of them failed.\n\
-             decided: from kubectl apply to the Change's end. first-to-last: responses of the candidate. failed: its failed\n\
-             requests, as the client saw them. harmed: failed or slow because of it, as Firebreak estimates. exposure: its\n\
-             highest share of requests in any second.",
+             decided: from kubectl apply to the Change's end. first-to-last: responses of the candidate. failed: requests that\n\
+             failed because of it, as the client saw them. harmed: failed or slow because of it, as Firebreak estimates. exposure: its\n\
+             highest share of requests in any second. restarts: pods in service that were restarted or replaced.",
             self.requests, self.rate, self.failed
         )
     }

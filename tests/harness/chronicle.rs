@@ -2,12 +2,15 @@
 //! invariants of the design are checked against it, and against what the load saw.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context as _;
-use firebreak_api::{Change, change::Phase};
+use firebreak_api::{Change, change::Phase, guard::Hold};
+use firebreak_lab::load::{BUCKET, Report};
+use firebreak_operator::record::{Basis, unpack};
 use futures::StreamExt as _;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -20,14 +23,25 @@ use tokio::task::JoinSet;
 /// One thing seen.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// A Change: name, phase, weight in percent.
-    Change(String, Phase, f64),
+    /// A Change.
+    Change {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        phase: Phase,
+        /// Share of traffic that it grants the candidate, percent.
+        weight: f64,
+        /// Whether that share was seen in effect.
+        in_effect: bool,
+    },
     /// A route: largest share of the guarded Service's traffic that its rules give the candidate, in percent.
     Route(f64),
     /// A ReplicaSet: name, size.
     ReplicaSet(String, u64),
-    /// The workload: size.
+    /// The workload: size that it asks for.
     Workload(u64),
+    /// The workload: a template was let through by someone who may, past every judgement.
+    Bypassed,
     /// The workload: whether its rollout is paused.
     Held(bool),
     /// The guarded Service: whether it carries the pin and selects by it.
@@ -38,32 +52,47 @@ pub enum Seen {
 #[derive(Clone)]
 pub struct Chronicle {
     began: Instant,
+    began_at: SystemTime,
     seen: Arc<Mutex<Vec<(Duration, Seen)>>>,
+    changes: Arc<Mutex<BTreeMap<String, Change>>>,
+    versions: Arc<Mutex<BTreeMap<String, String>>>,
     _watches: Arc<JoinSet<()>>,
 }
 
 /// Watches come one after another: what happens within this time has no certain order.
-const TOGETHER: Duration = Duration::from_millis(700);
+pub const TOGETHER: Duration = Duration::from_millis(700);
+/// The native controller gives stable the size that the workload asks for within this, on a busy machine.
+const FOLLOWS: Duration = Duration::from_secs(5);
+/// Pods of stable that the native controller had taken away before a late hold are back within this.
+const MENDED: Duration = Duration::from_secs(15);
+/// Decisions kept with a Change: of one that has as many, older ones may be gone.
+const MOST_DECISIONS: usize = 40;
 
 impl Chronicle {
-    /// Begins to watch a namespace.
+    /// Begins to watch a namespace, whose workload and Service have one name.
     #[must_use]
     pub fn begin(client: &Client, namespace: &str, service: &str) -> Self {
         let mut watches = JoinSet::new();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let began = Instant::now();
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let note = {
             let seen = Arc::clone(&seen);
             move |entry: Seen| seen.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), entry))
         };
-        let changes: Api<Change> = Api::namespaced(client.clone(), namespace);
+        let api: Api<Change> = Api::namespaced(client.clone(), namespace);
         let told = note.clone();
+        let changes = Arc::new(Mutex::new(BTreeMap::new()));
+        let newest = Arc::clone(&changes);
+        let versions = Arc::new(Mutex::new(BTreeMap::new()));
         watches.spawn(async move {
-            let mut stream = std::pin::pin!(watcher(changes, watcher::Config::default()).default_backoff().applied_objects());
+            let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
             while let Some(event) = stream.next().await {
                 if let Ok(change) = event {
                     let status = change.status.clone().unwrap_or_default();
-                    told(Seen::Change(change.name_any(), status.phase, status.weight_percent));
+                    let name = change.name_any();
+                    let (phase, weight, in_effect) = (status.phase, status.weight_percent, status.stage_began_at.is_some());
+                    newest.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), change);
+                    told(Seen::Change { name, phase, weight, in_effect });
                 }
             }
         });
@@ -82,19 +111,26 @@ impl Chronicle {
             ("", "Service", "services"),
         ] {
             let (stream, told) = raw(group, kind, plural);
-            let (service, candidate) = (service.clone(), candidate.clone());
+            let (service, candidate, versions) = (service.clone(), candidate.clone(), Arc::clone(&versions));
             watches.spawn(async move {
                 let mut stream = std::pin::pin!(stream.default_backoff().applied_objects());
                 while let Some(event) = stream.next().await {
                     let Ok(object) = event else { continue };
                     let replicas = object.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(0);
                     told(match kind {
-                        "Service" if object.name_any() != service => continue,
+                        "Service" | "Deployment" if object.name_any() != service => continue,
                         "Service" => Seen::Pinned(pinned(&object)),
-                        "ReplicaSet" => Seen::ReplicaSet(object.name_any(), replicas),
+                        "ReplicaSet" => {
+                            let name = object.name_any();
+                            versions.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), version(&object));
+                            Seen::ReplicaSet(name, replicas)
+                        }
                         "Deployment" => {
                             let held = object.data.pointer("/spec/paused") == Some(&Value::Bool(true));
                             told(Seen::Held(held));
+                            if object.annotations().contains_key(firebreak_api::names::BYPASSED) {
+                                told(Seen::Bypassed);
+                            }
                             Seen::Workload(replicas)
                         }
                         _ => Seen::Route(share(&object.data, &service, &candidate)),
@@ -102,7 +138,7 @@ impl Chronicle {
                 }
             });
         }
-        Self { began, seen, _watches: Arc::new(watches) }
+        Self { began, began_at, seen, changes, versions, _watches: Arc::new(watches) }
     }
 
     /// Everything seen so far.
@@ -117,46 +153,80 @@ impl Chronicle {
         self.began.elapsed()
     }
 
-    /// I1 and I2, over everything that was seen: no route gives the candidate more than a recorded weight that holds at the
-    /// time, and once a Change goes back, its share never rises and comes to 0. I4: stable is never smaller than the workload asks.
+    /// The newest version of every Change that was seen, the oldest first.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let mut changes: Vec<_> = self.changes.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        changes.sort_by_key(|change| change.spec.detected_at);
+        changes
+    }
+
+    /// I1, I2, I4, I6, I10 and the hold, over everything that was seen of every Change.
     ///
     /// # Errors
     /// The first breach, in words.
-    pub fn check(&self, stable: &str) -> anyhow::Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         let entries = self.entries();
-        let mut recorded: Vec<(Duration, f64, Phase)> = Vec::new();
-        for (at, entry) in &entries {
-            if let Seen::Change(_, phase, weight) = entry {
-                recorded.push((*at, *weight, *phase));
-            }
+        check_shares(&entries)?;
+        for change in self.changes() {
+            let name = change.name_any();
+            let checked = check_steps(&entries, &change)
+                .and_then(|()| check_stable(&entries, &change, self.elapsed()))
+                .and_then(|()| if exposed_and_held(&entries, &change) { self.check_held(&name) } else { Ok(()) })
+                .and_then(|()| check_grounds(&change))
+                .and_then(|()| decided_again(&change));
+            checked.with_context(|| format!("Change {name}"))?;
         }
-        let mut last_share = 0.0;
-        for (at, entry) in &entries {
-            let Seen::Route(share) = entry else { continue };
-            let near = |(when, _, _): &&(Duration, f64, Phase)| *when <= *at + TOGETHER;
-            let granted = recorded.iter().filter(near).rev();
-            // The weight that held when this was written: the last recorded ones that were seen close to it, and the one before.
-            let mut allowed: f64 = 0.0;
-            for (when, weight, _) in granted {
-                allowed = allowed.max(*weight);
-                if *when + TOGETHER < *at {
-                    break;
-                }
+        Ok(())
+    }
+
+    /// I1 and I3 by what the users saw: at each stage the candidate answered no more than its share of all requests, none
+    /// before the first, and none after it was taken back or superseded.
+    ///
+    /// # Errors
+    /// The first breach, in words.
+    pub fn check_exposure(&self, report: &Report) -> anyhow::Result<()> {
+        let entries = self.entries();
+        let offset = |at: Duration| report.offset_of(self.began_at + at);
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let version_of = |set: &str| versions.get(set).cloned().unwrap_or_default();
+        let changes = self.changes();
+        for (place, change) in changes.iter().enumerate() {
+            let (name, version) = (change.name_any(), version_of(&change.spec.candidate.replica_set));
+            let divided = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+            if version == version_of(&change.spec.stable.replica_set) || bypassed(&entries).is_some() {
+                continue;
             }
-            anyhow::ensure!(
-                *share <= allowed + 0.05,
-                "I1: at {at:?} a route gave the candidate {share:.1} %, {allowed:.1} % were granted"
-            );
-            let going_back = recorded.iter().rfind(|(when, ..)| *when + TOGETHER < *at);
-            if let Some((_, _, Phase::RollingBack)) = going_back {
+            let answered =
+                |from: Duration, to: Duration| report.by_version(&version).map_or(0, |series| series.between(from, to).sent());
+            for (from, to, weight) in granted(&entries, &name) {
+                // Before the first weight there is nothing of it, but what ran before a late hold.
+                let compared = if weight > 0.0 { divided } else { divided && change.spec.hold == Hold::Admission };
+                let (from, to) = (offset(from), offset(to.saturating_sub(TOGETHER)));
+                let (own, all) = (answered(from, to), report.between(from, to).sent());
                 anyhow::ensure!(
-                    *share <= last_share,
-                    "I2: at {at:?}, after the way back was decided, the share rose from {last_share:.1} to {share:.1} %"
+                    !compared || own as f64 <= most(weight, all),
+                    "I1: Change {name}: {version} answered {own} of {all} requests while {weight} % were granted"
                 );
             }
-            last_share = *share;
+            if let Some(ended) = first(&entries, &name, |phase, _| matches!(phase, Phase::RolledBack | Phase::Superseded)) {
+                let again = changes.iter().skip(place + 1).find(|later| version_of(&later.spec.candidate.replica_set) == version);
+                let to = again.and_then(|later| first(&entries, &later.name_any(), |_, _| true)).map_or(Duration::MAX, offset);
+                let own = answered(offset(ended) + BUCKET, to);
+                anyhow::ensure!(own == 0, "I3: Change {name}: {version} answered {own} requests after its end");
+            }
         }
-        self.check_stable(stable, &entries)
+        Ok(())
+    }
+
+    /// The hold, over every version of the workload that was seen since then: it was paused in no later than the next
+    /// moment, and it is still.
+    ///
+    /// # Errors
+    /// The first breach.
+    pub fn check_paused_since(&self, from: Duration) -> anyhow::Result<()> {
+        let held = |entry: &Seen| if let Seen::Held(held) = entry { Some(*held) } else { None };
+        steady(&self.entries(), from, self.elapsed(), held).context("the workload is paused")
     }
 
     /// The hold and the pin, over every version of workload and Service that was seen: from the Change's beginning until it
@@ -166,56 +236,227 @@ impl Chronicle {
     /// The first breach, or that the Change never had a weight.
     pub fn check_held(&self, change: &str) -> anyhow::Result<()> {
         let entries = self.entries();
-        let first = |fits: &dyn Fn(Phase, f64) -> bool| {
-            entries.iter().find_map(|(at, entry)| match entry {
-                Seen::Change(name, phase, weight) if name == change && fits(*phase, *weight) => Some(*at),
-                _ => None,
-            })
-        };
-        let over = first(&|phase, _| phase.ended() || matches!(phase, Phase::Promoting | Phase::RollingBack));
-        let over = over.unwrap_or_else(|| self.elapsed());
-        let began = first(&|_, _| true).with_context(|| format!("Change {change} was not seen"))?;
-        let exposed = first(&|_, weight| weight > 0.0).with_context(|| format!("Change {change} was never exposed"))?;
+        let over = first(&entries, change, |phase, _| phase.ended() || matches!(phase, Phase::Promoting | Phase::RollingBack));
+        let over = over.into_iter().chain(bypassed(&entries)).min().unwrap_or_else(|| self.elapsed());
+        let began = first(&entries, change, |_, _| true).with_context(|| format!("Change {change} was not seen"))?;
+        let exposed =
+            first(&entries, change, |_, weight| weight > 0.0).with_context(|| format!("Change {change} was never exposed"))?;
         let held = |entry: &Seen| if let Seen::Held(held) = entry { Some(*held) } else { None };
         let pinned = |entry: &Seen| if let Seen::Pinned(pinned) = entry { Some(*pinned) } else { None };
         steady(&entries, began, over, held).context("the workload is paused")?;
-        steady(&entries, exposed, over, pinned).context("the Service is pinned")
+        let divided = self.changes().iter().any(|seen| seen.name_any() == change && seen.spec.traffic.is_some());
+        if divided { steady(&entries, exposed, over, pinned).context("the Service is pinned") } else { Ok(()) }
     }
+}
 
-    fn check_stable(&self, stable: &str, entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
-        let mut asked: Vec<(Duration, u64)> = Vec::new();
-        // Before the newest Change began, this ReplicaSet was a candidate itself, or the native controller's.
-        let newest = entries.iter().rev().find_map(|(_, entry)| match entry {
-            Seen::Change(name, ..) => Some(name),
-            _ => None,
-        });
-        let began = entries.iter().find_map(|(at, entry)| match entry {
-            Seen::Change(name, ..) if Some(name) == newest => Some(*at),
-            _ => None,
-        });
-        let promoting = entries.iter().find_map(|(at, entry)| match entry {
-            Seen::Change(name, Phase::Promoting | Phase::Promoted, _) if Some(name) == newest => Some(*at),
-            _ => None,
-        });
-        for (at, entry) in entries {
-            if promoting.is_some_and(|promoting| *at + TOGETHER >= promoting) {
+/// When a Change was first seen to fit.
+fn first(entries: &[(Duration, Seen)], change: &str, fits: impl Fn(Phase, f64) -> bool) -> Option<Duration> {
+    entries.iter().find_map(|(at, entry)| match entry {
+        Seen::Change { name, phase, weight, .. } if name == change && fits(*phase, *weight) => Some(*at),
+        _ => None,
+    })
+}
+
+/// From when to when a Change granted which weight on its way up: from its beginning to its promotion or its way back.
+fn granted(entries: &[(Duration, Seen)], change: &str) -> Vec<(Duration, Duration, f64)> {
+    let mut spans: Vec<(Duration, Duration, f64)> = Vec::new();
+    for (at, entry) in entries {
+        let Seen::Change { name, phase, weight, .. } = entry else { continue };
+        if name != change {
+            continue;
+        }
+        if let Some(last) = spans.last_mut() {
+            last.1 = *at;
+        }
+        if phase.ended() || matches!(phase, Phase::Promoting | Phase::RollingBack) {
+            break;
+        }
+        if spans.last().is_none_or(|last| (last.2 - weight).abs() > 0.01) {
+            spans.push((*at, *at, *weight));
+        }
+    }
+    spans
+}
+
+/// The most requests of so many that a share may have: gateways count exactly, but each of their instances and each new
+/// configuration begins to count anew; beyond chance by three deviations and a handful.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
+fn most(percent: f64, requests: u64) -> f64 {
+    let (share, requests) = (percent / 100.0, requests as f64);
+    if share > 0.0 { share * requests + 3.0 * (share * (1.0 - share) * requests).sqrt() + 5.0 } else { 0.0 }
+}
+
+/// When a template was first let through past every judgement.
+fn bypassed(entries: &[(Duration, Seen)]) -> Option<Duration> {
+    entries.iter().find_map(|(at, entry)| matches!(entry, Seen::Bypassed).then_some(*at))
+}
+
+/// Whether hold and pin can be asked of it: a late hold begins after the Change's template is there.
+fn exposed_and_held(entries: &[(Duration, Seen)], change: &Change) -> bool {
+    change.spec.hold == Hold::Admission && first(entries, &change.name_any(), |_, weight| weight > 0.0).is_some()
+}
+
+/// I1 and I2: no route gives the candidate more than a recorded weight that holds at the time, and once a Change goes back,
+/// its share never rises.
+fn check_shares(entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
+    let recorded: Vec<(Duration, f64, Phase)> = entries
+        .iter()
+        .filter_map(
+            |(at, entry)| if let Seen::Change { phase, weight, .. } = entry { Some((*at, *weight, *phase)) } else { None },
+        )
+        .collect();
+    let mut last_share = 0.0;
+    for (at, entry) in entries {
+        let Seen::Route(share) = entry else { continue };
+        let near = |(when, _, _): &&(Duration, f64, Phase)| *when <= *at + TOGETHER;
+        let granted = recorded.iter().filter(near).rev();
+        // The weight that held when this was written: the last recorded ones that were seen close to it, and the one before.
+        let mut allowed: f64 = 0.0;
+        for (when, weight, _) in granted {
+            allowed = allowed.max(*weight);
+            if *when + TOGETHER < *at {
                 break;
             }
-            match entry {
-                Seen::Workload(size) => asked.push((*at, *size)),
-                Seen::ReplicaSet(name, size) if name == stable && began.is_some_and(|began| *at >= began) => {
-                    let holds = asked.iter().filter(|(when, _)| *when + TOGETHER >= *at || *when <= *at).map(|(_, size)| *size);
-                    let least = holds.min().unwrap_or(0);
-                    anyhow::ensure!(
-                        *size >= least,
-                        "I4: at {at:?} stable's ReplicaSet wanted {size} pods, the workload at least {least}"
-                    );
-                }
-                _ => {}
-            }
         }
-        Ok(())
+        anyhow::ensure!(
+            *share <= allowed + 0.05,
+            "I1: at {at:?} a route gave the candidate {share:.1} %, {allowed:.1} % were granted"
+        );
+        let going_back = recorded.iter().rfind(|(when, ..)| *when + TOGETHER < *at);
+        if let Some((_, _, Phase::RollingBack)) = going_back {
+            anyhow::ensure!(
+                *share <= last_share,
+                "I2: at {at:?}, after the way back was decided, the share rose from {last_share:.1} to {share:.1} %"
+            );
+        }
+        last_share = *share;
     }
+    Ok(())
+}
+
+/// I1 against the plan, not against the operator's own word: what it grants are the plan's stages, one after another, each
+/// with a decision; on the way back it never grants more. And what it says is in effect was seen in a route.
+fn check_steps(entries: &[(Duration, Seen)], change: &Change) -> anyhow::Result<()> {
+    let mut stages = vec![0.0];
+    stages.extend(change.spec.plan.stages.iter().map(|stage| f64::from(*stage)));
+    let (mut stage, mut highest, mut goes_back, mut effective) = (0, 0, false, false);
+    for (at, entry) in entries {
+        let Seen::Change { name, phase, weight, in_effect } = entry else { continue };
+        if *name != change.name_any() {
+            continue;
+        }
+        let now = stages.iter().position(|stage| (stage - weight).abs() < 0.01);
+        let now = now.with_context(|| format!("I1: at {at:?} it granted {weight} %, the plan's stages are {stages:?}"))?;
+        goes_back |= *phase == Phase::RollingBack;
+        effective |= *in_effect && *weight > 0.0;
+        anyhow::ensure!(now <= stage + 1, "I1: at {at:?} it went from {} % to {weight} %, past a stage", stages[stage]);
+        anyhow::ensure!(!goes_back || now <= stage, "I2: at {at:?}, on the way back, it granted {weight} %");
+        (stage, highest) = (now, highest.max(now));
+    }
+    let decisions = change.status.iter().flat_map(|status| &status.decisions);
+    let told = decisions.clone().filter(|decision| decision.reason == "StageStarted").count();
+    let kept = decisions.count() < MOST_DECISIONS;
+    anyhow::ensure!(!kept || told >= highest, "I1: it went up {highest} stages, and {told} decisions speak of it");
+    let routes = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+    let shared = entries.iter().any(|(_, entry)| matches!(entry, Seen::Route(share) if *share > 0.0));
+    anyhow::ensure!(!effective || !routes || shared, "a weight is in effect, and no route was seen to give a share");
+    Ok(())
+}
+
+/// I4: until it is promoted, or someone lets a template through, stable has the pods that the workload asks for.
+fn check_stable(entries: &[(Duration, Seen)], change: &Change, now: Duration) -> anyhow::Result<()> {
+    let (name, stable) = (change.name_any(), &change.spec.stable.replica_set);
+    let began = first(entries, &name, |_, _| true).context("it was not seen")?;
+    let over = first(entries, &name, |phase, _| phase.ended() || phase == Phase::Promoting);
+    let over = over.into_iter().chain(bypassed(entries)).min().unwrap_or(now).saturating_sub(TOGETHER);
+    let mut from = began + TOGETHER;
+    let (mut size, mut mended) = (None, change.spec.hold == Hold::Admission);
+    for (at, entry) in entries {
+        if let Seen::ReplicaSet(name, wanted) = entry
+            && name == stable
+        {
+            size = Some(*wanted);
+        }
+        let (Some(size), Some(least)) = (size, asked(entries, *at)) else { continue };
+        if !mended && *at >= began {
+            mended = size >= least;
+            from = *at;
+            anyhow::ensure!(
+                mended || *at <= began + MENDED,
+                "I4: stable has {size} of {least} pods {MENDED:?} after a late hold"
+            );
+        }
+        if mended && *at > from && *at < over {
+            anyhow::ensure!(size >= least, "I4: at {at:?} stable's ReplicaSet wanted {size} pods, the workload at least {least}");
+        }
+    }
+    Ok(())
+}
+
+/// The smallest size that the workload asked for lately: the native controller follows it, and watches have no certain order.
+fn asked(entries: &[(Duration, Seen)], at: Duration) -> Option<u64> {
+    let sizes =
+        || entries.iter().filter_map(|(when, entry)| if let Seen::Workload(size) = entry { Some((*when, *size)) } else { None });
+    let before = sizes().take_while(|(when, _)| *when + FOLLOWS <= at).last();
+    let lately = sizes().filter(|(when, _)| *when + FOLLOWS > at && *when <= at + TOGETHER);
+    before.into_iter().chain(lately).map(|(_, size)| size).min()
+}
+
+/// I6: each step up has its evidence, a policy that lets it go on without, or a human's word; and only at the end of such
+/// steps is it promoted.
+fn check_grounds(change: &Change) -> anyhow::Result<()> {
+    let status = change.status.clone().unwrap_or_default();
+    let stages = change.spec.plan.stages.len();
+    let mut let_through = false;
+    for decision in &status.decisions {
+        match decision.reason.as_str() {
+            "PromotedByHuman" | "InconclusivePromoted" => let_through = true,
+            "StageStarted" if !decision.message.starts_with("stage 1 of") => {
+                let basis = decision.basis.as_ref().map(|basis| unpack::<Basis>("basis", basis)).transpose()?;
+                let proved = basis.map(|basis| {
+                    let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+                    again.memory.judgement.verdict(&basis.setup, basis.observation.now).open
+                });
+                anyhow::ensure!(
+                    let_through || proved != Some(false),
+                    "I6: without evidence or a word for it: {}",
+                    decision.message
+                );
+                let_through = false;
+            }
+            _ => {}
+        }
+    }
+    let started = status.decisions.iter().filter(|decision| decision.reason == "StageStarted").count();
+    let kept = status.decisions.len() < MOST_DECISIONS;
+    anyhow::ensure!(
+        status.phase != Phase::Promoted || !kept || started == stages,
+        "I6: promoted after {started} of {stages} stages"
+    );
+    Ok(())
+}
+
+/// I10: what each decision was computed from, as its Change stores it, gives the same decision again.
+fn decided_again(change: &Change) -> anyhow::Result<()> {
+    let decisions = change.status.as_ref().map(|status| status.decisions.as_slice()).unwrap_or_default();
+    for (place, decision) in decisions.iter().enumerate() {
+        let Some(basis) = &decision.basis else { continue };
+        let basis: Basis = unpack("basis", basis)?;
+        let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+        // Notes of one turn have one basis; the last carries it, and the oldest may be gone.
+        let told = &decisions[..=place];
+        let pairs = again.notes.iter().rev().zip(told.iter().rev());
+        let same = pairs.clone().all(|(note, told)| note.reason == told.reason && note.message == told.message);
+        anyhow::ensure!(
+            pairs.count() > 0 && same,
+            "I10: {} at {} is now {:?}: {}",
+            decision.reason,
+            decision.at,
+            again.notes,
+            decision.message
+        );
+    }
+    Ok(())
 }
 
 /// Whether something held all along: a watch tells only what changes, so what was seen last before the time counts as well.
@@ -228,6 +469,13 @@ fn steady(entries: &[(Duration, Seen)], from: Duration, to: Duration, of: impl F
         Some((at, _)) => anyhow::bail!("not so at {at:?}, between {from:?} and {to:?}"),
         None => Ok(()),
     }
+}
+
+/// The version of the demo service that a ReplicaSet runs.
+fn version(set: &DynamicObject) -> String {
+    let variables = set.data.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array);
+    let mut named = variables.into_iter().flatten().filter(|variable| variable["name"] == "VERSION");
+    named.find_map(|variable| variable["value"].as_str()).unwrap_or_default().to_owned()
 }
 
 /// Whether a Service carries the pin's annotation and selects by it.
@@ -258,6 +506,91 @@ mod tests {
 
     fn pinned(entry: &Seen) -> Option<bool> {
         if let Seen::Pinned(pinned) = entry { Some(*pinned) } else { None }
+    }
+
+    fn change(stages: &[i32], decisions: usize) -> Change {
+        let level = serde_json::json!({
+            "alpha": 0.01, "beta": 0.05, "margin": 1.25, "budgetPercent": 2.0, "sloFactor": 1.0, "stages": stages, "minBake": "5s",
+            "maxBake": "10m", "finalBake": "5s", "approvalAt": [], "inconclusive": "Hold", "noData": "Hold", "noDataAfter": "60s",
+        });
+        let started = serde_json::json!({"at": "2026-01-01T00:00:00Z", "reason": "StageStarted", "message": ""});
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "firebreak.dev/v1alpha1", "kind": "Change", "metadata": {"name": "c"},
+            "spec": {
+                "guard": "shop", "target": {"kind": "Deployment", "name": "shop"}, "targetUid": "u",
+                "stable": {"hash": "s", "replicaSet": "shop-s", "template": "t"},
+                "candidate": {"hash": "c", "replicaSet": "shop-c", "template": "t"}, "attempt": 1,
+                "detectedAt": "2026-01-01T00:00:00Z", "hold": "Admission", "claims": {}, "policy": "swift",
+                "risk": {"level": "medium", "factors": []}, "plan": level, "signals": [],
+            },
+            "status": {"decisions": vec![started; decisions]},
+        }))
+        .unwrap()
+    }
+
+    fn at(second: u64, entry: Seen) -> (Duration, Seen) {
+        (Duration::from_secs(second), entry)
+    }
+
+    fn turn(second: u64, phase: Phase, weight: f64) -> (Duration, Seen) {
+        at(second, Seen::Change { name: "c".to_owned(), phase, weight, in_effect: weight > 0.0 })
+    }
+
+    #[test]
+    fn given_the_plan_when_its_stages_come_one_by_one_then_it_holds_and_not_when_one_is_skipped_or_invented() {
+        use Phase::{Progressing, RollingBack};
+        let steps = |weights: &[(Phase, f64)], decisions: usize| {
+            let entries: Vec<_> = (0..).zip(weights).map(|(second, (phase, weight))| turn(second, *phase, *weight)).collect();
+            check_steps(&entries, &change(&[10, 50, 100], decisions)).is_ok()
+        };
+        assert!(steps(&[(Progressing, 0.0), (Progressing, 10.0), (Progressing, 10.0), (Progressing, 50.0)], 2));
+        assert!(steps(&[(Progressing, 10.0), (RollingBack, 0.0)], 1));
+        assert!(!steps(&[(Progressing, 100.0)], 1), "straight to everyone");
+        assert!(!steps(&[(Progressing, 20.0)], 1), "no stage of the plan");
+        assert!(!steps(&[(Progressing, 10.0), (Progressing, 50.0)], 1), "a step without a decision");
+        assert!(!steps(&[(Progressing, 10.0), (RollingBack, 0.0), (RollingBack, 10.0)], 1), "up again on the way back");
+    }
+
+    #[test]
+    fn given_a_route_with_more_than_was_granted_when_checked_then_it_is_a_breach() {
+        let ours = [turn(1, Phase::Progressing, 10.0), at(2, Seen::Route(10.0))];
+        assert!(check_shares(&ours).is_ok());
+        let more = [turn(1, Phase::Progressing, 10.0), at(2, Seen::Route(50.0))];
+        assert!(check_shares(&more).is_err());
+        let back = [turn(1, Phase::RollingBack, 0.0), at(0, Seen::Route(0.0)), at(9, Seen::Route(10.0))];
+        assert!(check_shares(&back).is_err());
+    }
+
+    #[test]
+    fn given_stable_and_the_size_asked_for_when_it_does_not_follow_or_shrinks_then_it_is_a_breach() {
+        let stable = |size| Seen::ReplicaSet("shop-s".to_owned(), size);
+        let check = |entries: &[(Duration, Seen)]| {
+            let mut all = vec![at(0, Seen::Workload(4)), at(0, stable(4)), turn(1, Phase::Progressing, 10.0)];
+            all.extend_from_slice(entries);
+            check_stable(&all, &change(&[10, 100], 1), Duration::from_secs(60)).is_ok()
+        };
+        let tick = |second| turn(second, Phase::Progressing, 10.0);
+        assert!(check(&[at(10, Seen::Workload(10)), at(11, stable(10)), at(20, Seen::Workload(4)), at(21, stable(4)), tick(40)]));
+        assert!(!check(&[at(10, Seen::Workload(10)), tick(20)]), "it never followed");
+        assert!(!check(&[at(10, stable(3))]), "smaller than asked for");
+        assert!(check(&[at(10, Seen::Bypassed), at(12, stable(3))]), "let through");
+        assert!(check(&[turn(10, Phase::Promoting, 100.0), at(12, stable(0))]), "handed over");
+    }
+
+    #[test]
+    fn given_a_way_up_when_its_spans_are_asked_for_then_each_weight_has_its_time() {
+        let entries = [
+            turn(1, Phase::Preparing, 0.0),
+            turn(4, Phase::Progressing, 10.0),
+            turn(6, Phase::Progressing, 10.0),
+            turn(9, Phase::Baking, 100.0),
+            turn(12, Phase::Promoting, 100.0),
+            turn(15, Phase::Promoted, 100.0),
+        ];
+        let seconds = Duration::from_secs;
+        let spans = [(seconds(1), seconds(4), 0.0), (seconds(4), seconds(9), 10.0), (seconds(9), seconds(12), 100.0)];
+        assert_eq!(granted(&entries, "c"), spans);
+        assert!(most(10.0, 1000) < 140.0 && most(10.0, 1000) > 100.0 && most(0.0, 1000) == 0.0);
     }
 
     fn over(states: &[(u64, bool)]) -> bool {

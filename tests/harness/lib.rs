@@ -2,12 +2,19 @@
 //! ([`Scene`]) with its own operator process, and a [`chronicle`] of what happened, by which the invariants are checked.
 
 pub mod chronicle;
+pub mod harm;
 pub mod manifests;
 pub mod operator;
+pub mod record;
 pub mod scene;
 pub mod world;
+
+use std::time::Duration;
 
 pub use chronicle::Chronicle;
 pub use operator::Operator;
 pub use scene::Scene;
 pub use world::World;
+
+/// Most waits are so many of it.
+pub const MINUTE: Duration = Duration::from_secs(60);

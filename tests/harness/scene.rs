@@ -1,12 +1,21 @@
 //! One test's own namespace: a guarded workload with traffic, an operator of its own, and questions about what happened.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use firebreak_api::{Change, Guard, change::Phase};
+use firebreak_api::{
+    Change, Guard,
+    change::Phase,
+    names::{CHANGED_BY, HELD},
+};
 use firebreak_lab::{
     cluster::until,
-    load::{Config, Load, Report},
+    load::{Config, Endpoint, Load, Report},
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -16,14 +25,20 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
+    MINUTE,
     chronicle::Chronicle,
+    harm::requests_more,
     manifests::{self, APP, Env, yaml},
     operator::Operator,
+    record::{in_effect, phase_of, waits_for},
     world::World,
 };
 
 /// Pods come up within this.
 pub const PODS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The gateway answers one request within this.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Guards that are deleted are gone within this.
 const GUARDS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
@@ -85,7 +100,7 @@ impl<'w> Scene<'w> {
         format!("{}.test", self.namespace)
     }
 
-    /// Applies objects as a user's kubectl does.
+    /// Applies objects as a user's tool does that owns them: from the server's side, with force.
     ///
     /// # Errors
     /// When kubectl refuses.
@@ -195,10 +210,34 @@ impl<'w> Scene<'w> {
     /// # Errors
     /// When the gateway does not answer.
     pub async fn load(&self, rate: u32) -> Result<Load> {
+        self.load_of("/", rate).await
+    }
+
+    /// The same, for another path.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub async fn load_of(&self, path: &str, rate: u32) -> Result<Load> {
         let url = self.world.lab.gateway_url()?;
         self.answered(&url).await?;
-        let config = Config { host: Some(self.host()), ..Config::new(url, rate) };
+        let config = Config { host: Some(self.host()), path: path.to_owned(), ..Config::new(url, rate) };
         Ok(Load::start(&config)?)
+    }
+
+    /// Status line and headers of the gateway's answer to one request.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn answer_head(&self, path: &str) -> Result<String> {
+        let gateway: Endpoint = self.world.lab.gateway_url()?.parse()?;
+        let mut stream = TcpStream::connect_timeout(&gateway.address(), ANSWERS_WITHIN)?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.host())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, _) = answer.split_once("\r\n\r\n").with_context(|| format!("no answer, but {answer:?}"))?;
+        ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        Ok(head.to_owned())
     }
 
     /// Waits until the gateway sends requests of this scene's host to the service.
@@ -218,6 +257,22 @@ impl<'w> Scene<'w> {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Ends a load, and checks what it saw: that every request that was due was sent, that each candidate had no more than its
+    /// share (I1), and that none that was taken back answered anything more (I3).
+    ///
+    /// # Errors
+    /// The first breach.
+    pub async fn finish(&self, load: Load) -> Result<Report> {
+        let taken_back = |change: &Change| matches!(phase_of(change), Phase::RolledBack | Phase::Superseded);
+        if self.chronicle.changes().last().is_some_and(taken_back) {
+            requests_more(&load).await?;
+        }
+        let report = load.stop().await;
+        ensure!(report.unsent == 0, "{} of {} requests that were due were not sent", report.unsent, report.due);
+        self.chronicle.check_exposure(&report).with_context(|| format!("in {}", self.namespace))?;
+        Ok(report)
     }
 
     /// Ships a version: its environment over the first one's.
@@ -250,6 +305,16 @@ impl<'w> Scene<'w> {
         .await
     }
 
+    /// Change number `count`, once the weight of a stage is in effect.
+    ///
+    /// # Errors
+    /// When that does not come in time.
+    pub async fn exposed(&self, count: usize) -> Result<Change> {
+        let change = self.change(count).await?;
+        let fits = |change: &Change| phase_of(change) == Phase::Progressing && in_effect(change);
+        self.until_change(&change.name_any(), "to be exposed", 4 * MINUTE, fits).await
+    }
+
     /// Waits until a Change fits.
     ///
     /// # Errors
@@ -272,6 +337,32 @@ impl<'w> Scene<'w> {
             )
         })
         .await
+    }
+
+    /// Watches that a Change neither goes on nor goes back for a while, and says why all along.
+    ///
+    /// # Errors
+    /// When it does, or says something else.
+    pub async fn stays(&self, name: &str, reasons: &[&str], lasting: Duration) -> Result<()> {
+        let api: Api<Change> = self.api();
+        let before = api.get(name).await?.status.unwrap_or_default();
+        let end = Instant::now() + lasting;
+        while Instant::now() < end {
+            let change = api.get(name).await?;
+            let named = waits_for(&change, reasons);
+            let status = change.status.unwrap_or_default();
+            ensure!(named, "it no longer says one of {reasons:?}, but {:?}", status.waiting);
+            ensure!(
+                status.phase == before.phase && (status.weight_percent - before.weight_percent).abs() < 0.01,
+                "it went from {:?} at {} % to {:?} at {} %",
+                before.phase,
+                before.weight_percent,
+                status.phase,
+                status.weight_percent
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
     }
 
     /// Waits for a Change's end, and that it is this one.
@@ -303,7 +394,7 @@ impl<'w> Scene<'w> {
         Ok(rows)
     }
 
-    /// What must hold after any Change (I8): nothing of it is left on Service and route.
+    /// What must hold after any Change (I8): nothing of it is left on Service, route and workload, and no pod of what was taken back.
     ///
     /// # Errors
     /// What is left, in words.
@@ -311,7 +402,11 @@ impl<'w> Scene<'w> {
         let service = self.raw("", "Service", "services").get(APP).await?;
         let selector = service.data.pointer("/spec/selector").cloned().unwrap_or_default();
         ensure!(selector == json!({"app": APP}), "I8: the Service still selects {selector}");
-        ensure!(!service.annotations().contains_key("firebreak.dev/pin"), "I8: the pin's annotation is left");
+        let ours = |object: &DynamicObject| {
+            let mut keys = object.annotations().keys().chain(object.labels().keys());
+            keys.find(|key| key.starts_with("firebreak.dev/")).cloned()
+        };
+        ensure!(ours(&service).is_none(), "I8: the Service still carries {:?}", ours(&service));
         let candidate = self.raw("", "Service", "services").get_opt(&format!("{APP}-candidate")).await?;
         ensure!(candidate.is_none(), "I8: the candidate's Service is left");
         let route = self.route().await?;
@@ -321,24 +416,49 @@ impl<'w> Scene<'w> {
             route_before.data["spec"],
             route.data["spec"]
         );
+        ensure!(
+            written(&route) == written(route_before),
+            "I8: the route's metadata is not as it was: {:?}, {:?}",
+            written(route_before),
+            written(&route)
+        );
+        match self.chronicle.changes().last() {
+            Some(last) if phase_of(last) == Phase::Promoted => {
+                let workload = self.deployment().await?;
+                let left = [HELD, CHANGED_BY].into_iter().find(|mark| workload.annotations().contains_key(*mark));
+                ensure!(left.is_none(), "I8: the workload still carries {left:?}");
+            }
+            Some(last) if matches!(phase_of(last), Phase::RolledBack | Phase::Superseded) => {
+                let set = self.raw("apps", "ReplicaSet", "replicasets").get_opt(&last.spec.candidate.replica_set).await?;
+                let wanted = set.and_then(|set| set.data.pointer("/spec/replicas").and_then(Value::as_u64)).unwrap_or(0);
+                ensure!(wanted == 0, "I8: {wanted} pods of the candidate are still wanted");
+            }
+            _ => {}
+        }
         Ok(())
     }
 
-    /// Checks I1, I2, I4 and I8 after a Change and closes the scene.
+    /// Checks what holds of every Change (I1, I2, I4, I6, I8, I10, the hold) and closes the scene.
     ///
     /// # Errors
     /// The first breach.
-    pub async fn close(mut self, route_before: Option<&DynamicObject>, stable: &str) -> Result<()> {
+    pub async fn close(mut self, route_before: Option<&DynamicObject>) -> Result<()> {
         if let Some(route) = route_before {
             self.is_tidy(route).await?;
         }
-        self.chronicle.check(stable).with_context(|| format!("in {}", self.namespace))?;
+        self.chronicle.check().with_context(|| format!("in {}", self.namespace))?;
         self.guards_leave().await?;
         self.operator.kill();
         let namespaces: Api<Namespace> = Api::all(self.world.admin.clone());
         namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
         Ok(())
     }
+}
+
+/// What users write of an object's metadata: labels, and annotations but kubectl's own.
+fn written(object: &DynamicObject) -> BTreeMap<&str, &str> {
+    let annotations = object.annotations().iter().filter(|(key, _)| !key.starts_with("kubectl.kubernetes.io/"));
+    annotations.chain(object.labels()).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 impl Scene<'_> {
@@ -355,16 +475,4 @@ impl Scene<'_> {
         }
         Ok(())
     }
-}
-
-/// The phase of a Change.
-#[must_use]
-pub fn phase_of(change: &Change) -> Phase {
-    change.status.as_ref().map(|status| status.phase).unwrap_or_default()
-}
-
-/// Candidate responses after a moment of the load, in requests (I3: a condemned candidate never serves).
-#[must_use]
-pub fn served_after(report: &Report, version: &str, from: Duration) -> u64 {
-    report.by_version(version).map_or(0, |series| series.between(from, Duration::from_secs(86_400)).sent())
 }

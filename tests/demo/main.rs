@@ -2,6 +2,7 @@
 //!
 //! It sets up what it needs, shows the live view while each release runs, ends with a table, and cleans up.
 
+mod existing;
 mod report;
 
 use std::{path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use firebreak_cli::live::{self, How, Until};
 use firebreak_engine::Memory;
 use firebreak_lab::{
     Lab, Options,
+    cluster::ExistingOptions,
     load::{BUCKET, Load},
 };
 use firebreak_operator::record::unpack;
@@ -21,6 +23,7 @@ use firebreak_tests::{
     harm::Harm,
     manifests,
     record::{in_effect, phase_of, reasons},
+    world::{OPERATOR_IMAGE, SERVICE_IMAGE},
 };
 use kube::ResourceExt as _;
 
@@ -52,8 +55,10 @@ struct Demo {
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
     /// Leave the lab running at the end, and print what to try.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "kubeconfig")]
     keep: bool,
+    #[command(flatten)]
+    existing: ExistingOptions,
 }
 
 fn main() -> Result<()> {
@@ -64,12 +69,23 @@ fn main() -> Result<()> {
 }
 
 async fn run(demo: &Demo) -> Result<()> {
-    say("setting up a Kubernetes cluster on this machine (the first time it is built, which takes 10 to 20 minutes)");
-    let options = Options { name: NAMESPACE.to_owned(), keep: demo.keep, ..Options::full() };
+    let existing = demo.existing.clone().cluster(OPERATOR_IMAGE, SERVICE_IMAGE);
+    let there = existing.is_some();
+    match &existing {
+        Some(cluster) => {
+            say("setting up on the cluster that is there");
+            existing::must_be_free(cluster).await?;
+        }
+        None => say("setting up a Kubernetes cluster on this machine (the first time it is built, which takes 10 to 20 minutes)"),
+    }
+    let options = Options { name: NAMESPACE.to_owned(), keep: demo.keep, existing, ..Options::full() };
     let world = World::begin(options, 1).await?;
     let result = show(&world).await;
     if demo.keep {
         print_what_to_try(&world.lab)?;
+    } else if there {
+        say("removing what the demo has made");
+        existing::clear(&world.lab).await?;
     } else {
         say("taking the cluster down");
         world.lab.down().await?;

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use firebreak_lab::cluster::{leftovers, until, workspace_binary};
+use firebreak_lab::cluster::{Existing, leftovers, until, workspace_binary};
 use firebreak_lab::faults::{GitOps, Manner, MetricsProxy, Mode};
-use firebreak_lab::{Component, Lab, Options, Size};
+use firebreak_lab::{Component, Lab, Options};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
@@ -70,7 +71,16 @@ async fn given_a_control_plane_when_users_come_then_each_has_their_own_rights_an
     assert!(String::from_utf8_lossy(&who.stdout).contains("system:serviceaccount:default:default"), "{who:?}");
 
     // The same cluster as if it were somebody else's.
-    let foreign = Lab::existing(lab.kubeconfig_path(), Some("lab"), Default::default()).unwrap();
+    let there = Existing {
+        kubeconfig: lab.kubeconfig_path().to_owned(),
+        context: Some("lab".to_owned()),
+        images: BTreeMap::from([("localhost/ours:1".to_owned(), "example.org/theirs:1".to_owned())]),
+        ..Existing::default()
+    };
+    let foreign = Lab::up(Options { existing: Some(there), ..Options::full() }).await.unwrap();
+    foreign.load_image("localhost/ours:1", Path::new("/no/such/binary")).await.unwrap();
+    assert_eq!(foreign.image("localhost/ours:1"), ("example.org/theirs:1".to_owned(), "IfNotPresent"));
+    assert!(foreign.prometheus_url().unwrap_err().to_string().contains("`--prometheus-url` of `cargo demo`"));
     let who = foreign.client_as("bob", &["developers"]).await.unwrap();
     assert!(maps(who).list(&ListParams::default()).await.unwrap_err().to_string().contains("bob"));
     assert!(foreign.kill(Component::Etcd).is_err());
@@ -114,7 +124,7 @@ async fn given_a_full_lab_when_a_service_runs_in_it_then_users_reach_it_metrics_
         }
     }
     let kernel_before = kernel();
-    let lab = Lab::up(Options { name: "full".to_owned(), size: Size::Full, keep: false }).await.unwrap();
+    let lab = Lab::up(Options { name: "full".to_owned(), ..Options::full() }).await.unwrap();
     let service = workspace_binary("firebreak-lab", "demo-service").unwrap();
     lab.load_image("localhost/demo:1", &service).await.unwrap();
     lab.apply(SHOP).await.unwrap();

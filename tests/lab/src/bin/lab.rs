@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use firebreak_lab::cluster::{ForeignAddresses, leftovers};
+use firebreak_lab::cluster::{Existing, leftovers};
 use firebreak_lab::parts::{Part, Parts};
 use firebreak_lab::{Lab, Options, Size};
 
@@ -122,7 +122,7 @@ fn up(size: SizeName, name: String, foreground: bool) -> Result<()> {
         SizeName::ControlPlane => Size::ControlPlane,
         SizeName::Full => Size::Full,
     };
-    let lab = tokio::runtime::Runtime::new()?.block_on(Lab::up(Options { size, name, keep: !foreground }))?;
+    let lab = tokio::runtime::Runtime::new()?.block_on(Lab::up(Options { size, name, keep: !foreground, existing: None }))?;
     show(&lab);
     if foreground {
         loop {
@@ -145,7 +145,9 @@ fn status() -> Result<()> {
 
 fn kubectl(which: &Which, arguments: &[String]) -> Result<()> {
     let lab = match &which.kubeconfig {
-        Some(kubeconfig) => Lab::existing(kubeconfig, which.context.as_deref(), ForeignAddresses::default())?,
+        Some(kubeconfig) => {
+            Lab::existing(&Existing { kubeconfig: kubeconfig.clone(), context: which.context.clone(), ..Existing::default() })?
+        }
         None => Lab::attach(&which.name)?
             .ok_or_else(|| anyhow!("the lab {} is not up: `cargo lab up --name {}`", which.name, which.name))?,
     };

@@ -1,8 +1,6 @@
 //! Users, clients and addresses of a cluster.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,7 +12,7 @@ use kube::{Api, Client, Config};
 
 use super::kubeconfig;
 use super::layout::{API_ADDRESS, API_PORT, BRIDGE_ADDRESS};
-use super::pki::{Authority, write_private};
+use super::pki::Authority;
 use super::{Inner, Lab, Own, control_plane};
 use crate::exec::Tool;
 use crate::parts::{Part, Parts};
@@ -24,42 +22,6 @@ const KUBECTL: Duration = Duration::from_secs(60);
 const HELM: Duration = Duration::from_secs(5 * 60);
 /// How long a service account's token is valid, in seconds: a day, longer than any test.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
-
-/// A cluster somebody else runs.
-#[derive(Debug)]
-pub(crate) struct Foreign {
-    /// Our own, with copies of credentials in it.
-    folder: PathBuf,
-    kubeconfig: PathBuf,
-    kubectl: PathBuf,
-    prometheus: Option<String>,
-    gateway: Option<String>,
-}
-
-impl Foreign {
-    pub(crate) fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
-    }
-
-    pub(crate) fn kubectl(&self) -> &Path {
-        &self.kubectl
-    }
-}
-
-impl Drop for Foreign {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Addresses of what a foreign cluster has beside Kubernetes.
-#[derive(Debug, Clone, Default)]
-pub struct ForeignAddresses {
-    /// Base address of a Prometheus, as this machine reaches it.
-    pub prometheus: Option<String>,
-    /// Base address of a gateway, as this machine reaches it.
-    pub gateway: Option<String>,
-}
 
 impl Own {
     pub(crate) fn admin_kubeconfig(&self) -> &Path {
@@ -73,32 +35,6 @@ impl Own {
 }
 
 impl Lab {
-    /// A cluster that is already there, by its kubeconfig (and context, if not the current one).
-    ///
-    /// Everything works but what needs processes of ours: faults on components, new certificates, images.
-    ///
-    /// # Errors
-    /// When kubectl is missing or does not find the context.
-    pub fn existing(kubeconfig: &Path, context: Option<&str>, addresses: ForeignAddresses) -> Result<Self> {
-        static COPIES: AtomicU32 = AtomicU32::new(0);
-        let kubectl =
-            crate::parts::on_path("kubectl").ok_or_else(|| anyhow!("an existing cluster is reached with kubectl: install it"))?;
-        let mut view = Tool::new(&kubectl, KUBECTL)
-            .args(["config", "view", "--raw", "--flatten", "--minify", "--kubeconfig"])
-            .arg(kubeconfig);
-        if let Some(context) = context {
-            view = view.args(["--context", context]);
-        }
-        let text = view.run().with_context(|| format!("cannot read {}", kubeconfig.display()))?.stdout;
-        let name = format!("firebreak-{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let copy = folder.join("admin.kubeconfig");
-        let foreign = Foreign { folder, kubeconfig: copy, kubectl, prometheus: addresses.prometheus, gateway: addresses.gateway };
-        write_private(&foreign.kubeconfig, &text)?;
-        Ok(Self { inner: std::sync::Arc::new(Inner::Foreign(foreign)) })
-    }
-
     /// The administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig_path(&self) -> &Path {
@@ -134,7 +70,7 @@ impl Lab {
                 let identity = authority.client(user, groups)?;
                 kubeconfig::write(&path, &own.api_url(), authority.certificate(), user, &identity)?;
             }
-            Inner::Foreign(foreign) => kubeconfig::write_impersonating(&path, &foreign.kubeconfig, user, groups)?,
+            Inner::Foreign(foreign) => kubeconfig::write_impersonating(&path, foreign.kubeconfig(), user, groups)?,
         }
         Ok(path)
     }
@@ -162,7 +98,7 @@ impl Lab {
         let plain: String = user.trim().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
         match &*self.inner {
             Inner::Own(own) => own.layout.file("users").join(format!("{plain}.kubeconfig")),
-            Inner::Foreign(foreign) => foreign.folder.join(format!("{plain}.kubeconfig")),
+            Inner::Foreign(foreign) => foreign.folder().join(format!("{plain}.kubeconfig")),
         }
     }
 
@@ -173,9 +109,7 @@ impl Lab {
     pub fn prometheus_url(&self) -> Result<String> {
         match &*self.inner {
             Inner::Own(_) => Ok(format!("http://127.0.0.1:{}", self.full()?.state().ports.prometheus)),
-            Inner::Foreign(foreign) => {
-                foreign.prometheus.clone().ok_or_else(|| anyhow!("name the cluster's Prometheus with --prometheus-url"))
-            }
+            Inner::Foreign(foreign) => foreign.prometheus(),
         }
     }
 
@@ -197,9 +131,7 @@ impl Lab {
     pub fn gateway_url(&self) -> Result<String> {
         match &*self.inner {
             Inner::Own(_) => Ok(format!("http://127.0.0.1:{}", self.full()?.state().ports.gateway)),
-            Inner::Foreign(foreign) => {
-                foreign.gateway.clone().ok_or_else(|| anyhow!("name the cluster's gateway with --gateway-url"))
-            }
+            Inner::Foreign(foreign) => foreign.gateway_url(),
         }
     }
 

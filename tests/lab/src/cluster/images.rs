@@ -5,15 +5,19 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 use super::layout::Layout;
-use super::{Lab, image, node};
+use super::{Inner, Lab, image, node};
 use crate::parts::Programs;
 
 impl Lab {
     /// Imports a static binary as the image `name` (`localhost/demo:1`), which runs it. Pods using it need `imagePullPolicy: Never`.
+    /// A foreign cluster pulls the image that was named in its place.
     ///
     /// # Errors
-    /// For a foreign cluster or a control plane; when the binary is missing.
+    /// For a foreign cluster without one, or a control plane; when the binary is missing.
     pub async fn load_image(&self, name: &str, binary: &Path) -> Result<()> {
+        if let Inner::Foreign(foreign) = &*self.inner {
+            return foreign.has_image(name);
+        }
         let own = self.full()?;
         let programs = own.programs.clone().ok_or_else(|| anyhow!("this lab has no containerd"))?;
         load(programs, own.layout.clone(), name, binary, &[]).await

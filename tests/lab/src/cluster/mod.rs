@@ -1,6 +1,7 @@
 //! A Kubernetes cluster of ordinary processes on this machine: [`Lab`].
 //!
-//! `up` starts it, `down` removes every trace of it, `clients` hands out users and addresses, `images` brings programs into it.
+//! `up` starts it, `down` removes every trace of it, `clients` hands out users and addresses, `images` brings programs into it, and
+//! `existing` uses a cluster that somebody else runs instead.
 //! Of the other modules, `layout` fixes paths and addresses, `state` remembers across processes, `control_plane`, `node` and
 //! `addons` say how each component is started.
 
@@ -9,6 +10,7 @@ mod binaries;
 mod clients;
 mod control_plane;
 mod down;
+mod existing;
 mod image;
 mod images;
 mod kubeconfig;
@@ -29,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub use addons::{GATEWAY_NAME, GATEWAY_NAMESPACE};
 pub use binaries::workspace_binary;
-pub use clients::ForeignAddresses;
 pub use down::leftovers;
+pub use existing::{Existing, ExistingOptions};
 pub use wait::until;
 
 use crate::parts::{Parts, Programs};
@@ -124,11 +126,13 @@ pub struct Options {
     pub name: String,
     /// Whether the lab outlives this process and its [`Lab`] values (then end it with `cargo lab down` or [`Lab::down`]).
     pub keep: bool,
+    /// A cluster to use instead of starting one; then the rest means nothing.
+    pub existing: Option<Existing>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { size: Size::Full, name: "lab".to_owned(), keep: false }
+        Self { size: Size::Full, name: "lab".to_owned(), keep: false, existing: None }
     }
 }
 
@@ -157,7 +161,7 @@ pub struct Lab {
 #[derive(Debug)]
 enum Inner {
     Own(Box<Own>),
-    Foreign(clients::Foreign),
+    Foreign(Box<existing::Foreign>),
 }
 
 /// A lab this code started.
@@ -197,7 +201,8 @@ impl Drop for Own {
 }
 
 impl Lab {
-    /// Starts a lab and waits until it is ready for use; seconds, once its programs are built.
+    /// Starts a lab and waits until it is ready for use; seconds, once its programs are built. With [`Options::existing`], see
+    /// [`Lab::existing`].
     ///
     /// A lab of the same name whose owner has died is taken down first. Ctrl-C and SIGTERM take the lab down unless it is to stay.
     ///
@@ -205,6 +210,9 @@ impl Lab {
     /// When something is missing on this machine, when a lab of that name is in use, or when a component does not become ready; then
     /// nothing is left behind.
     pub async fn up(options: Options) -> Result<Self> {
+        if let Some(cluster) = &options.existing {
+            return Self::existing(cluster);
+        }
         let own = up::up(options).await?;
         Ok(Self { inner: Arc::new(Inner::Own(Box::new(own))) })
     }

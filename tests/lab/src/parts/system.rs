@@ -60,7 +60,8 @@ pub fn require_root(what: &str) -> Result<()> {
     }
     bail!(
         "{what} needs root (network namespaces, mounts, cgroups): run it with sudo -E. \
-         Without root a cluster that runs no pods can be started: `cargo lab up --size control-plane`"
+         Without root, `cargo demo --kubeconfig FILE` uses a cluster that is there, \
+         and `cargo lab up --size control-plane` starts one that runs no pods"
     )
 }
 

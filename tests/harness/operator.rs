@@ -3,14 +3,15 @@
 use std::{
     fs::File,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result};
+use firebreak_lab::Companion;
 
 use crate::world::{SYSTEM, World};
 
-/// One operator process; killed when dropped.
+/// One operator process; killed when dropped, and when a signal ends the tests.
 pub struct Operator {
     binary: PathBuf,
     kubeconfig: PathBuf,
@@ -18,7 +19,7 @@ pub struct Operator {
     identity: String,
     prometheus: String,
     log: PathBuf,
-    child: Option<Child>,
+    child: Option<Companion>,
 }
 
 impl Operator {
@@ -66,26 +67,22 @@ impl Operator {
             return Ok(());
         }
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .args(["run", "--namespace", &self.namespace, "--lease-namespace", SYSTEM, "--lease-name", &self.namespace])
             .args(["--identity", &self.identity, "--listen", "127.0.0.1:0", "--prometheus-url", &self.prometheus])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,kube_client=warn,firebreak_operator=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("the operator does not start")?;
-        self.child = Some(child);
+            .stderr(log);
+        self.child = Some(Companion::start(&mut command).context("the operator does not start")?);
         Ok(())
     }
 
     /// Ends the process at once, as `kill -9` does.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.child = None;
     }
 
     /// Where it writes its log.

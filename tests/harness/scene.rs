@@ -105,7 +105,8 @@ impl<'w> Scene<'w> {
     /// # Errors
     /// When kubectl refuses.
     pub async fn apply(&self, objects: &[Value]) -> Result<()> {
-        let objects: Vec<Value> = objects.iter().map(|object| self.within(object)).collect();
+        let mut objects: Vec<Value> = objects.iter().map(|object| self.within(object)).collect();
+        objects.iter_mut().try_for_each(|object| self.world.lab.adapt(object))?;
         self.world.lab.apply(&yaml(&objects)).await
     }
 

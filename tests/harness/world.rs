@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use firebreak_lab::{Lab, Options, cluster::workspace_binary};
+use firebreak_lab::{Lab, Options, cluster::workspace_binary, parts::require_root};
 use kube::Client;
 
 /// Namespace of the chart's release.
@@ -41,10 +41,13 @@ impl World {
     /// # Errors
     /// When the lab does not come up or the chart does not install.
     pub async fn begin(options: Options, replicas: u32) -> Result<Self> {
+        let joined = std::env::var(JOIN).ok();
+        if joined.is_none() && options.existing.is_none() {
+            require_root("a lab that runs pods")?;
+        }
         let operator_binary = workspace_binary("firebreak-operator", "firebreak")?;
         let cli_binary = workspace_binary("firebreak-cli", "kubectl-firebreak")?;
         let service_binary = workspace_binary("firebreak-lab", "demo-service")?;
-        let joined = std::env::var(JOIN).ok();
         let lab = match &joined {
             Some(name) => Lab::attach(name)?.with_context(|| format!("{JOIN} names lab {name}, which is not up"))?,
             None => Lab::up(options).await.context("the lab does not come up")?,
@@ -70,15 +73,18 @@ impl World {
 pub async fn install(lab: &Lab, replicas: u32) -> Result<()> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/firebreak");
     let prometheus = lab.prometheus_url_for_pods()?;
-    let (repository, tag) = OPERATOR_IMAGE.split_once(':').unwrap_or((OPERATOR_IMAGE, "lab"));
+    let (image, pulled) = lab.image(OPERATOR_IMAGE);
+    // What follows the last colon is a port where a slash comes after it.
+    let (repository, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((&image, "latest"));
     let set = [
         format!("image.repository={repository}"),
-        format!("image.tag={tag}"),
-        "image.pullPolicy=Never".to_owned(),
+        format!("image.pullPolicy={pulled}"),
         format!("replicas={replicas}"),
         format!("prometheus.url={prometheus}"),
         format!("admission.excludedNamespaces={{{WITHOUT_POLICY}}}"),
     ];
+    // A tag may look like a number.
+    let tag = format!("image.tag={tag}");
     let chart = chart.display().to_string();
     let mut args = vec![
         "upgrade",
@@ -95,6 +101,7 @@ pub async fn install(lab: &Lab, replicas: u32) -> Result<()> {
     for value in &set {
         args.extend(["--set", value]);
     }
+    args.extend(["--set-string", &tag]);
     lab.helm(&args).await?;
     Ok(())
 }

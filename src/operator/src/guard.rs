@@ -242,7 +242,9 @@ impl Worker {
             return Ok(Next::Within(LOOK_AGAIN));
         }
         let Some(deployment) = deployment else {
-            let message = format!("spec.targetRef names Deployment {target}, which does not exist: create it, or make a Guard that names another (a target is for good); the guard takes effect when it exists");
+            let message = format!(
+                "spec.targetRef names Deployment {target}, which does not exist: create it, or make a Guard that names another (a target is for good); the guard takes effect when it exists"
+            );
             self.say(guard, |_| {}, &Word::works("TargetNotFound", message)).await?;
             return Ok(Next::Wait);
         };

@@ -1,6 +1,6 @@
 //! The objects of one guarded workload in the middle of a rollout.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ClusterRiskPolicy, Guard, guard::RouteKind, names, template};
 use kube::Api;
@@ -100,12 +100,15 @@ pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
 /// Turns of the Guard's worker, each on caches as they are then, until `done`; false where that does not come.
 pub(super) async fn turns_until(server: &ApiServer, done: impl Fn(&ApiServer) -> bool) -> bool {
     let mut work = None;
-    for _ in 0..40 {
+    // A drain takes its seconds.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while tokio::time::Instant::now() < deadline {
         if done(server) {
             return true;
         }
         worker(server).await.one_turn(&mut work).await;
         settle(server);
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     false
 }

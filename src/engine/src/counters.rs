@@ -5,7 +5,7 @@
 //! nothing is made up. A pod that is there, ready, and was read too long ago makes its arm incomplete, and the interval
 //! goes on. Before a pod is first ready only probes reach it: what it counts until then is no user's request.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,8 @@ const STALE_AFTER_SCRAPES: f64 = 2.5;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CounterBook {
     opened: bool,
-    pods: BTreeMap<String, Last>,
+    /// Names are shared: the memory is copied with every decision.
+    pods: BTreeMap<Arc<str>, Last>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ impl CounterBook {
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
         let mut counts = Counts::default();
         for reading in readings {
-            let known = self.pods.get_mut(&reading.pod);
+            let known = self.pods.get_mut(reading.pod.as_str());
             let served = known.as_ref().is_some_and(|last| last.served) || !present.unready.contains(&reading.pod);
             let (requests, failures, read_at) = (reading.requests, reading.failures, reading.read_at);
             let last = Last { arm: reading.arm, requests, failures, read_at, served };
@@ -86,7 +87,7 @@ impl CounterBook {
                 if self.pods.len() >= MOST_PODS {
                     continue;
                 }
-                self.pods.insert(reading.pod.clone(), last);
+                self.pods.insert(reading.pod.as_str().into(), last);
             }
             let (requests, failures) = match before {
                 _ if !served => (0, 0),
@@ -110,7 +111,7 @@ impl CounterBook {
             counts = counts.plus(added);
         }
         self.opened = true;
-        let here = |pod: &String| present.candidate.contains(pod) || present.stable.contains(pod);
+        let here = |pod: &Arc<str>| present.candidate.iter().chain(present.stable).any(|name| **name == **pod);
         self.pods.retain(|pod, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS || here(pod));
         Step { counts, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
     }

@@ -91,6 +91,7 @@ impl Turn<'_> {
         if let Some(pasts) = self.seen.pasts.as_ref().filter(|_| !self.memory.judgement.has_past()) {
             self.memory.judgement.learn(self.setup, pasts);
         }
+        self.memory.judgement.watch_since(self.seen.watching_since);
         self.judge();
         self.hear();
         self.report_contention();

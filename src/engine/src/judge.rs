@@ -80,6 +80,9 @@ pub struct Judgement {
     /// Between two readings of one pod, as the last look said.
     #[serde(default)]
     scrape_seconds: f64,
+    /// Since when the source has been asked without a break.
+    #[serde(default)]
+    watching_since: Millis,
     /// Since when there was no complete look, and why.
     trouble: Option<Trouble>,
     split_since: Option<Millis>,
@@ -276,6 +279,7 @@ impl Judgement {
             began: None,
             last_at: None,
             scrape_seconds: 0.0,
+            watching_since: Millis::default(),
             trouble: None,
             split_since: None,
             split: Counts::default(),
@@ -285,6 +289,11 @@ impl Judgement {
             harm_proved: false,
             frozen_by_stable: false,
         }
+    }
+
+    /// The source has been asked without a break since then: while nobody asks, nothing is missing.
+    pub fn watch_since(&mut self, since: Millis) {
+        self.watching_since = since;
     }
 
     /// Takes in stable's past, before the first exposure.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    decide::Answer,
     judge::Judgement,
     plan::Setup,
     retreat::Retreat,
@@ -24,6 +25,12 @@ pub struct Memory {
     pub entered: Millis,
     /// When this stage's share was seen in effect; `None` until then.
     pub in_effect: Option<Millis>,
+    /// Since when it is in effect no more, because someone took it back: that time is not baked.
+    #[serde(default)]
+    pub taken_back_since: Option<Millis>,
+    /// Since when this stage's pods have all been ready.
+    #[serde(default)]
+    pub ready_since: Option<Millis>,
     /// When the candidate first had a share.
     pub exposed_at: Option<Millis>,
     /// Since when no candidate pod has been ready although it has a share and stable has ready pods.
@@ -47,8 +54,8 @@ pub struct Memory {
     pub routes_clean_at: Option<Millis>,
     /// Who else was last seen to write the routes.
     pub contention: Option<String>,
-    /// Interventions that were handled, by name.
-    pub heard: Vec<String>,
+    /// Interventions that were handled, and what became of each: said again while they are open.
+    pub heard: Vec<Answer>,
     /// What the traffic shows.
     pub judgement: Judgement,
 }
@@ -124,6 +131,8 @@ impl Memory {
             highest: Weight::ZERO,
             entered: now,
             in_effect: None,
+            taken_back_since: None,
+            ready_since: None,
             exposed_at: None,
             unready_since: None,
             lost_ready: 0,

@@ -27,6 +27,10 @@ pub struct Observation {
     pub seen: Vec<String>,
     /// What humans asked for and was not handled before, oldest first.
     pub acts: Vec<Act>,
+    /// Since when the metrics source has been asked without a break; before, nobody looked, and that nothing was seen says
+    /// nothing of the source.
+    #[serde(default)]
+    pub watching_since: Millis,
 }
 
 /// What the workload asks for.

@@ -68,6 +68,7 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
         traffic: None,
         pasts: None,
         acts: Vec::new(),
+        watching_since: Millis::default(),
     }
 }
 

@@ -70,13 +70,19 @@ pub(crate) struct Actor<'a> {
     pub(crate) change: &'a Change,
     pub(crate) objects: &'a Objects,
     pub(crate) records: &'a [RouteRecord],
+    going_back: bool,
     /// What people should know of what did not work, each with the object that it is about.
     notes: Mutex<Vec<(String, Note)>>,
 }
 
 impl<'a> Actor<'a> {
     pub(crate) fn new(client: &'a Client, change: &'a Change, objects: &'a Objects, records: &'a [RouteRecord]) -> Self {
-        Self { client, change, objects, records, notes: Mutex::default() }
+        Self { client, change, objects, records, going_back: false, notes: Mutex::default() }
+    }
+
+    /// The Change is on its way back: its candidate gets no request any more, whatever that takes.
+    pub(crate) fn going_back(self, going_back: bool) -> Self {
+        Self { going_back, ..self }
     }
 
     /// What people should know, each with the object that it is about.
@@ -322,7 +328,8 @@ impl Actor<'_> {
         let all = self.named_routes();
         let zeroed = all.map(|(named, looked)| async move {
             let zeroed = self.zero_route(named, looked.found(), backends).await;
-            if let Err(error) = &zeroed {
+            // Only then: the candidate's Service does not come back from there.
+            if let (Err(error), true) = (&zeroed, self.going_back) {
                 self.land_on_stable(named, looked.found(), backends, error).await;
             }
             zeroed

@@ -121,6 +121,8 @@ pub(crate) struct Given {
     pub(crate) seen: Vec<String>,
     pub(crate) pasts: Option<Pasts>,
     pub(crate) guard_leaves: bool,
+    /// Since when the metrics source has been asked for this Change without a break.
+    pub(crate) watching_since: Millis,
 }
 
 /// One observation of a Change.
@@ -139,6 +141,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         pasts: given.pasts,
         seen: given.seen,
         acts: acts(view, change),
+        watching_since: given.watching_since,
     }
 }
 

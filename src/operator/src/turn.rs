@@ -7,7 +7,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names};
-use firebreak_engine::{Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{
+    Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, observation::Look, units::Millis,
+};
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
 use crate::{
@@ -43,6 +45,10 @@ pub(crate) struct Work {
     routes: Vec<RouteRecord>,
     eyes: Eyes,
     stored_at: Millis,
+    /// When this process took it up: before, it asked nobody.
+    began: Millis,
+    /// A look whose turn could not be recorded: it is judged with the next.
+    unjudged: Option<Look>,
     /// What the API server gave in the last turn of routes that no cache can tell of.
     live: Live,
     /// What people should know of how it was taken up.
@@ -51,6 +57,12 @@ pub(crate) struct Work {
     unrecorded: Vec<Unrecorded>,
     /// Objects whose trouble was told and is not over.
     troubled: BTreeSet<String>,
+}
+
+/// When effects are carried out, and whether on the way back.
+struct Moment {
+    now: Millis,
+    back: bool,
 }
 
 /// How a turn went.
@@ -95,6 +107,8 @@ impl Work {
             stored_at: Millis(0),
             live: Live::new(),
             untold,
+            began: now,
+            unjudged: None,
             unrecorded: Vec::new(),
             troubled: BTreeSet::new(),
             change,
@@ -117,8 +131,14 @@ impl Work {
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
         }
-        let given =
-            Given { now, look: self.eyes.look(now), seen: self.eyes.seen(), pasts: self.eyes.pasts().await, guard_leaves };
+        let given = Given {
+            now,
+            look: self.eyes.look(now).or_else(|| self.unjudged.take()),
+            seen: self.eyes.seen(),
+            pasts: self.eyes.pasts().await,
+            guard_leaves,
+            watching_since: self.began,
+        };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
         let mut decision = decide(&self.setup, &self.memory, &seen);
         decision.notes.splice(..0, std::mem::take(&mut self.untold));
@@ -135,7 +155,7 @@ impl Work {
                 Err(StoreError::Lost) => {
                     // Whoever wrote it goes on from there; the candidate's share does not wait for that.
                     let safe: Vec<Effect> = decision.effects.into_iter().filter(|effect| *effect == Effect::ZeroWeight).collect();
-                    self.act(client, &objects, if back { &safe } else { &[] }, teller, now).await;
+                    self.act(client, &objects, if back { &safe } else { &[] }, teller, Moment { now, back }).await;
                     return Went::Lost;
                 }
                 Err(StoreError::Failed(error)) if back => {
@@ -144,6 +164,7 @@ impl Work {
                 }
                 Err(StoreError::Failed(error)) => {
                     tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
+                    self.unjudged = seen.look;
                     return Went::Busy;
                 }
             }
@@ -151,7 +172,8 @@ impl Work {
         for note in &decision.notes {
             teller.tell(&self.change, objects.deployment.as_deref(), note);
         }
-        let acted = self.act(client, &objects, &decision.effects, teller, now).await;
+        let back = decision.memory.phase == Phase::Retreating;
+        let acted = self.act(client, &objects, &decision.effects, teller, Moment { now, back }).await;
         self.answer(teller, &decision);
         self.memory = decision.memory;
         self.live = self.look(client, view).await;
@@ -162,11 +184,12 @@ impl Work {
         }
     }
 
-    async fn act(&mut self, client: &Client, objects: &Objects, effects: &[Effect], teller: &Teller, now: Millis) -> bool {
+    async fn act(&mut self, client: &Client, objects: &Objects, effects: &[Effect], teller: &Teller, moment: Moment) -> bool {
+        let Moment { now, back } = moment;
         if effects.is_empty() && objects.strays.is_empty() {
             return false;
         }
-        let actor = Actor::new(client, &self.change, objects, &self.routes);
+        let actor = Actor::new(client, &self.change, objects, &self.routes).going_back(back);
         let done = actor.run(effects).await;
         // After the hold: before, the native controller would only start them again.
         actor.put_away().await;

@@ -15,13 +15,13 @@ const NEEDED: [(&str, &str); 16] = [
     ("firebreak.dev/guards/status", "patch"),
     ("firebreak.dev/changes", "get list watch create patch delete"), // begun; its finalizer; forgotten beyond the limit
     ("firebreak.dev/changes/status", "update"),                      // replaced, guarded by the resourceVersion
-    ("firebreak.dev/interventions", "get list watch patch"),         // given to its Change
+    ("firebreak.dev/interventions", "get list watch patch delete"),  // given to its Change, for which some API servers ask delete
     ("firebreak.dev/interventions/status", "patch"),                 // answered
     ("firebreak.dev/clusterriskpolicies", "get list watch"),
-    ("apps/deployments", "get list watch patch"), // held, resumed, marks
-    ("apps/deployments/finalizers", "update"),    // ownership with blockOwnerDeletion at the hand-over
-    ("apps/replicasets", "get list watch create patch"),
-    ("/services", "get list watch create patch delete"), // pinned; the candidate's made and removed
+    ("apps/deployments", "get list watch patch"),               // held, resumed, marks
+    ("apps/deployments/finalizers", "update"),                  // ownership with blockOwnerDeletion at the hand-over
+    ("apps/replicasets", "get list watch create patch delete"), // handed over and taken over: the same
+    ("/services", "get list watch create patch delete"),        // pinned; the candidate's made and removed
     ("gateway.networking.k8s.io/httproutes", "get list watch patch"),
     ("gateway.networking.k8s.io/grpcroutes", "get list watch patch"),
     ("/pods", "get list watch"),

@@ -206,6 +206,7 @@ impl Cluster {
             look: Some(self.look()),
             pasts: None,
             acts: Vec::new(),
+            watching_since: Millis::default(),
         }
     }
 

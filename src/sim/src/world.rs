@@ -350,6 +350,7 @@ impl World {
             look: Some(self.look(answered)),
             pasts: None,
             seen: self.candidate.iter().filter(|pod| answered && pod.read.is_some()).map(|pod| pod.name.clone()).collect(),
+            watching_since: Millis::default(),
             acts: acts
                 .map(|(at, (_, action))| Act {
                     name: format!("act-{at}"),

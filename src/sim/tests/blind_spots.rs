@@ -195,7 +195,137 @@ fn given_a_share_that_someone_takes_back_again_and_again_then_it_bakes_nothing()
         cluster.share = 0.0;
         turn_with(&mut cluster, |_| ());
     }
-    assert_eq!((cluster.memory.stage, cluster.memory.in_effect), (stage, None));
+    assert_eq!((cluster.memory.stage, waiting(&cluster)), (stage, "RoutesTakenBack"));
+}
+
+/// A tool that writes the route every minute takes the bake's seconds, not what was proved.
+#[test]
+fn given_a_share_that_is_taken_back_now_and_then_then_it_is_promoted_all_the_same() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.setup.plan.final_bake_seconds = 300.0;
+    for second in 0..1500 {
+        if second % 60 == 59 {
+            cluster.share = 0.0;
+        }
+        turn_with(&mut cluster, |_| ());
+    }
+    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Promoted), "{:?}", cluster.memory.waiting);
+}
+
+#[test]
+fn given_routes_that_cannot_be_read_for_a_turn_then_the_stage_goes_on_where_it_was() {
+    let mut cluster = staying(Level::Medium);
+    let before = cluster.memory.in_effect;
+    let decision = turn_with(&mut cluster, |seen| {
+        let traffic = seen.traffic.as_mut().unwrap();
+        (traffic.largest_share, traffic.smallest_share, traffic.unreadable) = (0.0, 0.0, true);
+    });
+    assert_eq!((cluster.memory.in_effect, decision.effects), (before, Vec::new()));
+}
+
+/// Two minutes without an operator say nothing of the metrics source.
+#[test]
+fn given_nobody_who_looked_for_long_then_that_is_no_missing_data() {
+    let mut cluster = exposed(Level::Critical);
+    assert_eq!(cluster.setup.plan.no_data, NoData::RollBack);
+    for _ in 0..120 {
+        cluster.next_second();
+    }
+    let since = cluster.now;
+    for second in 0..20 {
+        turn_with(&mut cluster, |seen| {
+            seen.watching_since = since;
+            if second < 5 {
+                seen.look = None;
+            }
+        });
+    }
+    assert_eq!(cluster.memory.retreat, None);
+    for _ in 0..100 {
+        turn_with(&mut cluster, |seen| (seen.watching_since, seen.look) = (since, None));
+    }
+    assert_eq!(cluster.memory.retreat.as_ref().map(|retreat| retreat.reason.as_str()), Some("NoData"));
+}
+
+#[test]
+fn given_no_ready_pod_while_a_larger_stage_is_entered_then_the_share_goes_at_once() {
+    let mut cluster = exposed(Level::Medium);
+    let stage = cluster.memory.stage;
+    while cluster.memory.stage == stage {
+        turn_with(&mut cluster, |seen| seen.candidate.ready = seen.candidate.ready.min(2));
+    }
+    assert!(cluster.memory.in_effect.is_none() && cluster.share > 0.0);
+    turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.candidate.endpoints) = (0, 0));
+    assert_eq!(cluster.share, 0.0);
+}
+
+#[test]
+fn given_an_unreadiness_that_stable_shares_then_it_is_not_counted_against_the_candidate() {
+    let mut cluster = exposed(Level::Medium);
+    turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.candidate.endpoints, seen.stable.ready) = (0, 0, 3));
+    assert_eq!((cluster.share, cluster.memory.lost_ready), (0.0, 0));
+}
+
+#[rstest]
+#[case(Phase::Preparing)]
+#[case(Phase::Progressing)]
+#[case(Phase::Promoting)]
+fn given_a_pause_in_any_phase_then_it_is_obeyed(#[case] phase: Phase) {
+    let mut cluster = Cluster::new(setup(Level::Medium, 1));
+    // Pods of a larger stage are not there yet: it is being entered.
+    let slow = |seen: &mut Observation| seen.candidate.ready = seen.candidate.ready.min(2);
+    match phase {
+        Phase::Preparing => {
+            turn_with(&mut cluster, |seen| seen.seen.clear());
+        }
+        Phase::Progressing => {
+            while cluster.memory.stage == 0 {
+                turn_with(&mut cluster, slow);
+            }
+        }
+        _ => {
+            while cluster.memory.phase != Phase::Baking {
+                cluster.turn();
+            }
+            while cluster.memory.phase == Phase::Baking {
+                // The hand-over waits for a pod.
+                let in_effect = cluster.memory.in_effect.is_some();
+                turn_with(&mut cluster, |seen| seen.candidate.ready -= u32::from(in_effect));
+            }
+        }
+    }
+    assert_eq!(cluster.memory.phase, phase);
+    let share = cluster.share;
+    let paused = turn_with(&mut cluster, |seen| seen.acts = vec![act("stop", Action::Pause, None)]);
+    assert!(paused.answers[0].applied);
+    for _ in 0..100 {
+        cluster.turn();
+    }
+    assert!(cluster.share <= share && cluster.owned, "{:?} {}", cluster.memory.phase, cluster.share);
+    turn_with(&mut cluster, |seen| seen.acts = vec![act("on", Action::Resume, None)]);
+    assert_eq!(cluster.run(300), Phase::Ended(Outcome::Promoted));
+}
+
+#[test]
+fn given_an_inconclusive_stage_that_needs_a_human_all_the_same_then_it_is_said_once() {
+    let mut cluster = Cluster::new(setup(Level::Low, 1));
+    cluster.rate = 1;
+    cluster.setup.plan.approval_at = vec![Weight::permille(500)];
+    let mut told = 0;
+    for _ in 0..900 {
+        told += turn_with(&mut cluster, |_| ()).notes.len();
+    }
+    assert_eq!((cluster.memory.stage, waiting(&cluster)), (0, "WaitingForHuman"));
+    assert!(told < 6, "{told} notes");
+}
+
+#[test]
+fn given_an_act_whose_answer_was_lost_then_it_is_given_again() {
+    let mut cluster = staying(Level::Medium);
+    let acts = vec![act("again", Action::Resume, None)];
+    let first = turn_with(&mut cluster, |seen| seen.acts = acts.clone());
+    let second = turn_with(&mut cluster, |seen| seen.acts = acts.clone());
+    assert!(!first.answers[0].applied && first.answers == second.answers, "{:?}", second.answers);
 }
 
 #[test]

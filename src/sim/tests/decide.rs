@@ -175,9 +175,9 @@ fn given_a_pause_then_it_stays_until_resumed() {
 fn given_an_act_that_was_handled_when_seen_again_then_it_is_not_handled_twice() {
     let mut cluster = exposed(Level::Low);
     act(&mut cluster, Action::Promote);
-    let once = cluster.memory.let_through;
+    let once = cluster.memory.stage;
     let decision = act(&mut cluster, Action::Promote);
-    assert_eq!(cluster.memory.let_through, once);
+    assert_eq!((cluster.memory.stage, once), (1, 1));
     assert!(decision.notes.iter().all(|note| note.reason != "PromotedByHuman"));
 }
 

@@ -105,7 +105,8 @@ impl Turn<'_> {
     /// Requests to pods that are not ready fail at the gateway, where no counter of the candidate sees them.
     pub(super) fn watch_readiness(&mut self) {
         let exposed = matches!(self.memory.phase, Phase::Progressing | Phase::Baking | Phase::Promoting);
-        let unready = exposed && self.memory.in_effect.is_some() && self.seen.candidate.ready == 0 && self.seen.stable.ready > 0;
+        let unready =
+            exposed && self.memory.granted > Weight::ZERO && self.seen.candidate.ready == 0 && self.seen.stable.ready > 0;
         let since = self.memory.unready_since.unwrap_or(self.seen.now);
         self.memory.unready_since = unready.then_some(since);
     }

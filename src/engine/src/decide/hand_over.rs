@@ -31,6 +31,9 @@ impl Turn<'_> {
                 let ready = candidate.ready;
                 return self.wait("WaitingForPods", &format!("{ready} of {size} candidate pods are ready for the hand-over"));
             }
+            if self.memory.paused {
+                return self.wait("Paused", "a human paused it before the hand-over; kubectl firebreak resume lets it go on");
+            }
             if self.seen.traffic.as_ref().is_some_and(|traffic| traffic.pinned) {
                 self.effects.push(Effect::Unpin);
             }

@@ -7,7 +7,7 @@ use crate::{
     memory::{Outcome, Phase},
     plan::{Exposure, Inconclusive, NoData},
     retreat::Retreat,
-    units::Weight,
+    units::{Millis, Weight},
 };
 
 /// How long the metrics source may take to find ready pods before that is said aloud, seconds.
@@ -75,6 +75,8 @@ impl Turn<'_> {
         self.memory.granted = Weight::ZERO;
         self.memory.entered = self.seen.now;
         self.memory.in_effect = None;
+        self.memory.taken_back_since = None;
+        self.memory.ready_since = None;
         self.memory.unready_since = None;
         self.memory.let_through = None;
         self.memory.waiting = None;
@@ -112,6 +114,7 @@ impl Turn<'_> {
         if !self.seen.candidate.exists || !self.seen.candidate.owned_by_change || self.seen.candidate.wanted != pods {
             self.effects.push(Effect::MakeCandidate { replicas: pods });
         }
+        self.note_ready(pods);
         let (ready, endpoints) = (self.seen.candidate.ready, self.endpoints());
         if ready < pods || endpoints < pods {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
@@ -127,7 +130,16 @@ impl Turn<'_> {
         if !self.can_be_seen() || !self.effects.is_empty() {
             return;
         }
+        if self.memory.paused {
+            return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume lets it go on");
+        }
         self.begin();
+    }
+
+    /// Since when so many pods have been ready without a break.
+    fn note_ready(&mut self, pods: u32) {
+        let since = self.memory.ready_since.unwrap_or(self.seen.now);
+        self.memory.ready_since = (self.seen.candidate.ready >= pods).then_some(since);
     }
 
     /// Eyes before exposure: every ready candidate pod is seen by every signal's source, and stable can be counted.
@@ -145,7 +157,7 @@ impl Turn<'_> {
         let candidate = &self.seen.candidate;
         let unseen = candidate.names.iter().find(|name| !self.seen.seen.contains(name) && !candidate.unready.contains(name));
         if let Some(pod) = unseen {
-            let waited = self.seen.now.seconds_since(self.memory.entered);
+            let waited = self.memory.ready_since.map_or(0.0, |since| self.seen.now.seconds_since(since));
             let message = format!("the metrics source has not read candidate pod {pod} yet; {until}");
             if waited < SEEN_WITHIN_SECONDS {
                 self.wait("WaitingForMetrics", &message);
@@ -180,7 +192,9 @@ impl Turn<'_> {
         self.memory.stage = stage;
         self.memory.entered = self.seen.now;
         self.memory.in_effect = None;
-        self.memory.let_through = self.memory.let_through.filter(|through| *through > stage);
+        self.memory.taken_back_since = None;
+        self.memory.ready_since = None;
+        self.memory.let_through = self.memory.let_through.filter(|through| *through >= stage);
         self.memory.waiting = None;
         self.memory.phase = if weight >= Weight::FULL { Phase::Baking } else { Phase::Progressing };
     }
@@ -207,23 +221,35 @@ impl Turn<'_> {
         candidate.wanted + 1
     }
 
-    /// Brings the candidate to the stage's size, then its share to the stage's weight. True once it is in effect.
+    /// Brings the candidate to the stage's size, then its share to the stage's weight. True while that is in effect.
     fn place_weight(&mut self) -> bool {
         let pods = self.pods_now();
+        let entering = self.memory.in_effect.is_none() && self.memory.granted != self.setup.plan.weight(self.memory.stage);
+        let barred = entering && self.is_barred();
+        let by_pods = self.setup.exposure == Exposure::PodShare;
+        if barred && by_pods {
+            return false;
+        }
         let size = self.next_size(pods);
         if self.seen.candidate.wanted != size || !self.seen.candidate.owned_by_change {
             self.effects.push(Effect::MakeCandidate { replicas: size });
         }
+        self.note_ready(pods);
         let ready = self.seen.candidate.ready >= pods;
         // Who comes to carry more is seen before more comes; where pods are the share `next_size` looks to that.
-        let entering = self.memory.in_effect.is_none() && self.memory.granted != self.setup.plan.weight(self.memory.stage);
-        let grown = ready && (!entering || self.setup.exposure == Exposure::PodShare || self.can_be_seen());
+        let grown = ready && !barred && (!entering || by_pods || self.can_be_seen());
         // Where pods are the share, each that comes has its part of this stage's weight already.
-        if self.memory.in_effect.is_none() && (grown || self.setup.exposure == Exposure::PodShare) {
+        if self.memory.in_effect.is_none() && (grown || by_pods) {
             self.memory.granted = self.setup.plan.weight(self.memory.stage);
+            let stage = self.memory.stage;
+            self.memory.let_through = self.memory.let_through.filter(|through| *through > stage);
         }
         let followed = match &self.seen.traffic {
-            Some(traffic) if self.setup.exposure == Exposure::Routes => {
+            Some(traffic) if !by_pods => {
+                // What cannot be looked at is neither followed nor taken back.
+                if traffic.unreadable {
+                    return self.memory.in_effect.is_some();
+                }
                 let asked = f64::from(self.memory.granted.as_permille());
                 let says = |share: f64| share <= asked && asked - share < 1.0;
                 let follows = says(traffic.largest_share) && says(traffic.smallest_share);
@@ -243,18 +269,16 @@ impl Turn<'_> {
             }
             _ => self.seen.candidate.wanted == pods,
         };
-        let routed = self.setup.exposure == Exposure::Routes;
-        if routed && self.memory.in_effect.is_some() && !followed {
-            // What someone took back is not in effect: nothing is proved by it, and it bakes nothing.
-            self.memory.in_effect = None;
-            self.memory.entered = self.seen.now;
+        if let Some(in_effect) = self.memory.in_effect {
+            return by_pods || self.bakes(in_effect, followed);
         }
-        if self.memory.in_effect.is_none() && grown && followed {
+        if grown && followed {
             self.memory.in_effect = Some(self.seen.now);
             let scrape = self.scrape_seconds();
             self.memory.judgement.begin_stage(self.seen.now, scrape);
+            return true;
         }
-        if !ready && self.memory.in_effect.is_none() {
+        if !ready && !barred {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
             let ready = self.seen.candidate.ready;
             let weight = self.memory.granted;
@@ -262,9 +286,43 @@ impl Turn<'_> {
                 "WaitingForPods",
                 &format!("{ready} of {pods} candidate pods are ready{why}; it stays at {weight} until then"),
             );
+        }
+        false
+    }
+
+    /// What keeps the larger share of a stage that was decided from being given: what has come up since then.
+    fn is_barred(&mut self) -> bool {
+        let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
+        let forced = self.memory.let_through == Some(self.memory.stage);
+        if self.memory.granted == Weight::ZERO {
+            // The first share: `prepare` has asked already.
             return false;
         }
-        self.memory.in_effect.is_some()
+        if self.holds(&verdict, forced) {
+            return true;
+        }
+        if verdict.suspicion && !forced {
+            let message = format!(
+                "the candidate looks worse than stable since this stage was opened; it stays at {} until more requests tell",
+                self.memory.granted
+            );
+            self.wait("Suspicion", &message);
+            return true;
+        }
+        false
+    }
+
+    /// Whether the share that is in effect still is. While someone has taken it back the bake stands still; what was proved
+    /// stays proved.
+    fn bakes(&mut self, in_effect: Millis, followed: bool) -> bool {
+        if !followed {
+            self.memory.taken_back_since.get_or_insert(self.seen.now);
+            return false;
+        }
+        if let Some(since) = self.memory.taken_back_since.take() {
+            self.memory.in_effect = Some(in_effect.plus_seconds(self.seen.now.seconds_since(since)));
+        }
+        true
     }
 
     pub(super) fn progress(&mut self, verdict: &Verdict) {
@@ -281,6 +339,11 @@ impl Turn<'_> {
             return self.hold("RouteNotUsable", &problem, true);
         }
         if !placed {
+            if self.memory.taken_back_since.is_some() {
+                let granted = self.memory.granted;
+                let message = format!("the routes do not give the candidate its {granted}; Firebreak writes it again");
+                self.wait("RoutesTakenBack", &message);
+            }
             return;
         }
         let Some(in_effect) = self.memory.in_effect else { return };
@@ -296,9 +359,15 @@ impl Turn<'_> {
                 return self.wait("Baking", &format!("at full exposure with stable still warm; {left:.0} s are left"));
             }
             if verdict.suspicion && !forced {
-                let message = "the candidate looks worse than stable, but not beyond chance; it is not handed over. More requests \
-                               will tell, or decide: kubectl firebreak promote or abort";
-                return self.hold("Suspicion", message, true);
+                let more = match self.setup.exposure {
+                    Exposure::Routes => "Stable has no requests any more to compare with, so decide",
+                    Exposure::PodShare => "More requests will tell, or decide",
+                };
+                let message = format!(
+                    "the candidate looks worse than stable, but not beyond chance; it is not handed over. {more}: kubectl firebreak \
+                     promote or abort"
+                );
+                return self.hold("Suspicion", &message, true);
             }
             return self.start_promoting();
         }
@@ -310,6 +379,7 @@ impl Turn<'_> {
         }
         let weight = self.setup.plan.weight(next);
         self.enter_stage(next);
+        self.memory.lost_ready = 0;
         let count = self.setup.plan.stages.len();
         self.note(
             "StageStarted",
@@ -323,7 +393,9 @@ impl Turn<'_> {
     fn lose_ready(&mut self) {
         let (share, why) = (self.memory.granted, self.seen.candidate.broken.as_deref());
         let why = why.map_or(String::new(), |why| format!(" ({why})"));
-        self.memory.lost_ready += 1;
+        // Where stable has lost pods as well, the trouble is not the candidate's.
+        let stable = &self.seen.stable;
+        self.memory.lost_ready += u32::from(stable.ready.saturating_mul(4) >= stable.wanted.saturating_mul(3));
         self.withdraw_share(Phase::Preparing);
         let message = format!(
             "no candidate pod is ready any more{why}; its {share} of the traffic went back to stable. It starts again at the first \
@@ -386,8 +458,11 @@ impl Turn<'_> {
         }
         match what {
             Inconclusive::Promote => {
-                let message = format!("still inconclusive after {baked:.0} s; the policy lets it go on");
-                self.note("InconclusivePromoted", message, true);
+                // Who must be asked all the same is told of by that hold.
+                if !self.needs_human(self.memory.stage + 1) {
+                    let message = format!("still inconclusive after {baked:.0} s; the policy lets it go on");
+                    self.note("InconclusivePromoted", message, true);
+                }
                 true
             }
             Inconclusive::Hold => {

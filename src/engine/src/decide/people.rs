@@ -12,19 +12,18 @@ const MOST_HEARD: usize = 32;
 impl Turn<'_> {
     pub(super) fn hear(&mut self) {
         for act in &self.seen.acts {
-            if self.memory.heard.contains(&act.name) {
+            if let Some(answer) = self.memory.heard.iter().find(|answer| answer.act == act.name) {
+                self.answers.push(answer.clone());
                 continue;
             }
+            let answer = self.answer(act);
+            let (applied, message) = (answer.is_ok(), answer.unwrap_or_else(|refused| refused));
+            let answer = Answer { act: act.name.clone(), applied, message };
             if self.memory.heard.len() >= MOST_HEARD {
                 self.memory.heard.remove(0);
             }
-            self.memory.heard.push(act.name.clone());
-            let answer = self.answer(act);
-            self.answers.push(Answer {
-                act: act.name.clone(),
-                applied: answer.is_ok(),
-                message: answer.unwrap_or_else(|refused| refused),
-            });
+            self.memory.heard.push(answer.clone());
+            self.answers.push(answer);
         }
     }
 
@@ -71,7 +70,9 @@ impl Turn<'_> {
             Phase::Promoting => return Err("it is being handed over already".to_owned()),
             _ => self.memory.stage + 1,
         };
-        if let Some(asked_at) = asked_at.filter(|asked_at| (*asked_at).max(1) != next.max(1)) {
+        // In Preparing people see stage 1 or none yet.
+        let same = |asked_at: usize| if next == 0 { asked_at <= 1 } else { asked_at == next };
+        if let Some(asked_at) = asked_at.filter(|asked_at| !same(*asked_at)) {
             return Err(format!(
                 "it was asked for at stage {asked_at} of {stages}, and the Change is at stage {next} now; look again"
             ));
@@ -83,9 +84,14 @@ impl Turn<'_> {
         Ok(format!("it goes on to {to}"))
     }
 
+    /// Whether the policy asks for a human's word before this stage, and there is none.
+    pub(super) fn needs_human(&self, stage: usize) -> bool {
+        self.setup.plan.approval_at.contains(&self.setup.plan.weight(stage)) && self.memory.let_through != Some(stage)
+    }
+
     pub(super) fn awaits_human(&mut self, stage: usize) -> bool {
         let weight = self.setup.plan.weight(stage);
-        let needed = self.setup.plan.approval_at.contains(&weight) && self.memory.let_through != Some(stage);
+        let needed = self.needs_human(stage);
         if needed {
             let message = format!(
                 "the policy asks a human before {weight}; kubectl firebreak promote lets it go on, kubectl firebreak abort takes it back"

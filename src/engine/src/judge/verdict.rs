@@ -69,15 +69,21 @@ impl Judgement {
             immaterial,
             open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
             suspicion: self.harm_ln_e(setup) >= SUSPICION,
-            trouble: self.trouble.clone().or_else(|| self.silence(now)),
+            trouble: self.trouble(now),
             split_broken: self.split_broken.map(split_words),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }
     }
 
+    /// Why there is no complete look now, and since when although the source was asked.
+    fn trouble(&self, now: Millis) -> Option<Trouble> {
+        let trouble = self.trouble.clone().or_else(|| self.silence(now))?;
+        Some(Trouble { since: trouble.since.max(self.watching_since), ..trouble })
+    }
+
     /// Looks came once, and none has come for long.
     fn silence(&self, now: Millis) -> Option<Trouble> {
-        let since = self.last_at?;
+        let since = self.last_at?.max(self.watching_since);
         let limit = SILENT_AFTER.0.max(SILENT_AFTER.1 * self.scrape_seconds);
         (now.seconds_since(since) >= limit).then(|| Trouble {
             reason: "MetricsSilent".to_owned(),

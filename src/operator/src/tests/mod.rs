@@ -25,12 +25,12 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 /// What a turn sees.
 fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
-    let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false };
+    let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false, watching_since: NOW };
     observe::observe(view, change, objects, &[], given)
 }
 
 /// Carries out effects on what the caches have.
 async fn act(server: &ApiServer, view: &View, change: &Change, effects: &[Effect]) -> Result<(), ActError> {
     let objects = Objects::find(view, change, &Live::new());
-    Actor::new(&server.client(), change, &objects, &[]).run(effects).await
+    Actor::new(&server.client(), change, &objects, &[]).going_back(true).run(effects).await
 }

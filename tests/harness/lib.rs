@@ -2,6 +2,7 @@
 //! ([`Scene`]) with its own operator process, and a [`chronicle`] of what happened, by which the invariants are checked.
 
 pub mod chronicle;
+mod grounds;
 pub mod harm;
 pub mod manifests;
 pub mod operator;

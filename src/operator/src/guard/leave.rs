@@ -31,17 +31,14 @@ impl Worker {
     /// A Change that ended: the Guard takes in what that means, then the Change may go.
     pub(super) async fn finish(&self, guard: Option<&Guard>, change: &Arc<Change>) -> Next {
         if let Some(guard) = guard {
-            // The caches may not have its end yet; those that ended after it count all the same.
-            let mut changes = self.changes(guard);
-            changes.retain(|other| other.metadata.uid != change.metadata.uid);
-            changes.push(Arc::clone(change));
-            changes.sort_by_key(|change| (change.spec.detected_at, change.name_any()));
-            match self.account(guard, &changes).await {
+            match self.account(guard, std::slice::from_ref(change)).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => {
                     tracing::warn!(guard = self.name, %error, "the Guard does not say yet how the Change ended; it is tried again");
                     return Next::Within(TURN_EVERY);
                 }
+                // It goes when the Guard is seen to have it: until then what is said next would be said on the status before.
+                Ok(Some(_)) if is_held(change) => return Next::Within(TURN_EVERY),
                 Ok(_) => {}
             }
         }

@@ -86,5 +86,22 @@ async fn given_a_change_that_ended_when_the_guards_status_cannot_be_written_then
     assert!(is_as_it_was(&server));
     server.faults(|_, _| None);
     assert!(rollout::turns_until(&server, |server| gone(server, "changes/checkout-1")).await);
-    assert_eq!(server.get("guards/checkout").unwrap()["status"]["lastChange"], "checkout-1");
+    let status = server.get("guards/checkout").unwrap()["status"].clone();
+    assert_eq!((&status["lastChange"], &status["accounted"]["uid"]), (&json!("checkout-1"), &json!("uid-change")));
+}
+
+#[tokio::test]
+async fn given_a_change_that_ended_when_the_guard_is_not_seen_to_have_it_then_it_is_not_let_go() {
+    let (server, _) = rollout::rollout();
+    server.put("guards/checkout", rollout::guard());
+    server.edit("changes/checkout-1", |change| {
+        change["status"] = json!({"phase": "RolledBack", "endedAt": "2026-01-01T00:01:00Z"});
+    });
+    let mut work = None;
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    let held =
+        |server: &ApiServer| server.get("changes/checkout-1").unwrap()["metadata"]["finalizers"] == json!([names::FINALIZER]);
+    assert!(held(&server));
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    assert!(!held(&server));
 }

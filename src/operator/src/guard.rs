@@ -144,7 +144,10 @@ impl Worker {
             return self.work_on(work, &change, guard.as_deref()).await;
         }
         *work = None;
-        let Some(guard) = guard else { return Next::Gone };
+        let Some(guard) = guard else {
+            // A Change that was just made may not be in this view yet, or cannot be read.
+            return if self.shared.held.may_have(&namespace, &self.name) { Next::Within(LOOK_AGAIN) } else { Next::Gone };
+        };
         if guard.metadata.deletion_timestamp.is_some() {
             self.leave(&guard).await;
             return Next::Within(TURN_EVERY);

@@ -5,7 +5,7 @@ mod fitting;
 mod leaving;
 mod owning;
 mod prompt;
-mod rollout;
+pub(crate) mod rollout;
 mod stray;
 mod unread;
 mod unreadable;

@@ -210,7 +210,7 @@ pub struct GuardStatus {
     /// The end of a Change that this status took in last: what it means is taken in once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounted: Option<Accounted>,
-    /// Templates that were rolled back and do not run again until a human clears them; the newest last, at most 20.
+    /// Templates that were rolled back, or whose Change was deleted; they do not run again until a human clears them. The newest last, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub condemned: Vec<Condemned>,
 }
@@ -244,7 +244,7 @@ pub struct Revision {
     pub replica_set: String,
 }
 
-/// A template that was rolled back.
+/// A template that was rolled back, or whose Change was deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Condemned {

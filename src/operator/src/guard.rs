@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{
     Change, Guard,
+    change::Phase,
     guard::{Hold, Revision},
     names, template,
 };
@@ -193,7 +194,9 @@ impl Worker {
             *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
-        let ends = leaves || change.metadata.deletion_timestamp.is_some();
+        // Once a deleted Change is on its way back, its Guard holds what comes next as ever.
+        let called_off = change.metadata.deletion_timestamp.is_some() && phase(at_work.change()) != Some(Phase::RollingBack);
+        let ends = leaves || called_off;
         let went = at_work.turn(&self.client, &self.view, &self.teller, now, ends).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
@@ -512,8 +515,12 @@ impl Worker {
     }
 }
 
+fn phase(change: &Change) -> Option<Phase> {
+    change.status.as_ref().map(|status| status.phase)
+}
+
 fn ended(change: &Change) -> bool {
-    change.status.as_ref().is_some_and(|status| status.phase.ended())
+    phase(change).is_some_and(Phase::ended)
 }
 
 fn patch_params() -> PatchParams {

@@ -37,6 +37,35 @@ async fn given_a_change_with_a_share_when_it_is_deleted_then_it_goes_only_after_
 }
 
 #[tokio::test]
+async fn given_a_change_that_was_deleted_when_it_is_gone_then_its_template_stays_held_until_a_retry() {
+    let (server, _) = rollout::rollout();
+    server.put("guards/checkout", rollout::guard());
+    server.delete("changes/checkout-1");
+    let said = |server: &ApiServer| {
+        let conditions = server.get("guards/checkout").unwrap()["status"]["conditions"].clone();
+        conditions.as_array().into_iter().flatten().any(|condition| condition["reason"] == "Condemned")
+    };
+    assert!(rollout::turns_until(&server, said).await);
+    assert!(server.names("changes").is_empty(), "{:?}", server.names("changes"));
+}
+
+#[tokio::test]
+async fn given_a_deleted_change_on_its_way_back_when_a_newer_template_is_resumed_then_the_guard_holds_it_at_once() {
+    let (server, _) = rollout::rollout();
+    server.put("guards/checkout", rollout::guard());
+    server.delete("changes/checkout-1");
+    let mut work = None;
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    assert_eq!(server.get("changes/checkout-1").unwrap()["status"]["phase"], "RollingBack");
+    server.edit("deployments/checkout", |deployment| {
+        deployment["spec"]["paused"] = json!(false);
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("v3");
+    });
+    rollout::worker(&server).await.one_turn(&mut work).await;
+    assert_eq!(server.get("deployments/checkout").unwrap()["spec"]["paused"], true);
+}
+
+#[tokio::test]
 async fn given_a_guard_that_vanished_with_its_change_running_when_turns_are_taken_then_the_change_is_brought_to_its_end() {
     let (server, _) = rollout::rollout();
     server.delete("changes/checkout-1");

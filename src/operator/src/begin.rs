@@ -29,6 +29,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) changes: &'a [Arc<Change>],
     pub(crate) replica_sets: &'a [Arc<DynamicObject>],
     pub(crate) pods: &'a [Arc<Pod>],
+    /// Attempts whose names are taken.
+    pub(crate) above: u32,
 }
 
 impl Beginning<'_> {
@@ -56,7 +58,8 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     let pod_template = raw::pod_template(from.deployment).cloned().unwrap_or(Value::Null);
     let digest = template::hash(&pod_template);
     let attempts = from.changes.iter().filter(|change| change.spec.candidate.template == digest);
-    let attempt = attempts.map(|change| change.spec.attempt).chain(remembered(from.guard, &digest)).max().unwrap_or(0) + 1;
+    let attempt =
+        attempts.map(|change| change.spec.attempt).chain(remembered(from.guard, &digest)).fold(from.above, u32::max) + 1;
     let claims = claims(from.deployment, &pod_template);
     let assessment = risk::assess(&claims.annotations);
     let spec = ChangeSpec {
@@ -191,6 +194,7 @@ mod tests {
             changes: &[],
             replica_sets: &[],
             pods: &[],
+            above: 0,
         };
         change(&from, Timestamp::UNIX_EPOCH).name_any()
     }

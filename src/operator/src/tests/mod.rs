@@ -3,6 +3,7 @@
 mod api_server;
 mod fitting;
 mod leaving;
+mod naming;
 mod owning;
 mod prompt;
 pub(crate) mod rollout;

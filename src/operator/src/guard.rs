@@ -153,8 +153,7 @@ impl Worker {
             return if self.shared.held.may_have(&namespace, &self.name) { Next::Within(LOOK_AGAIN) } else { Next::Gone };
         };
         if guard.metadata.deletion_timestamp.is_some() {
-            self.leave(&guard).await;
-            return Next::Within(TURN_EVERY);
+            return self.leave(&guard).await;
         }
         match self.idle(&guard).await {
             Ok(next) => next,

@@ -85,13 +85,29 @@ async fn given_a_change_that_vanished_when_its_guard_leaves_then_the_route_and_t
 }
 
 #[tokio::test]
-async fn given_what_a_vanished_change_left_that_cannot_be_written_when_the_guard_leaves_then_it_stays() {
+async fn given_what_a_vanished_change_left_that_cannot_be_written_when_the_guard_leaves_then_it_stays_and_says_the_way_out() {
     let (server, _) = rollout::rollout();
     server.take("changes/checkout-1");
     server.put("guards/checkout", rollout::guard());
     server.delete("guards/checkout");
-    server.faults(|method, key| (method == "PATCH" && key == "httproutes/checkout").then_some(Fault::Says(403, "denied")));
-    assert!(!rollout::turns_until(&server, |server| gone(server, "guards/checkout")).await);
+    server
+        .faults(|method, key| (method == "PATCH" && key == "httproutes/checkout").then_some(Fault::Says(403, "policy says no")));
+    let stalled = |server: &ApiServer| {
+        let conditions = server.get("guards/checkout").unwrap()["status"]["conditions"].clone();
+        let all = conditions.as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|condition| condition["type"] == "Stalled" && condition["status"] == "True")
+    };
+    let told = |server: &ApiServer| {
+        server.names("events").iter().any(|name| server.get(&format!("events/{name}")).unwrap()["reason"] == "CleanupBlocked")
+    };
+    assert!(rollout::turns_until(&server, |server| stalled(server).is_some() && told(server)).await);
+    let message = stalled(&server).unwrap()["message"].as_str().unwrap().to_owned();
+    for part in ["HTTPRoute checkout", "policy says no", "backend checkout-candidate", "kubectl patch guard checkout -n shop"] {
+        assert!(message.contains(part), "{message}");
+    }
+    server.faults(|_, _| None);
+    assert!(rollout::turns_until(&server, |server| gone(server, "guards/checkout")).await);
+    assert!(is_as_it_was(&server));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `Guard`: puts one workload under guard.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -206,9 +207,22 @@ pub struct GuardStatus {
     /// The Change that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<String>,
-    /// Templates that were rolled back and do not run again until a human clears them; the newest last, at most 20.
+    /// The end of a Change that this status took in last: what it means is taken in once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounted: Option<Accounted>,
+    /// Templates that were rolled back, or whose Change was deleted; they do not run again until a human clears them. The newest last, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub condemned: Vec<Condemned>,
+}
+
+/// The end of a Change, which its name does not tell: a Change can be deleted, and names come again.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Accounted {
+    /// `metadata.uid` of the Change.
+    pub uid: String,
+    /// The latest end of all that were taken in.
+    pub ended_at: Timestamp,
 }
 
 /// Where a template change is held.
@@ -230,7 +244,7 @@ pub struct Revision {
     pub replica_set: String,
 }
 
-/// A template that was rolled back.
+/// A template that was rolled back, or whose Change was deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Condemned {

@@ -29,6 +29,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) changes: &'a [Arc<Change>],
     pub(crate) replica_sets: &'a [Arc<DynamicObject>],
     pub(crate) pods: &'a [Arc<Pod>],
+    /// Attempts whose names are taken.
+    pub(crate) above: u32,
 }
 
 impl Beginning<'_> {
@@ -56,7 +58,8 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     let pod_template = raw::pod_template(from.deployment).cloned().unwrap_or(Value::Null);
     let digest = template::hash(&pod_template);
     let attempts = from.changes.iter().filter(|change| change.spec.candidate.template == digest);
-    let attempt = attempts.map(|change| change.spec.attempt).max().unwrap_or(0) + 1;
+    let attempt =
+        attempts.map(|change| change.spec.attempt).chain(remembered(from.guard, &digest)).fold(from.above, u32::max) + 1;
     let claims = claims(from.deployment, &pod_template);
     let assessment = risk::assess(&claims.annotations);
     let spec = ChangeSpec {
@@ -85,13 +88,28 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         prometheus_url: from.guard.spec.metrics.prometheus.url.clone(),
         restore_template: from.guard.spec.rollback.as_ref().is_some_and(|rollback| rollback.restore_template),
     };
-    let mut change = Change::new(&format!("{}-{digest}-{attempt}", from.guard.name_any()), spec);
+    let mut change = Change::new(&format!("{}{attempt}", all_but_attempt(from.guard, &digest)), spec);
     change.metadata.namespace = from.guard.namespace();
     change.metadata.owner_references = from.guard.controller_owner_ref(&()).map(|owner| vec![owner]);
     // Deleting the Change is a way back: it stays until its candidate is out of the routes and gone.
     change.metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
     change.metadata.labels = Some(BTreeMap::from([(names::GUARD_LABEL.to_owned(), from.guard.name_any())]));
     change
+}
+
+/// What the names of all attempts at a template begin with.
+fn all_but_attempt(guard: &Guard, digest: &str) -> String {
+    format!("{}-{digest}-", guard.name_any())
+}
+
+/// Attempts that the Guard's status names; their Changes may be gone. What was said and asked of one is not of another.
+fn remembered(guard: &Guard, digest: &str) -> impl Iterator<Item = u32> {
+    let begins = all_but_attempt(guard, digest);
+    let names = guard
+        .status
+        .iter()
+        .flat_map(|status| status.condemned.iter().map(|condemned| &condemned.change).chain(&status.last_change));
+    names.filter_map(move |name| name.strip_prefix(&begins)?.parse().ok())
 }
 
 /// The claims on the workload and on its template; the template's win.
@@ -149,4 +167,52 @@ fn owned_by_workload(from: &Beginning<'_>, set: &DynamicObject) -> bool {
 fn belongs(from: &Beginning<'_>, set: &DynamicObject) -> bool {
     let uid = raw::controller(set).map(|owner| owner.uid.clone());
     owned_by_workload(from, set) || from.changes.iter().any(|change| change.metadata.uid == uid)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use firebreak_api::{GuardStatus, guard::Condemned};
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake;
+
+    /// The name of the Change for one template, begun with this status of the Guard.
+    fn name(status: GuardStatus) -> String {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "namespace": "shop"},
+            "spec": {"template": {"spec": {"containers": []}}}});
+        let deployment: DynamicObject = serde_json::from_value(object).unwrap();
+        let mut guard = fake::guard("shop");
+        guard.status = Some(status);
+        let from = Beginning {
+            guard: &guard,
+            deployment: &deployment,
+            stable: Revision { hash: "old".to_owned(), replica_set: "shop-old".to_owned() },
+            policy: None,
+            hold: Hold::Admission,
+            changes: &[],
+            replica_sets: &[],
+            pods: &[],
+            above: 0,
+        };
+        change(&from, Timestamp::UNIX_EPOCH).name_any()
+    }
+
+    #[test]
+    fn given_attempts_that_are_gone_when_a_change_begins_then_it_has_a_name_of_its_own() {
+        let first = name(GuardStatus::default());
+        let begins = first.strip_suffix("-1").unwrap();
+        let second = name(GuardStatus { last_change: Some(first.clone()), ..GuardStatus::default() });
+        assert_eq!(second, format!("{begins}-2"));
+        let condemned = vec![Condemned { template: "x".to_owned(), change: format!("{begins}-4") }];
+        assert_eq!(
+            name(GuardStatus { condemned, last_change: Some(first.clone()), ..GuardStatus::default() }),
+            format!("{begins}-5")
+        );
+        assert_eq!(
+            name(GuardStatus { last_change: Some("shop-other-7".to_owned()), ..GuardStatus::default() }),
+            format!("{begins}-1")
+        );
+    }
 }

@@ -8,13 +8,15 @@ mod acts;
 mod bounded;
 mod hold;
 mod leave;
+mod made;
 mod refusal;
 mod say;
 
 use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{
-    Change, Guard,
+    Change, Guard, GuardStatus,
+    change::Phase,
     guard::{Hold, Revision},
     names, template,
 };
@@ -22,12 +24,12 @@ use firebreak_engine::units::Millis;
 use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 use tokio::sync::watch;
 
-use self::say::Word;
+use self::{made::Made, say::Word};
 use crate::{
     act,
     begin::{self, Beginning},
@@ -51,6 +53,8 @@ const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// While a Change runs, the Guard's finalizer may hold up its next turn no longer than this.
 const FINALIZER_WITHIN: Duration = Duration::from_millis(500);
+/// Names that are tried for a Change in one turn: more than the ended Changes that a Guard keeps and leaves behind.
+const MOST_NAMES: usize = 20;
 /// Each write ends within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -144,10 +148,12 @@ impl Worker {
             return self.work_on(work, &change, guard.as_deref()).await;
         }
         *work = None;
-        let Some(guard) = guard else { return Next::Gone };
+        let Some(guard) = guard else {
+            // A Change that was just made may not be in this view yet, or cannot be read.
+            return if self.shared.held.may_have(&namespace, &self.name) { Next::Within(LOOK_AGAIN) } else { Next::Gone };
+        };
         if guard.metadata.deletion_timestamp.is_some() {
-            self.leave(&guard).await;
-            return Next::Within(TURN_EVERY);
+            return self.leave(&guard).await;
         }
         match self.idle(&guard).await {
             Ok(next) => next,
@@ -190,7 +196,9 @@ impl Worker {
             *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
         }
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
-        let ends = leaves || change.metadata.deletion_timestamp.is_some();
+        // Once a deleted Change is on its way back, its Guard holds what comes next as ever.
+        let called_off = change.metadata.deletion_timestamp.is_some() && phase(at_work.change()) != Some(Phase::RollingBack);
+        let ends = leaves || called_off;
         let went = at_work.turn(&self.client, &self.view, &self.teller, now, ends).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
@@ -309,7 +317,7 @@ impl Worker {
         let replica_sets = if late { self.listed_replica_sets().await? } else { self.view.replica_sets.all() };
         self.finalizer(guard, true).await;
         let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
-        let beginning = Beginning {
+        let mut beginning = Beginning {
             guard,
             deployment,
             stable,
@@ -318,20 +326,36 @@ impl Worker {
             changes,
             replica_sets: &replica_sets,
             pods: &self.view.pods.all(),
+            above: 0,
         };
-        let mut change = begin::change(&beginning, Timestamp::now());
-        bounded::bound(&mut change.spec);
-        let name = change.name_any();
-        let api: Api<Change> = Api::namespaced(self.client.clone(), namespace);
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match within(api.create(&params, &change)).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(error),
+        for _ in 0..MOST_NAMES {
+            let mut change = begin::change(&beginning, Timestamp::now());
+            bounded::bound(&mut change.spec);
+            let name = change.name_any();
+            match self.make(&change).await? {
+                Made::Runs => {
+                    let message = format!("Change {name} runs");
+                    let runs = |status: &mut GuardStatus| status.active_change = Some(name.clone());
+                    self.say(guard, runs, &Word::works("Changing", message)).await?;
+                    return Ok(Next::Within(TURN_SOON));
+                }
+                Made::NameTaken => beginning.above = change.spec.attempt,
+                Made::Unreadable(why) => {
+                    let message = made::unreadable(&name, namespace, &why);
+                    self.say(guard, |_| {}, &Word::stalled("ChangeUnreadable", message)).await?;
+                    return Ok(Next::Within(LOOK_AGAIN));
+                }
+            }
         }
-        let message = format!("Change {name} runs");
-        self.say(guard, |status| status.active_change = Some(name.clone()), &Word::works("Changing", message)).await?;
-        Ok(Next::Within(TURN_SOON))
+        let message = format!(
+            "Changes of a Guard that had this name are in the way, up to attempt {}, so no Change can begin and the template stays \
+             held; delete them: kubectl delete change -n {namespace} -l {}={}",
+            beginning.above,
+            names::GUARD_LABEL,
+            self.name
+        );
+        self.say(guard, |_| {}, &Word::stalled("NamesTaken", message)).await?;
+        Ok(Next::Within(LOOK_AGAIN))
     }
 
     /// The ReplicaSets as the API server has them now: after a late hold the caches may not have the one that was just made.
@@ -509,8 +533,12 @@ impl Worker {
     }
 }
 
+fn phase(change: &Change) -> Option<Phase> {
+    change.status.as_ref().map(|status| status.phase)
+}
+
 fn ended(change: &Change) -> bool {
-    change.status.as_ref().is_some_and(|status| status.phase.ended())
+    phase(change).is_some_and(Phase::ended)
 }
 
 fn patch_params() -> PatchParams {

@@ -180,7 +180,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
 }
 
 /// Whether someone who may bypass let the template through. Where no policy acts, anyone can write the mark, so it proves nothing.
-fn bypassed(deployment: &DynamicObject, change: &Change) -> bool {
+pub(crate) fn bypassed(deployment: &DynamicObject, change: &Change) -> bool {
     change.spec.hold == Hold::Admission
         && raw::annotation(deployment, names::BYPASSED).is_some_and(|reason| !reason.trim().is_empty())
 }

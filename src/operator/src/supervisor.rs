@@ -1,4 +1,6 @@
 //! One task a Guard, one view a namespace that holds a Guard: begun when a Guard appears, ended when it goes.
+//!
+//! A Guard that is gone has a task too while a Change of its is not let go.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +19,7 @@ use crate::{
     events::Teller,
     guard::Worker,
     metrics::Hub,
-    world::{Bell, Cache, View, logged, watch_own},
+    world::{Bell, Cache, Held, View, logged, watch_own},
 };
 
 /// Guards of one operator; more are refused in the log. Each costs a task and its namespace's caches.
@@ -31,7 +33,17 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub(crate) guards: Cache<Guard>,
     pub(crate) policies: Cache<ClusterRiskPolicy>,
+    pub(crate) held: Held,
     pub(crate) bell: Bell,
+}
+
+impl Shared {
+    /// Namespace and name of every Guard that needs a task: those that are there, and those whose Change outlives them.
+    fn wanted(&self) -> HashSet<(String, String)> {
+        let guards = self.guards.all();
+        let there = guards.iter().map(|guard| (guard.namespace().unwrap_or_default(), guard.name_any()));
+        there.chain(self.held.guards()).collect()
+    }
 }
 
 /// Works on all Guards until `until` comes; then ends every task and watch, and returns what came.
@@ -84,16 +96,17 @@ fn unreadable(teller: Teller) -> impl Fn(&InvalidObject) + Send + 'static {
 async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>, tasks: &mut JoinSet<()>) -> Infallible {
     let mut watches = JoinSet::new();
     let bell: Bell = Arc::new(watch::Sender::new(0));
-    let guards = match &namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+    let (guards, changes) = match &namespace {
+        Some(namespace) => (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace)),
+        None => (Api::all(client.clone()), Api::all(client.clone())),
     };
     let trim_guard = |guard: &mut Guard| guard.metadata.managed_fields = None;
     let guards = watch_own(&mut watches, guards, trim_guard, bell.clone(), unreadable(teller.clone()));
     let trim_policy = |policy: &mut ClusterRiskPolicy| policy.metadata.managed_fields = None;
     let policies = Api::all(client.clone());
     let policies = watch_own(&mut watches, policies, trim_policy, bell.clone(), logged("ClusterRiskPolicy"));
-    let shared = Arc::new(Shared { guards, policies, bell });
+    let held = Held::watch(&mut watches, changes, bell.clone());
+    let shared = Arc::new(Shared { guards, policies, held, bell });
     let mut changed = shared.bell.subscribe();
     while !(shared.guards.ready().await && shared.policies.ready().await) {
         tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
@@ -103,8 +116,7 @@ async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<S
     let mut running: HashMap<(String, String), tokio::task::AbortHandle> = HashMap::new();
     loop {
         running.retain(|_, task| !task.is_finished());
-        for guard in shared.guards.all() {
-            let key = (guard.namespace().unwrap_or_default(), guard.name_any());
+        for key in shared.wanted() {
             if running.contains_key(&key) {
                 continue;
             }
@@ -148,7 +160,7 @@ async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<S
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
@@ -160,6 +172,22 @@ mod tests {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// Killed in the middle of a way back, and the Guard is gone when it starts again.
+    #[tokio::test]
+    async fn given_a_held_change_whose_guard_is_gone_when_the_operator_starts_then_it_is_taken_back() {
+        let (server, _) = crate::tests::rollout::rollout();
+        server.delete("changes/checkout-1");
+        let hub = Arc::new(Hub::new(None, crate::metrics::Limits::default()));
+        let teller = Teller::start(server.client(), "test");
+        let taken_back = async {
+            while crate::tests::rollout::weights(&server)[1].1 > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let until = tokio::time::timeout(Duration::from_secs(20), taken_back);
+        run(server.client(), hub, teller, Some("shop".to_owned()), until).await.unwrap();
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! only where a Guard names one. Objects are cut down to what is read. Raw kinds (workloads, ReplicaSets, Services,
 //! routes) stay JSON, so that fields this build does not know survive.
 
+mod held;
 mod own;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use held::Held;
 pub(crate) use own::{logged, watch_own};
 
 use firebreak_api::{Change, Intervention};

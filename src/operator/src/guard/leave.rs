@@ -1,6 +1,6 @@
 //! What is still to be done when a Change is over, or goes, or its Guard goes: nothing of ours stays in a route or a Service.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{Change, Guard, names};
 use kube::{
@@ -9,13 +9,16 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Next, TURN_EVERY, TURN_SOON, Worker, ended, patch_params, within};
+use super::{Next, TURN_EVERY, TURN_SOON, Worker, ended, patch_params, say::Word, within};
 use crate::{
     act::{ActError, Hand},
     raw,
     traffic::{Backends, route, service},
     world::Looked,
 };
+
+/// What stands in the way of a Guard that goes is for someone else to put right: it is tried again this often.
+const LEAVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Whether a Change stays until the operator lets it go.
 pub(super) fn is_held(change: &Change) -> bool {
@@ -31,17 +34,14 @@ impl Worker {
     /// A Change that ended: the Guard takes in what that means, then the Change may go.
     pub(super) async fn finish(&self, guard: Option<&Guard>, change: &Arc<Change>) -> Next {
         if let Some(guard) = guard {
-            // The caches may not have its end yet; those that ended after it count all the same.
-            let mut changes = self.changes(guard);
-            changes.retain(|other| other.metadata.uid != change.metadata.uid);
-            changes.push(Arc::clone(change));
-            changes.sort_by_key(|change| (change.spec.detected_at, change.name_any()));
-            match self.account(guard, &changes).await {
+            match self.account(guard, std::slice::from_ref(change)).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => {
                     tracing::warn!(guard = self.name, %error, "the Guard does not say yet how the Change ended; it is tried again");
                     return Next::Within(TURN_EVERY);
                 }
+                // It goes when the Guard is seen to have it: until then what is said next would be said on the status before.
+                Ok(Some(_)) if is_held(change) => return Next::Within(TURN_EVERY),
                 Ok(_) => {}
             }
         }
@@ -64,11 +64,28 @@ impl Worker {
     }
 
     /// A Guard that goes takes its marks off the workload; what is paused stays paused, for its owner to resume.
-    pub(super) async fn leave(&self, guard: &Guard) {
-        if let Err(error) = self.clean(guard).await {
-            tracing::warn!(guard = self.name, %error, "the Guard stays until its routes and its Service are as they were; it is tried again");
-            return;
+    pub(super) async fn leave(&self, guard: &Guard) -> Next {
+        let blocked = match self.clean(guard).await {
+            Ok(()) => self.unmark(guard).await.err().map(|error| format!("Deployment {}: {error}", guard.spec.target_ref.name)),
+            // Someone else wrote it just now: what is there is read again.
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.is_conflict() => {
+                return Next::Within(TURN_EVERY);
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(why) = blocked else {
+            self.finalizer(guard, false).await;
+            return Next::Within(TURN_EVERY);
+        };
+        tracing::warn!(guard = self.name, why, "the Guard stays until all is as it was; it is tried again");
+        if let Err(error) = self.say(guard, |_| {}, &Word::stalled("CleanupBlocked", way_past(guard, &why))).await {
+            tracing::warn!(guard = self.name, %error, "what is in its way is not said on the Guard yet");
         }
+        Next::Within(LEAVE_AGAIN)
+    }
+
+    /// Takes the Guard's marks off its workload.
+    async fn unmark(&self, guard: &Guard) -> Result<(), kube::Error> {
         let target = &guard.spec.target_ref.name;
         if let Some(deployment) = self.view.deployments.get(self.view.namespace(), target)
             && raw::annotation(&deployment, names::HELD) == Some(&self.name)
@@ -76,12 +93,12 @@ impl Worker {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
             let patch = json!({"metadata": {"annotations": {(names::HELD): null, (names::CHANGED_BY): null}}});
-            if let Err(error) = within(api.patch(target, &patch_params(), &Patch::Merge(patch))).await {
-                tracing::warn!(guard = self.name, %error, "marks not taken off yet");
-                return;
+            match within(api.patch(target, &patch_params(), &Patch::Merge(patch))).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                other => return other.map(|_| ()),
             }
         }
-        self.finalizer(guard, false).await;
+        Ok(())
     }
 
     /// Takes out what a Change left that vanished before it was brought to its end (its finalizer was taken off by hand):
@@ -118,6 +135,27 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// What a Guard says that cannot go, with the way out.
+fn way_past(guard: &Guard, why: &str) -> String {
+    let (name, namespace) = (guard.name_any(), guard.namespace().unwrap_or_default());
+    let by_hand = guard.spec.traffic.as_ref().filter(|traffic| !traffic.routes.is_empty()).map_or(String::new(), |traffic| {
+        let routes: Vec<String> = traffic.routes.iter().map(|named| format!("{:?} {}", named.kind, named.name)).collect();
+        format!(
+            " or take it out by hand: backend {} in {}, and {} in the selector of Service {}",
+            names::candidate_service(&traffic.service),
+            routes.join(", "),
+            names::POD_TEMPLATE_HASH,
+            traffic.service
+        )
+    });
+    format!(
+        "this Guard is being deleted and stays while something of it cannot be taken out ({why}): put that right{by_hand}. It is \
+         tried again every {} s. To let the Guard go and leave all as it is: kubectl patch guard {name} -n {namespace} \
+         --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
+        LEAVE_AGAIN.as_secs()
+    )
 }
 
 /// Whether a Service is the second one of some Change.

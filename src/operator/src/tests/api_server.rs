@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// What a fault says.
 #[derive(Clone)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A status of this code with these words.
     Says(u16, &'static str),
     /// Nothing, ever.
@@ -25,7 +25,7 @@ type Rule = Box<dyn Fn(&str, &str) -> Option<Fault> + Send>;
 
 /// The API server.
 #[derive(Clone, Default)]
-pub(super) struct ApiServer {
+pub(crate) struct ApiServer {
     objects: Arc<Mutex<BTreeMap<String, Value>>>,
     asked: Arc<Mutex<Vec<String>>>,
     rule: Arc<Mutex<Option<Rule>>>,
@@ -33,7 +33,7 @@ pub(super) struct ApiServer {
 
 impl ApiServer {
     /// A client of it.
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let server = server.clone();
@@ -43,33 +43,33 @@ impl ApiServer {
     }
 
     /// Puts an object at `plural/name`.
-    pub(super) fn put(&self, key: &str, object: Value) {
+    pub(crate) fn put(&self, key: &str, object: Value) {
         self.objects.lock().unwrap().insert(key.to_owned(), object);
     }
 
     /// Asks to delete an object, as `kubectl delete` does.
-    pub(super) fn delete(&self, key: &str) {
+    pub(crate) fn delete(&self, key: &str) {
         self.serve("DELETE", key, "", "", b"");
     }
 
     /// Names of the objects of one plural.
-    pub(super) fn names(&self, plural: &str) -> Vec<String> {
+    pub(crate) fn names(&self, plural: &str) -> Vec<String> {
         let objects = self.objects.lock().unwrap();
         objects.keys().filter_map(|key| key.strip_prefix(&format!("{plural}/"))).map(str::to_owned).collect()
     }
 
     /// Takes an object away.
-    pub(super) fn take(&self, key: &str) -> Option<Value> {
+    pub(crate) fn take(&self, key: &str) -> Option<Value> {
         self.objects.lock().unwrap().remove(key)
     }
 
     /// The object at `plural/name`.
-    pub(super) fn get(&self, key: &str) -> Option<Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<Value> {
         self.objects.lock().unwrap().get(key).cloned()
     }
 
     /// Changes the object at `plural/name` as someone else would.
-    pub(super) fn edit(&self, key: &str, edit: impl FnOnce(&mut Value)) {
+    pub(crate) fn edit(&self, key: &str, edit: impl FnOnce(&mut Value)) {
         let mut objects = self.objects.lock().unwrap();
         let object = objects.get_mut(key).unwrap();
         edit(object);
@@ -77,12 +77,12 @@ impl ApiServer {
     }
 
     /// Faults, by method and by `plural[/name[/subresource]]`.
-    pub(super) fn faults(&self, rule: impl Fn(&str, &str) -> Option<Fault> + Send + 'static) {
+    pub(crate) fn faults(&self, rule: impl Fn(&str, &str) -> Option<Fault> + Send + 'static) {
         *self.rule.lock().unwrap() = Some(Box::new(rule));
     }
 
     /// What was asked for, as method and `plural[/name[/subresource]]`, in order; lists and watches are left out.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 

@@ -3,9 +3,10 @@
 mod api_server;
 mod fitting;
 mod leaving;
+mod naming;
 mod owning;
 mod prompt;
-mod rollout;
+pub(crate) mod rollout;
 mod stray;
 mod unread;
 mod unreadable;

@@ -12,11 +12,11 @@ use crate::{
     guard::Worker,
     metrics::Hub,
     supervisor::Shared,
-    world::{Bell, View, watch_kind},
+    world::{Bell, Held, View, watch_kind},
 };
 
 /// Workload `checkout` with 3 stable pods, a Change with two candidate pods, Service and route divided 20 to 80.
-pub(super) fn rollout() -> (ApiServer, Change) {
+pub(crate) fn rollout() -> (ApiServer, Change) {
     let server = ApiServer::default();
     let change = change();
     server.put("changes/checkout-1", serde_json::to_value(&change).unwrap());
@@ -91,7 +91,9 @@ pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
     let guards = watch_kind(&mut watches, Api::<Guard>::namespaced(client.clone(), "shop"), (), |_| {}, bell.clone());
     let policies = watch_kind(&mut watches, Api::<ClusterRiskPolicy>::all(client.clone()), (), |_| {}, bell.clone());
     assert!(guards.ready().await && policies.ready().await);
-    let shared = Arc::new(Shared { guards, policies, bell });
+    let held = Held::watch(&mut watches, Api::namespaced(client.clone(), "shop"), bell.clone());
+    assert!(held.ready().await);
+    let shared = Arc::new(Shared { guards, policies, held, bell });
     let hub = Arc::new(Hub::new(None, crate::metrics::Limits::default()));
     let view = Arc::new(if routes { view_with_routes(server).await } else { view(server).await });
     Worker::new(client.clone(), hub, Teller::start(client, "test"), shared, view, "checkout".to_owned())
@@ -185,7 +187,7 @@ pub(super) fn route(percent: u32) -> Value {
 }
 
 /// Weights of the route's entries by name.
-pub(super) fn weights(server: &ApiServer) -> Vec<(String, u64)> {
+pub(crate) fn weights(server: &ApiServer) -> Vec<(String, u64)> {
     let route = server.get("httproutes/checkout").unwrap();
     let refs = route["spec"]["rules"][0]["backendRefs"].as_array().unwrap().clone();
     refs.iter().map(|entry| (entry["name"].as_str().unwrap().to_owned(), entry["weight"].as_u64().unwrap_or(1))).collect()

@@ -44,8 +44,11 @@ pub(crate) fn step(setup: &Setup, memory: &mut Memory, seen: &Observation) -> Ve
     memory.granted = Weight::ZERO;
     let also = beside(retreat.outcome, seen);
     let shares = |traffic: &Traffic| traffic.largest_share > 0.0 || traffic.unreadable;
-    if setup.exposure == Exposure::Routes && seen.traffic.as_ref().is_some_and(shares) {
-        retreat.share_zero_at = None;
+    if let Some(traffic) = seen.traffic.as_ref().filter(|traffic| setup.exposure == Exposure::Routes && shares(traffic)) {
+        // A share that cannot be looked at is not known to have come back: a drain that had begun goes on.
+        if traffic.largest_share > 0.0 {
+            retreat.share_zero_at = None;
+        }
         return std::iter::once(Effect::ZeroWeight).chain(also).collect();
     }
     let mut effects = Vec::new();

@@ -59,6 +59,12 @@ pub(crate) struct Work {
     troubled: BTreeSet<String>,
 }
 
+/// The instants from which waits count: a process that dies before they are stored would begin each wait anew.
+fn since_when(memory: &Memory) -> (Option<Millis>, Option<Millis>, Option<Millis>, Option<Millis>) {
+    let share_zero_at = memory.retreat.as_ref().and_then(|retreat| retreat.share_zero_at);
+    (memory.in_effect, memory.taken_back_since, memory.routes_clean_at, share_zero_at)
+}
+
 /// When effects are carried out, and whether on the way back.
 struct Moment {
     now: Millis,
@@ -147,6 +153,7 @@ impl Work {
         let decided = !decision.notes.is_empty()
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
+            || since_when(&decision.memory) != since_when(&self.memory)
             || decision.memory.waiting.as_ref().map(|w| &w.reason) != self.memory.waiting.as_ref().map(|w| &w.reason);
         if decided || !self.unrecorded.is_empty() || (due && decision.memory != self.memory) {
             let back = decision.memory.phase == Phase::Retreating;

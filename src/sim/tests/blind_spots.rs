@@ -532,3 +532,36 @@ fn given_a_service_that_does_not_reach_the_pods_then_the_deadline_ends_it() {
     let retreat = cluster.memory.retreat.as_ref().unwrap();
     assert!(retreat.reason == "CandidateNotReady" && retreat.message.contains("0 of them behind"), "{}", retreat.message);
 }
+
+/// Every second turn is the first of a process that has not read the routes yet.
+fn turn_blind_at_times(cluster: &mut Cluster, turn: u32) {
+    turn_with(cluster, |seen| {
+        if turn.is_multiple_of(2) {
+            let traffic = seen.traffic.as_mut().unwrap();
+            (traffic.largest_share, traffic.smallest_share, traffic.carries_candidate, traffic.unreadable) =
+                (0.0, 0.0, true, true);
+        }
+    });
+}
+
+#[test]
+fn given_restarts_all_along_the_hand_over_then_its_waits_do_not_begin_anew() {
+    let mut cluster = exposed(Level::Medium);
+    while cluster.memory.phase != Phase::Promoting {
+        cluster.turn();
+    }
+    for turn in 0..30 {
+        turn_blind_at_times(&mut cluster, turn);
+    }
+    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Promoted));
+}
+
+#[test]
+fn given_restarts_all_along_the_way_back_then_its_waits_do_not_begin_anew() {
+    let mut cluster = exposed(Level::Medium);
+    turn_with(&mut cluster, |seen| seen.acts = vec![act("back", Action::Abort, None)]);
+    for turn in 0..60 {
+        turn_blind_at_times(&mut cluster, turn);
+    }
+    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::RolledBack));
+}

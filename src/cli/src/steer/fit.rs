@@ -95,7 +95,7 @@ fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> E
     ))
 }
 
-/// The Change to retry: the last one if it was rolled back, else the one that condemned a template last.
+/// The Change to retry: the last one if it was rolled back, else the one that condemned a template last, if only by being deleted.
 fn retry<'a>(guard: &'a Guard, guard_name: &str, changes: &[&'a Change], named: Option<&str>) -> Result<&'a str, Error> {
     let rolled_back = |change: &&&Change| facts::status(change).phase == Phase::RolledBack;
     if let Some(named) = named {
@@ -109,7 +109,9 @@ fn retry<'a>(guard: &'a Guard, guard_name: &str, changes: &[&'a Change], named: 
     }
     let condemned = guard.status.as_ref().and_then(|status| status.condemned.last()).map(|last| last.change.as_str());
     let last = changes.first().filter(rolled_back).map(|change| facts::name(change));
-    last.or(condemned).ok_or_else(|| {
+    // A Change that was deleted condemned its template too, after all that are left.
+    let deleted = condemned.filter(|name| changes.iter().all(|change| facts::name(change) != *name));
+    deleted.or(last).or(condemned).ok_or_else(|| {
         let state = changes.first().map_or_else(
             || "it has had no Change yet".to_owned(),
             |last| format!("its last Change, {}, is {}", facts::name(last), words::phase(facts::status(last).phase)),

@@ -55,7 +55,10 @@ impl Turn<'_> {
             return back(Outcome::Withdrawn, "Bypassed", message, true);
         }
         if self.seen.workload.guard_leaves {
-            let message = "the Guard is being deleted; the workload stays held, resume it to roll the template out".to_owned();
+            let message =
+                "its Guard, or the Change itself, is being deleted; the workload stays held: resume it where the Guard is \
+                           gone, else kubectl firebreak retry or another template lets it go on"
+                    .to_owned();
             return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
         self.not_ready_in_time()

@@ -55,6 +55,10 @@ impl Turn<'_> {
             if traffic.pinned {
                 self.effects.push(Effect::Unpin);
             }
+            if traffic.unreadable {
+                return self
+                    .wait("WaitingForRoutes", "the routes cannot be looked at yet; they are restored as soon as they can");
+            }
             if traffic.carries_candidate {
                 self.memory.routes_clean_at = None;
                 self.effects.push(Effect::RestoreRoutes);

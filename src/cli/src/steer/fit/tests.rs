@@ -91,6 +91,15 @@ fn given_a_condemned_template_and_a_later_withdrawal_when_retried_then_the_chang
 }
 
 #[test]
+fn given_a_template_whose_change_was_deleted_when_retried_then_that_change_and_not_an_older_one() {
+    let old = fix::rolled_back();
+    let mut guard = fix::guard(Some(&old));
+    let condemned = |change: &str| Condemned { template: change.to_owned(), change: change.to_owned() };
+    guard.status.as_mut().unwrap().condemned = vec![condemned(NAME), condemned("checkout-deleted-1")];
+    assert_eq!(fit(Action::Retry, &guard, &[&old], None).unwrap(), "checkout-deleted-1");
+}
+
+#[test]
 fn given_an_act_when_recorded_then_it_is_bound_to_its_change_and_named_by_the_server() {
     let stage = stage(Action::Promote, &fix::healthy());
     let made = intervention(Action::Promote, "checkout", NAME, stage, Some("looked at the traces".to_owned()));

@@ -2,12 +2,16 @@
 //!
 //! [`Cluster`] is even: what is decided is done at once, traffic has no noise, and a test sets each thing by hand.
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
-//! late or fail, and the operator restarts at any turn. Bursts, slow pods and clocks that disagree are not built yet.
-//! Start at [`Cluster::run`] or [`World::run`].
+//! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
+//! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
+//! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`].
 
+pub mod accept;
+mod arms;
 mod random;
 mod world;
 
+pub use arms::{Arms, Run};
 pub use world::{Scenario, Trace, World};
 
 use firebreak_engine::{

@@ -27,3 +27,74 @@ impl Random {
         usize::try_from(self.next() % (count.max(1) as u64)).unwrap_or(0)
     }
 }
+
+/// Largest mean at which Poisson numbers are drawn event by event; above, as the sum of two halves.
+const POISSON_AT_ONCE: f64 = 24.0;
+
+impl Random {
+    /// Even in 0..1, never 0.
+    pub(crate) fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Poisson with this mean: exact, by the gaps between events.
+    pub(crate) fn poisson(&mut self, mean: f64) -> u64 {
+        if mean > POISSON_AT_ONCE {
+            // A sum of Poisson numbers is one; so are its even parts.
+            let parts = (mean / POISSON_AT_ONCE).ceil();
+            return (0..parts as u64).map(|_| self.poisson(mean / parts)).sum();
+        }
+        let end = (-mean).exp();
+        let (mut events, mut product) = (0, self.unit());
+        while product > end {
+            events += 1;
+            product *= self.unit();
+        }
+        events
+    }
+
+    /// Negative binomial with this mean and variance/mean = `dispersion`: Poisson bursts of logarithmic size (Quenouille
+    /// 1949), so that it is the same process at every time scale.
+    pub(crate) fn bursty(&mut self, mean: f64, dispersion: f64) -> u64 {
+        if dispersion <= 1.0 {
+            return self.poisson(mean);
+        }
+        let bursts = self.poisson(mean * dispersion.ln() / (dispersion - 1.0));
+        (0..bursts).map(|_| self.logarithmic(1.0 - 1.0 / dispersion)).sum()
+    }
+
+    /// Logarithmic with parameter `p`: `-p^k/(k ln(1-p))` for k = 1, 2, ... (Kemp 1981, by inversion).
+    fn logarithmic(&mut self, p: f64) -> u64 {
+        let (mut left, mut term, mut k) = (self.unit(), -p / (-p).ln_1p(), 1);
+        while left > term && k < 1_000 {
+            left -= term;
+            k += 1;
+            term *= p * (k - 1) as f64 / k as f64;
+        }
+        k
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(mut draw: impl FnMut() -> u64) -> (f64, f64) {
+        let draws: Vec<f64> = (0..200_000).map(|_| draw() as f64).collect();
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        (mean, draws.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / draws.len() as f64)
+    }
+
+    #[test]
+    fn draws_have_their_mean_and_dispersion() {
+        let mut random = Random::new(1, 1);
+        for (mean, dispersion) in [(0.05, 1.0), (3.0, 1.0), (90.0, 1.0), (0.05, 2.0), (3.0, 4.0), (40.0, 2.0)] {
+            let (got, variance) = moments(|| random.bursty(mean, dispersion));
+            // Six standard errors.
+            let error = 6.0 * (mean * dispersion / 200_000.0_f64).sqrt();
+            assert!((got - mean).abs() < error, "mean {got}, not {mean}");
+            let ratio = variance / (mean * dispersion);
+            assert!((ratio - 1.0).abs() < 0.1, "variance/mean {}, not {dispersion}", variance / got);
+        }
+    }
+}

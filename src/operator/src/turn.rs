@@ -91,7 +91,7 @@ impl Work {
         let setup = convert::setup(&change, deployment.as_deref().map_or(600.0, raw::progress_deadline));
         let status = change.status.clone().unwrap_or_default();
         let stored = status.memory.as_ref().map(|text| record::unpack("memory", text));
-        let (memory, untold) = match stored {
+        let (mut memory, untold) = match stored {
             None => (Memory::new(&setup, now), Vec::new()),
             Some(Ok(memory)) => (memory, Vec::new()),
             Some(Err(why)) => {
@@ -104,6 +104,8 @@ impl Work {
             }
         };
         let eyes = Eyes::open(hub, &change, namespace);
+        // Told now, so that nothing has changed before the first look: what that look showed is then what is stored first.
+        memory.judgement.watch_since(now);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");
         Self {
             setup,

@@ -240,8 +240,12 @@ impl Turn<'_> {
         let grown = ready && !barred && (!entering || by_pods || self.can_be_seen());
         // Where pods are the share, each that comes has its part of this stage's weight already.
         if self.memory.in_effect.is_none() && (grown || by_pods) {
-            self.memory.granted = self.setup.plan.weight(self.memory.stage);
             let stage = self.memory.stage;
+            if entering {
+                // What it waited for has come.
+                self.memory.waiting = None;
+            }
+            self.memory.granted = self.setup.plan.weight(stage);
             self.memory.let_through = self.memory.let_through.filter(|through| *through > stage);
         }
         let followed = match &self.seen.traffic {

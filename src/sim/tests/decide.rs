@@ -322,6 +322,16 @@ fn given_a_share_then_so_many_pods(#[case] exposure: Exposure, #[case] replicas:
     assert_eq!(candidate_pods(exposure, replicas, Weight::permille(permille)), pods);
 }
 
+proptest! {
+    #[test]
+    fn given_any_size_when_pods_are_the_share_then_one_pod_more_would_be_above_it(replicas in 1..u32::MAX, permille in 1_u16..1000) {
+        let pods = candidate_pods(Exposure::PodShare, replicas, Weight::permille(permille));
+        let within = |pods: u64| pods * 1000 <= u64::from(permille) * (u64::from(replicas) + pods);
+        prop_assert!(pods <= replicas && (pods == 1 || within(pods.into())));
+        prop_assert!(pods == replicas || !within(u64::from(pods) + 1));
+    }
+}
+
 fn arbitrary_pods() -> impl Strategy<Value = Pods> {
     (any::<bool>(), any::<bool>(), 0u32..20, 0u32..20, 0u32..20, 0u32..5, proptest::option::of(".{0,8}")).prop_map(
         |(exists, owned_by_change, wanted, ready, endpoints, crash_looping, broken)| Pods {

@@ -296,12 +296,12 @@ impl Turn<'_> {
 
     /// What keeps the larger share of a stage that was decided from being given: what has come up since then.
     fn is_barred(&mut self) -> bool {
-        let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
-        let forced = self.memory.let_through == Some(self.memory.stage);
         if self.memory.granted == Weight::ZERO {
             // The first share: `prepare` has asked already.
             return false;
         }
+        let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
+        let forced = self.memory.let_through == Some(self.memory.stage);
         if self.holds(&verdict, forced) {
             return true;
         }

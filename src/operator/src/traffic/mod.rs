@@ -1,14 +1,13 @@
 //! Dividing traffic, as pure functions over objects as the API server gives them.
 //!
 //! Holds: what to write into the routes ([`route`]) and the Services ([`service`]) so that the candidate gets its
-//! share and no more, how to take that back, and the share that pods alone give ([`pods`]). Objects are JSON: fields
+//! share and no more, and how to take that back. Objects are JSON: fields
 //! this build does not know survive. Does not hold: a client, a clock, an order of steps (that is the actor's), any
 //! decision (that is the engine's). Answers are facts, or a [`Patch`] that says on which reading it rests; a refusal
 //! says what to write instead. Start at [`route::split`]; how the user's own weights are told from ours is in
 //! `wanted.rs`, the arithmetic in `weights.rs`.
 
 mod patch;
-pub mod pods;
 pub mod route;
 mod rule;
 pub mod service;

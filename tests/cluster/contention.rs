@@ -10,7 +10,7 @@ use firebreak_lab::{
 };
 use firebreak_tests::{
     MINUTE, Scene, World,
-    chronicle::Seen,
+    chronicle::{Seen, TOGETHER},
     manifests::{self, APP, yaml},
     record::waits_for,
 };
@@ -179,6 +179,10 @@ pub(crate) async fn resume_without_the_verb_changes_nothing(world: &World) -> Re
     scene.kubectl(&["--as=dev", "annotate", &deployment, "firebreak.dev/bypass=because"]).await?;
     ensure!(scene.deployment().await?.data.pointer("/spec/paused") == Some(&json!(true)), "the workload was resumed");
     scene.exposed(1).await?;
+    for _ in 0..5 {
+        scene.kubectl(&["--as=dev", "rollout", "resume", &deployment]).await?;
+        tokio::time::sleep(TOGETHER).await;
+    }
     scene.chronicle.check_held(&name)?;
     // Who holds the verb lets it through, at once and unjudged: the operator gets out of the way.
     scene.kubectl(&["--as=breaker", "annotate", "--overwrite", &deployment, "firebreak.dev/bypass=INC-1: the fix"]).await?;

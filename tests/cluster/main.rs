@@ -1,7 +1,10 @@
 //! The real-cluster tests: one lab for the whole run, a namespace for each test. `cargo test -p firebreak-tests NAME` runs
 //! those whose name holds NAME; cases with time limits run alone, the others side by side.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use anyhow::Result;
 use firebreak_lab::{Options, cluster::leftovers};
@@ -19,7 +22,7 @@ mod refusals;
 mod releases;
 
 /// Cases that run side by side.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 6;
 
 type Case = fn(Arc<World>) -> futures::future::BoxFuture<'static, Result<()>>;
 
@@ -112,12 +115,14 @@ impl Stage {
         self.world.get_or_init(begin).clone().map_err(Failed::from)
     }
 
-    fn run(&self, machine: Machine, case: Case) -> Result<(), Failed> {
+    fn run(&self, name: &str, machine: Machine, case: Case) -> Result<(), Failed> {
         let world = self.world()?;
         self.runtime.block_on(async {
             let shared = if machine == Machine::Shared { Some(world.machine.read().await) } else { None };
+            let began = Instant::now();
             let result = case(Arc::clone(&world)).await;
             drop(shared);
+            println!("{name}: {:.0} s", began.elapsed().as_secs_f64());
             result.map_err(|error| Failed::from(format!("{error:#}")))
         })
     }
@@ -136,7 +141,7 @@ fn main() {
     let stage = Arc::new(Stage { runtime, world: OnceLock::new() });
     let trial = |(name, machine, case): (&'static str, Machine, Case)| {
         let stage = Arc::clone(&stage);
-        Trial::test(name, move || stage.run(machine, case))
+        Trial::test(name, move || stage.run(name, machine, case))
     };
     let conclusion = libtest_mimic::run(&arguments, cases().into_iter().map(trial).collect());
     let left = take_down(stage);

@@ -402,9 +402,13 @@ fn asked(entries: &[(Duration, Seen)], at: Duration) -> Option<u64> {
 }
 
 /// Whether something held all along: a watch tells only what changes, so what was seen last before the time counts as well.
+/// Of a time too short for a certain order within it nothing is asked.
 fn steady(entries: &[(Duration, Seen)], from: Duration, to: Duration, of: impl Fn(&Seen) -> Option<bool>) -> anyhow::Result<()> {
     let states = || entries.iter().filter_map(|(at, entry)| Some((*at, of(entry)?)));
     let (from, to) = (from + TOGETHER, to.saturating_sub(TOGETHER));
+    if from >= to {
+        return Ok(());
+    }
     let at_first = states().take_while(|(at, _)| *at <= from).last().context("nothing was seen of it")?;
     let later = states().filter(|(at, _)| *at > from && *at < to);
     match std::iter::once(at_first).chain(later).find(|(_, holds)| !holds) {
@@ -533,6 +537,14 @@ mod tests {
         let spans = [(seconds(1), seconds(4), 0.0), (seconds(4), seconds(9), 10.0), (seconds(9), seconds(12), 100.0)];
         assert_eq!(granted(&entries, "c"), spans);
         assert!(most(10.0, 1000) < 140.0 && most(10.0, 1000) > 100.0 && most(0.0, 1000) == 0.0);
+    }
+
+    #[test]
+    fn given_a_time_shorter_than_its_order_when_checked_then_nothing_is_asked_of_it() {
+        let entries = [(Duration::from_millis(10_100), Seen::Pinned(false))];
+        let over = |to| steady(&entries, Duration::from_secs(10), Duration::from_millis(to), pinned).is_ok();
+        assert!(over(10_300), "all of it is one moment");
+        assert!(!over(12_000), "it was not so at the beginning");
     }
 
     fn over(states: &[(u64, bool)]) -> bool {

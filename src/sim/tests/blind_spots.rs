@@ -4,9 +4,9 @@
 
 use firebreak_engine::{
     Decision, Effect, Observation, decide,
-    memory::{Outcome, Phase},
+    memory::{Memory, Outcome, Phase},
     observation::{Act, Action, Pods, Reading, SignalLook, Template},
-    plan::{Exposure, NoData},
+    plan::{Exposure, Late, NoData},
     risk::Level,
     units::Weight,
 };
@@ -564,4 +564,31 @@ fn given_restarts_all_along_the_way_back_then_its_waits_do_not_begin_anew() {
         turn_blind_at_times(&mut cluster, turn);
     }
     assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::RolledBack));
+}
+
+#[rstest]
+#[case::counted(5, "had answered")]
+#[case::never_counted(60, "could not be counted")]
+fn given_pods_from_before_the_hold_then_the_first_share_waits_for_their_count(#[case] unread: usize, #[case] told: &str) {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.setup.late = Some(Late { pods: 1, since: cluster.now });
+    cluster.memory = Memory::new(&cluster.setup, cluster.now);
+    let mut notes = Vec::new();
+    let mut first_share = None;
+    for second in 0..90 {
+        let decision = turn_with(&mut cluster, |seen| {
+            if second < unread {
+                readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s')));
+            }
+        });
+        notes.extend(decision.notes);
+        if cluster.memory.granted > Weight::ZERO {
+            first_share.get_or_insert(second);
+        }
+    }
+    let exposure = notes.iter().find(|note| note.reason == "LateExposure").unwrap();
+    assert!(exposure.message.contains(told), "{}", exposure.message);
+    let first_share = first_share.unwrap();
+    assert!(first_share >= unread.min(30), "a share after {first_share} s");
+    assert!(first_share < 45, "no share for {first_share} s");
 }

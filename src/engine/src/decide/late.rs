@@ -47,6 +47,17 @@ impl Turn<'_> {
         cut && self.seen.traffic.as_ref().is_none_or(|traffic| traffic.pinned)
     }
 
+    /// Whether the first share waits for the count of what those pods served: after it, old requests and new ones are one
+    /// sum. Bounded as the count itself is.
+    pub(super) fn counts_late(&self) -> bool {
+        let since = match self.memory.late {
+            LateWindow::None => return false,
+            LateWindow::Untold | LateWindow::Open => self.memory.ready_since,
+            LateWindow::Closed(at) => Some(at),
+        };
+        since.is_none_or(|since| self.seen.now.seconds_since(since) < LATE_COUNTED_WITHIN_SECONDS)
+    }
+
     /// Counters are cumulative, and since the window closed nothing was added: the first look is what those pods served.
     fn report_late_exposure(&mut self, late: Late, closed: Millis) {
         let counted = self.seen.look.as_ref().and_then(|look| match look.signals.first() {

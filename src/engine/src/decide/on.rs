@@ -133,6 +133,10 @@ impl Turn<'_> {
         if self.memory.paused {
             return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume lets it go on");
         }
+        if self.counts_late() {
+            let message = "counting what the pods answered that ran before the hold; the candidate gets no traffic before";
+            return self.wait("CountingLatePods", message);
+        }
         self.begin();
     }
 

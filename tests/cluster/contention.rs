@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use firebreak_api::{Guard, change::Phase};
+use firebreak_api::{Guard, change::Phase, names};
 use firebreak_lab::{
     cluster::until,
     faults::{GitOps, Manner},
@@ -156,10 +156,29 @@ pub(crate) async fn route_weights_reverted_are_reported(world: &World) -> Result
     })
     .await?;
     contention_is_told(&scene, &name, "someone").await?;
+    // Someone who leaves the entry and rewrites its weight alone.
+    let from = scene.chronicle.entries().len();
+    let rules = json!({"spec": {"rules": without_weight(&scene.route().await?.data["spec"]["rules"])}}).to_string();
+    scene.kubectl(&["patch", "httproute", APP, "--type=merge", "--field-manager=another", "--patch", &rules]).await?;
+    until("the weight to be put back", MINUTE, async || {
+        let taken = shares(from).iter().skip_while(|share| **share > 0.0).any(|share| *share > 0.0);
+        Ok(taken.then_some(()))
+    })
+    .await?;
+    contention_is_told(&scene, &name, "another").await?;
     scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
     scene.chronicle.check_held(&name)?;
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await
+}
+
+/// Rules of a route in which the candidate has no weight.
+fn without_weight(rules: &Value) -> Value {
+    let mut rules = rules.clone();
+    let entries = rules.as_array_mut().into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array_mut()).flatten();
+    let candidate = names::candidate_service(APP);
+    entries.filter(|entry| entry["name"] == candidate.as_str()).for_each(|entry| entry["weight"] = json!(0));
+    rules
 }
 
 /// Someone who may edit but not bypass resumes the rollout: it stays held.

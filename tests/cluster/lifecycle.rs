@@ -286,6 +286,34 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     scene.close(Some(&route)).await
 }
 
+/// Claims that are edited while the Change runs: lower ones change nothing, higher ones begin a Change of their level.
+pub(crate) async fn claims_that_rise_begin_anew(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "raised").await?;
+    scene.guarded(3, &[]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 3, &[]).await?;
+    let first = scene.change(1).await?;
+    ensure!(first.spec.risk.level == "medium", "level {}", first.spec.risk.level);
+    let claim = async |level: &str| {
+        let risk = format!("{}={level}", names::RISK);
+        scene.kubectl(&["annotate", "--overwrite", &format!("deployment/{APP}"), &risk]).await
+    };
+    claim("low").await?;
+    scene.exposed(1).await?;
+    ensure!(scene.changes().await?.len() == 1, "a lower claim began a Change");
+    claim("high").await?;
+    let ended = scene.ends(&first.name_any(), Phase::Superseded, MINUTE).await?;
+    println!("raised: {}", decided(&ended, "RiskRaised").context("it does not say why it ended")?);
+    let second = scene.exposed(2).await?;
+    ensure!(second.spec.risk.level == "high", "level {}", second.spec.risk.level);
+    ensure!(second.spec.candidate.template == first.spec.candidate.template, "another template");
+    cli(&scene, &["abort", APP])?;
+    scene.ends(&second.name_any(), Phase::RolledBack, 3 * MINUTE).await?;
+    ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
+    scene.close(Some(&route)).await
+}
+
 pub(crate) async fn guard_deleted_takes_its_candidate_back_first(world: &World) -> Result<()> {
     let scene = Scene::open(world, "leaving").await?;
     scene.guarded(3, &[]).await?;

@@ -46,8 +46,6 @@ macro_rules! case {
 
 fn cases() -> Vec<(&'static str, Machine, Case)> {
     vec![
-        // Gathers its past while the others run.
-        case!(AsItAsks, releases::failing_releases_are_taken_back),
         case!(Shared, releases::harmless_release_is_promoted),
         case!(Shared, crashes::killed_while_held),
         case!(Shared, crashes::killed_while_preparing),
@@ -69,17 +67,19 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, lifecycle::scaled_to_zero_waits_and_missing_is_adopted),
         case!(Shared, lifecycle::mid_rollout_and_paused_workloads_are_adopted),
         case!(Shared, lifecycle::humans_steer_by_interventions),
+        case!(Shared, lifecycle::claims_that_rise_begin_anew),
         case!(Shared, lifecycle::guard_deleted_takes_its_candidate_back_first),
         case!(Shared, outages::backend_away_holds_a_harmless_candidate),
         case!(Shared, outages::backend_away_never_promotes_a_failing_candidate),
         case!(Shared, outages::no_data_exposes_nothing),
         case!(Shared, outages::doubtful_answers_hold),
         case!(Shared, outages::query_that_prometheus_refuses_is_named),
+        // Gathers its past while the others run, and takes the machine alone when few of them are left.
+        case!(AsItAsks, releases::failing_releases_are_taken_back),
         case!(Shared, judging::harmless_releases_at_200_rps_are_promoted),
         case!(Shared, judging::harmless_releases_at_20_rps_are_not_taken_back),
         case!(Shared, judging::slow_release_is_taken_back),
         case!(Shared, judging::shared_outage_is_a_named_hold),
-        case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
         case!(Shared, judging::image_that_cannot_start_is_taken_back),
         case!(Shared, judging::pods_that_cannot_be_scheduled_are_taken_back),
         case!(Shared, contention::reapplied_client_side),
@@ -97,6 +97,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),
         case!(Shared, exposure::pods_are_the_share_of_a_failing_release),
         case!(Shared, exposure::grpc_route_is_divided_and_restored),
+        case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
     ]
 }
 

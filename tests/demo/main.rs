@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use firebreak_api::{Change, change::Phase};
+use firebreak_api::{Change, change::Phase, packed::unpack};
 use firebreak_cli::live::{self, How, Until};
 use firebreak_engine::Memory;
 use firebreak_lab::{
@@ -17,7 +17,6 @@ use firebreak_lab::{
     cluster::ExistingOptions,
     load::{BUCKET, Load},
 };
-use firebreak_operator::record::unpack;
 use firebreak_tests::{
     Scene, World,
     harm::Harm,

@@ -337,7 +337,7 @@ fn check_shares(entries: &[(Duration, Seen)]) -> anyhow::Result<()> {
 /// with a decision; on the way back it never grants more. And what it says is in effect was seen in a route.
 fn check_steps(entries: &[(Duration, Seen)], change: &Change) -> anyhow::Result<()> {
     let mut stages = vec![0.0];
-    stages.extend(change.spec.plan.stages.iter().map(|stage| f64::from(*stage)));
+    stages.extend(change.spec.plan.stages.iter().map(|stage| change.spec.share_percent(*stage)));
     let (mut stage, mut highest, mut goes_back, mut effective) = (0, 0, false, false);
     for (at, entry) in entries {
         let Seen::Change { name, phase, weight, in_effect } = entry else { continue };

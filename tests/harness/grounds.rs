@@ -1,8 +1,7 @@
 //! What the decisions of a Change stand on, by its own record: grounds for each step (I6), and the same decision again (I10).
 
-use firebreak_api::{Change, change::Phase};
-use firebreak_engine::{counters::Present, judge::Standing};
-use firebreak_operator::record::{Basis, unpack};
+use firebreak_api::{Change, change::Phase, packed::unpack};
+use firebreak_engine::{Basis, counters::Present, judge::Standing};
 
 /// Decisions kept with a Change: of one that has as many, older ones may be gone.
 pub(crate) const MOST_DECISIONS: usize = 40;
@@ -61,7 +60,7 @@ pub(crate) fn decided_again(change: &Change) -> anyhow::Result<()> {
     for (place, decision) in decisions.iter().enumerate() {
         let Some(basis) = &decision.basis else { continue };
         let basis: Basis = unpack("basis", basis)?;
-        let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
+        let again = basis.decide();
         // Notes of one turn have one basis; the last carries it, and the oldest may be gone.
         let told = &decisions[..=place];
         let pairs = again.notes.iter().rev().zip(told.iter().rev());

@@ -76,6 +76,17 @@ pub struct ChangeSpec {
     pub restore_template: bool,
 }
 
+impl ChangeSpec {
+    /// The share of the requests that a stage of so many percent gives the candidate, in percent: where routes divide them,
+    /// a part stays with stable to compare with.
+    #[must_use]
+    pub fn share_percent(&self, stage: i32) -> f64 {
+        let routed = self.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+        let most = if routed { 100 - self.plan.holdback_percent } else { 100 };
+        f64::from(stage.min(most))
+    }
+}
+
 /// The revision under judgement.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -71,6 +71,11 @@ pub struct Level {
     pub max_bake: Span,
     /// Time at full exposure, with stable still warm, before the hand-over.
     pub final_bake: Span,
+    /// Percent of the requests that stays with stable at the last stage where routes divide them, so that it can be compared
+    /// with until the hand-over; 0 for none.
+    #[serde(default = "holdback_percent")]
+    #[schemars(range(min = 0, max = 20))]
+    pub holdback_percent: i32,
     /// Stages, as in `stages`, that wait for a human before they begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -82,6 +87,10 @@ pub struct Level {
     /// How long metrics may be missing.
     #[serde(default = "no_data_after")]
     pub no_data_after: Span,
+}
+
+fn holdback_percent() -> i32 {
+    5
 }
 
 fn no_data_after() -> Span {

@@ -52,6 +52,13 @@ pub enum Command {
   kubectl firebreak explain checkout
   kubectl firebreak explain change/checkout-bcdfghjklm-1 -o json")]
     Explain(Explain),
+    /// Compute the recorded decisions of a Change again and say whether each comes out the same
+    #[command(after_help = "Exit code 1 where one does not.
+
+Examples:
+  kubectl firebreak replay checkout
+  kubectl firebreak replay change/checkout-bcdfghjklm-1 -o json")]
+    Replay(Replay),
     /// Let the active Change go to its next stage now, on your word
     #[command(after_help = "Example:
   kubectl firebreak promote checkout --reason 'looked at the traces: the errors come from the partner'")]
@@ -110,6 +117,17 @@ pub enum When {
 /// Options of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct Explain {
+    /// A Change, or a Guard: its active or last Change; without one, the namespace's only active Change
+    #[arg(value_name = "CHANGE|GUARD")]
+    pub name: Option<String>,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Options of `replay`.
+#[derive(Args, Clone, Debug)]
+pub struct Replay {
     /// A Change, or a Guard: its active or last Change; without one, the namespace's only active Change
     #[arg(value_name = "CHANGE|GUARD")]
     pub name: Option<String>,

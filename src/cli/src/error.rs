@@ -74,6 +74,9 @@ pub enum Error {
     /// The watched Change ended, but not with a promotion.
     #[error("{0}")]
     NotPromoted(String),
+    /// A recorded decision comes out otherwise when it is computed again.
+    #[error("{0}")]
+    Differs(String),
     /// A value could not be written as JSON or YAML: a defect of this program.
     #[error("cannot write the output: {0}. This is a defect of kubectl-firebreak: please report it with the command you ran")]
     Format(String),

@@ -145,8 +145,8 @@ impl<'a> Facts<'a> {
             Phase::Progressing | Phase::Baking if at + 1 == index => Mark::Current,
             Phase::Progressing | Phase::Baking => Mark::Ahead,
             // Taken back or overtaken: the highest weight says how far it came.
-            _ if f64::from(percent) > highest => Mark::Ahead,
-            _ if plan.stages.get(at + 1).is_none_or(|&after| f64::from(after) > highest) => Mark::Stopped,
+            _ if self.change.spec.share_percent(percent) > highest => Mark::Ahead,
+            _ if plan.stages.get(at + 1).is_none_or(|&after| self.change.spec.share_percent(after) > highest) => Mark::Stopped,
             _ => Mark::Done,
         };
         plan.stages

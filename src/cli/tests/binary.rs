@@ -29,6 +29,7 @@ fn given_help_of_a_command_when_asked_then_with_examples() {
     for (command, example) in [
         ("status", "kubectl firebreak status checkout -w"),
         ("explain", "kubectl firebreak explain checkout"),
+        ("replay", "kubectl firebreak replay checkout"),
         ("promote", "kubectl firebreak promote checkout"),
         ("pause", "kubectl firebreak pause checkout"),
         ("resume", "kubectl firebreak resume checkout"),

@@ -49,6 +49,25 @@ pub struct Answer {
     pub message: String,
 }
 
+/// What one decision is computed from; stored with it, it can be computed again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// What did not change while the Change ran.
+    pub setup: Setup,
+    /// The memory before.
+    pub memory: Memory,
+    /// What was seen.
+    pub observation: Observation,
+}
+
+impl Basis {
+    /// The decision, bit for bit the same at any time and on any machine.
+    #[must_use]
+    pub fn decide(&self) -> Decision {
+        decide(&self.setup, &self.memory, &self.observation)
+    }
+}
+
 /// Decides one turn. Pure: the same input gives the same output, bit for bit.
 #[must_use]
 pub fn decide(setup: &Setup, memory: &Memory, seen: &Observation) -> Decision {
@@ -88,8 +107,10 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn take(&mut self) {
-        if let Some(pasts) = self.seen.pasts.as_ref().filter(|_| !self.memory.judgement.has_past()) {
-            self.memory.judgement.learn(self.setup, pasts);
+        match &self.seen.pasts {
+            Some(pasts) if self.memory.judgement.has_past() => self.memory.judgement.learn_again(self.setup, pasts),
+            Some(pasts) => self.memory.judgement.learn(self.setup, pasts),
+            None => {}
         }
         self.memory.judgement.watch_since(self.seen.watching_since);
         self.judge();

@@ -65,6 +65,8 @@ pub struct SignalMemory {
     past: Option<Past>,
     past_upper: Option<f64>,
     rates: Option<(u64, StableRates)>,
+    #[serde(default)]
+    upper: Option<f64>,
     recent: VecDeque<(Millis, Counts)>,
     looks: VecDeque<(Millis, Counts)>,
 }
@@ -127,6 +129,13 @@ pub struct Standing<'a> {
     pub next: Weight,
 }
 
+impl Standing<'_> {
+    /// Whether routes leave stable no request to compare with.
+    fn alone(&self, setup: &Setup) -> bool {
+        self.in_effect == Some(Weight::FULL) && setup.exposure == Exposure::Routes
+    }
+}
+
 /// What one closed interval is judged with.
 struct Judged {
     at: Millis,
@@ -135,6 +144,8 @@ struct Judged {
     next: Weight,
     /// Whether promotion waits for stable to be healthy.
     frozen: bool,
+    /// Whether stable has no requests to compare with.
+    alone: bool,
 }
 
 impl SignalMemory {
@@ -151,9 +162,17 @@ impl SignalMemory {
             past: None,
             past_upper: None,
             rates: None,
+            upper: None,
             recent: VecDeque::new(),
             looks: VecDeque::new(),
         }
+    }
+
+    fn learn(&mut self, setup: &Setup, past: Past) {
+        self.past = Some(past);
+        self.past_upper = (past.requests > 0)
+            .then(|| rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi);
+        self.rates = None;
     }
 
     /// Dispersion in use.
@@ -208,9 +227,14 @@ impl SignalMemory {
     }
 
     fn judge(&mut self, setup: &Setup, counts: Counts, judged: &Judged) {
-        let Judged { at, elapsed, next, frozen } = *judged;
+        let Judged { at, elapsed, next, frozen, alone } = *judged;
         let phi = self.phi();
-        self.harm.update(counts, Factor::BurstExact(phi), elapsed);
+        if alone {
+            let upper = self.stable_upper(setup.plan.beta);
+            self.harm.update_alone(counts, Factor::BurstExact(phi), elapsed, upper);
+        } else {
+            self.harm.update(counts, Factor::BurstExact(phi), elapsed);
+        }
         if !frozen {
             let rates = self.stable_rates(setup.plan.beta);
             let input = PromotionInput {
@@ -242,7 +266,19 @@ impl SignalMemory {
         }
     }
 
+    /// Upper bound of stable's rate from its past and all of this Change, guarded like that of the promotion test; 1 where
+    /// it had no requests. Computed once a stage: while it is asked for, stable has none.
+    fn stable_upper(&mut self, beta: f64) -> f64 {
+        let (total, past, phi) = (self.total, self.past, self.phi());
+        *self.upper.get_or_insert_with(|| {
+            let past = past.map_or((0, 0), |past| (past.failures, past.requests));
+            let (x, n) = (past.0.saturating_add(total.x_s), past.1.saturating_add(total.n_s));
+            StableRates::from_history(x.min(n), n, beta, phi).upper
+        })
+    }
+
     fn begin_stage(&mut self) {
+        self.upper = None;
         self.promotion = PromotionProcess::new();
         self.stage = Counts::default();
         self.rates = None;
@@ -300,10 +336,21 @@ impl Judgement {
     pub fn learn(&mut self, setup: &Setup, pasts: &Pasts) {
         for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
             if let Some(past) = pasts.get(&signal.name) {
-                memory.past = Some(*past);
-                memory.past_upper = (past.requests > 0)
-                    .then(|| rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi);
-                memory.rates = None;
+                memory.learn(setup, *past);
+            }
+        }
+    }
+
+    /// Takes in how stable's failures came of late. A dispersion is never lowered while a Change runs: what looked like
+    /// chance would be harm in retrospect. A past that could not be read before is taken whole.
+    pub fn learn_again(&mut self, setup: &Setup, pasts: &Pasts) {
+        for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
+            let (Some(past), known) = (pasts.get(&signal.name), memory.phi()) else { continue };
+            if memory.past.is_none_or(|past| past.requests == 0) {
+                memory.learn(setup, *past);
+            }
+            if let Some(memory) = memory.past.as_mut() {
+                memory.phi = Phi::new(past.phi.get().max(known.get()));
             }
         }
     }
@@ -377,7 +424,7 @@ impl Judgement {
             self.signals.iter_mut().for_each(SignalMemory::begin_stage);
         }
         self.frozen_by_stable = frozen;
-        self.judge(setup, look.at, standing.next, &whole);
+        self.judge(setup, look.at, standing, &whole);
     }
 
     /// Takes in what was read, and what is missing of each signal: one word and a message.
@@ -443,13 +490,13 @@ impl Judgement {
 
     /// Closes what is due of each signal that is `whole` and weighs it. A signal in trouble waits alone: what is missing of one
     /// does not stop another from showing harm.
-    fn judge(&mut self, setup: &Setup, at: Millis, next: Weight, whole: &[bool]) {
+    fn judge(&mut self, setup: &Setup, at: Millis, standing: &Standing<'_>, whole: &[bool]) {
         let Some(began) = self.began else { return };
         let elapsed = at.seconds_since(began);
-        let frozen = self.frozen_by_stable;
+        let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
         for signal in self.signals.iter_mut().zip(whole).filter_map(|(signal, whole)| whole.then_some(signal)) {
             if let Some(counts) = signal.close(at) {
-                signal.judge(setup, counts, &Judged { at, elapsed, next, frozen });
+                signal.judge(setup, counts, &Judged { at, elapsed, next, frozen, alone });
             }
         }
         let needed = -ln(setup.plan.alpha);

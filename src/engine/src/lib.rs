@@ -17,7 +17,7 @@ pub mod risk;
 pub mod stats;
 pub mod units;
 
-pub use decide::{Decision, decide};
+pub use decide::{Basis, Decision, decide};
 pub use effect::{Effect, Note};
 pub use memory::Memory;
 pub use observation::Observation;

@@ -100,7 +100,7 @@ pub enum Outcome {
     Promoted,
     /// Taken back; the candidate is condemned.
     RolledBack,
-    /// A newer template came.
+    /// A newer template came, or its claims rose: another Change follows.
     Superseded,
     /// The stable template came back, or the guard or workload left.
     Withdrawn,

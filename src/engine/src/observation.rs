@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{stats::Phi, units::Millis};
+use crate::{risk::Level, stats::Phi, units::Millis};
 
 /// Everything seen at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Workload {
     pub bypassed: bool,
     /// Whether its Guard, or the Change itself, is being deleted.
     pub guard_leaves: bool,
+    /// The level that its claims mean now, where that is above the Change's: they were edited since it began.
+    #[serde(default)]
+    pub raised: Option<Level>,
 }
 
 /// Which template the workload carries.
@@ -106,7 +109,7 @@ pub struct Traffic {
     /// Whether a named route, or the Service, could not be looked at: then what is said of shares may be too little.
     #[serde(default)]
     pub unreadable: bool,
-    /// Who else writes the named routes or the Service, if someone took back what was written.
+    /// Who else wrote the named routes or the Service last, where these do not say what was asked of them.
     pub contention: Option<String>,
     /// Why the routes or Services cannot be used (missing, refused), with what to do.
     pub problem: Option<String>,

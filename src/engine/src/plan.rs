@@ -97,6 +97,9 @@ pub struct Plan {
     pub max_bake_seconds: f64,
     /// Time at full exposure with stable still warm, seconds.
     pub final_bake_seconds: f64,
+    /// Share of the requests that stays with stable at the last stage where routes divide them, to compare with.
+    #[serde(default)]
+    pub holdback: Weight,
     /// Stages that wait for a human before they begin.
     pub approval_at: Vec<Weight>,
     /// What happens when a stage is still inconclusive at the end of its longest bake.
@@ -130,6 +133,9 @@ pub enum NoData {
 }
 
 impl Plan {
+    /// Share that stays with stable at the last stage, if the policy does not say otherwise.
+    pub const HOLDBACK: Weight = Weight::permille(50);
+
     /// The built-in policy's plan for a level, and the factor k by which an objective becomes a budget.
     #[must_use]
     pub fn built_in(level: Level) -> (Self, f64) {
@@ -144,6 +150,7 @@ impl Plan {
             min_bake_seconds: bakes.0,
             max_bake_seconds: bakes.1,
             final_bake_seconds: bakes.2,
+            holdback: Self::HOLDBACK,
             approval_at: Vec::new(),
             inconclusive: Inconclusive::Hold,
             no_data: NoData::Hold,
@@ -194,5 +201,17 @@ impl Plan {
     #[must_use]
     pub fn weight(&self, stage: usize) -> Weight {
         self.stages.get(stage).copied().unwrap_or(Weight::FULL)
+    }
+}
+
+impl Setup {
+    /// The share that a stage (from 0) gives the candidate: its weight, less what the last one leaves with stable.
+    #[must_use]
+    pub fn share(&self, stage: usize) -> Weight {
+        let weight = self.plan.weight(stage);
+        match self.exposure {
+            Exposure::Routes => weight.min(Weight::FULL.less(self.plan.holdback)),
+            Exposure::PodShare => weight,
+        }
     }
 }

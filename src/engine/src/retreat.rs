@@ -121,7 +121,7 @@ fn beside(outcome: Outcome, seen: &Observation) -> Vec<Effect> {
     // Whatever runs now, unjudged, took stable's place while the Service still is pinned to it.
     let unjudged = match seen.workload.template {
         Template::Newer => true,
-        Template::Candidate => outcome == Outcome::RolledBack,
+        Template::Candidate => outcome != Outcome::Withdrawn,
         Template::Stable | Template::Missing => false,
     };
     if unjudged && !bypassed && !seen.workload.held && !seen.workload.guard_leaves {

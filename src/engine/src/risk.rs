@@ -30,6 +30,12 @@ impl Level {
         }
     }
 
+    /// The level of that name.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Critical].into_iter().find(|level| level.as_str() == text)
+    }
+
     /// As people write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -89,7 +95,7 @@ pub fn assess(annotations: &BTreeMap<String, String>) -> Assessment {
     let mut factors = Vec::new();
     let mut problems = Vec::new();
 
-    let named = claim(RISK).map(|text| read_level(text).ok_or_else(|| problem(RISK, text, "low, medium, high or critical")));
+    let named = claim(RISK).map(|text| Level::read(text).ok_or_else(|| problem(RISK, text, "low, medium, high or critical")));
     let scored = claim(RISK_SCORE)
         .map(|text| read_score(text).ok_or_else(|| problem(RISK_SCORE, text, "a number from \"0.00\" to \"1.00\"")));
     let mut level = None;
@@ -142,10 +148,6 @@ pub fn assess(annotations: &BTreeMap<String, String>) -> Assessment {
 
 fn problem(name: &str, text: &str, expected: &str) -> String {
     format!("{PREFIX}{name}: \"{text}\" is not understood; write {expected}")
-}
-
-fn read_level(text: &str) -> Option<Level> {
-    [Level::Low, Level::Medium, Level::High, Level::Critical].into_iter().find(|level| level.as_str() == text)
 }
 
 /// A score and the level it means. Digits and one point only: no sign, no exponent, no `inf`.

@@ -36,8 +36,8 @@ impl Weight {
 
     /// From thousandths; more than 1000 is 1000.
     #[must_use]
-    pub fn permille(permille: u16) -> Self {
-        Self(permille.min(1000))
+    pub const fn permille(permille: u16) -> Self {
+        Self(if permille > 1000 { 1000 } else { permille })
     }
 
     /// From whole percent; below 0 is 0, more than 100 is 100.
@@ -50,6 +50,12 @@ impl Weight {
     #[must_use]
     pub fn as_permille(self) -> u16 {
         self.0
+    }
+
+    /// What is left of it without `other`; none where that is more.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 
     /// In `0.0..=1.0`.

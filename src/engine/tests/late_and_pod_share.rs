@@ -56,6 +56,7 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
             rolled_out: false,
             bypassed: false,
             guard_leaves: false,
+            raised: None,
         },
         look: Some(Look {
             at: Millis(at - 100),

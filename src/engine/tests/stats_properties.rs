@@ -5,8 +5,8 @@ use firebreak_engine::stats::dispersion::{PodCounts, PodStep};
 use firebreak_engine::stats::exposure::split_ln_e;
 use firebreak_engine::stats::growth::Growth;
 use firebreak_engine::stats::{
-    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, OneArmProcess, Phi, PromotionInput, PromotionProcess,
-    RatioSequence, StableRates, StartMass, bits, rate_bounds,
+    BlastRadius, Counts, Factor, HarmProcess, Margin, MarginGrid, Mark, Phi, PromotionInput, PromotionProcess, RatioSequence,
+    StableRates, StartMass, bits, rate_bounds,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -72,14 +72,19 @@ proptest! {
         let process = judged(start, margin, &intervals, factor);
         prop_assert!(process.ln_e().is_finite() && process.max_ln_e() >= process.ln_e().max(0.0));
         let mut grid = MarginGrid::new(margin, start);
-        let mut one_arm = OneArmProcess::new(margin, start);
+        let mut alone = MarginGrid::new(margin, start);
         for (at, interval) in intervals.iter().enumerate() {
             grid.update(*interval, factor, at as f64);
-            one_arm.update(*interval, factor, at as f64, upper);
+            if at % 3 == 2 {
+                alone.update(*interval, factor, at as f64);
+            } else {
+                alone.update_alone(*interval, factor, at as f64, upper);
+            }
+            prop_assert!(alone.ln_e_by_margin().all(|(_, ln_e)| !ln_e.is_nan()));
         }
         prop_assert_eq!(grid.ln_e().to_bits(), process.ln_e().to_bits());
         prop_assert!(grid.ln_e_by_margin().all(|(_, ln_e)| ln_e.is_finite()));
-        prop_assert!(!one_arm.ln_e().is_nan() && one_arm.ln_e() >= process.ln_e() - 0.7);
+        prop_assert!(alone.max_ln_e() >= alone.ln_e().max(0.0));
     }
 
     #[test]
@@ -271,12 +276,58 @@ fn given_harm_that_begins_late_then_a_hazard_sees_it_sooner_than_a_single_start(
 #[test]
 fn given_almost_no_stable_then_the_one_arm_half_still_sees_harm() {
     let factor = Factor::Tempered(Phi::INDEPENDENT);
-    let mut mixed = OneArmProcess::new(Margin::default(), StartMass::AllAtOnce);
+    let mut mixed = MarginGrid::new(Margin::default(), StartMass::AllAtOnce);
     for at in 0..30 {
-        mixed.update(Counts::new(1000, 0, 50, 0), factor, f64::from(at), 0.01);
+        mixed.update_alone(Counts::new(1000, 0, 50, 0), factor, f64::from(at), 0.01);
     }
     assert!(mixed.has_crossed(0.001));
-    assert_eq!(mixed.two_arm().ln_e(), 0.0);
+    let mut compared = MarginGrid::new(Margin::default(), StartMass::AllAtOnce);
+    compared.update(Counts::new(1000, 0, 50, 0), factor, 0.0);
+    assert_eq!(compared.ln_e(), 0.0);
+}
+
+/// Half of the bet stays on the comparison, so what was shown before loses ln 2 and comes back whole.
+#[test]
+fn given_evidence_from_before_when_the_candidate_is_alone_then_half_of_it_is_kept_and_all_of_it_after() {
+    let factor = Factor::BurstExact(Phi::INDEPENDENT);
+    let mut grid = MarginGrid::new(Margin::default(), StartMass::AllAtOnce);
+    grid.update(Counts::new(100, 100, 20, 5), factor, 0.0);
+    let before = grid.ln_e();
+    grid.update_alone(Counts::new(1, 0, 0, 0), factor, 1.0, 0.0);
+    assert!((grid.ln_e() - before).abs() < 1e-12, "a bound of 0 and no failure says nothing: {} {before}", grid.ln_e());
+    // At U = 1 no number of failures is too many, and the half that bet on it is lost.
+    grid.update_alone(Counts::new(100_000, 0, 1000, 0), factor, 2.0, 1.0);
+    assert!((grid.ln_e() - (before - std::f64::consts::LN_2)).abs() < 1e-9, "{} {before}", grid.ln_e());
+    let mut after = grid.clone();
+    after.update(Counts::new(100, 100, 5, 5), factor, 3.0);
+    grid.update_alone(Counts::new(100, 100, 5, 5), factor, 3.0, 1.0);
+    assert!((after.ln_e() - grid.ln_e()).abs() < 1e-9, "{} {}", after.ln_e(), grid.ln_e());
+}
+
+/// p_c = r0 p_s and p_s = U: the mean of E is at most 1, whatever was bet on whom.
+#[test]
+fn given_a_candidate_at_the_border_when_it_is_alone_then_it_is_seldom_taken_back() {
+    let mut crossed = 0;
+    for seed in 0..400_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut grid = MarginGrid::new(Margin::default(), StartMass::Hazard { tau_seconds: 300.0 });
+        for at in 0..300 {
+            let fails = (0..200).filter(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 11) as f64 / (1_u64 << 53) as f64 <= 0.0125
+            });
+            grid.update_alone(
+                Counts::new(200, 0, fails.count() as u64, 0),
+                Factor::BurstExact(Phi::INDEPENDENT),
+                f64::from(at),
+                0.01,
+            );
+        }
+        crossed += u32::from(grid.has_crossed(0.05));
+    }
+    assert!(crossed <= 20 + 13, "{crossed} of 400 at alpha 5 %");
 }
 
 #[rstest]

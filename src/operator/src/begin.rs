@@ -113,7 +113,7 @@ fn remembered(guard: &Guard, digest: &str) -> impl Iterator<Item = u32> {
 }
 
 /// The claims on the workload and on its template; the template's win.
-fn claims(deployment: &DynamicObject, pod_template: &Value) -> Claims {
+pub(crate) fn claims(deployment: &DynamicObject, pod_template: &Value) -> Claims {
     let in_template = |name: &str| {
         let annotations = pod_template.pointer("/metadata/annotations")?;
         annotations.get(name).and_then(Value::as_str).map(str::to_owned)

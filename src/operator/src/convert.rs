@@ -46,6 +46,7 @@ fn built_in(level: Level) -> PlanLevel {
         min_bake: span(plan.min_bake_seconds),
         max_bake: span(plan.max_bake_seconds),
         final_bake: span(plan.final_bake_seconds),
+        holdback_percent: percent(&plan.holdback),
         approval_at: plan.approval_at.iter().map(percent).collect(),
         inconclusive: match plan.inconclusive {
             plan::Inconclusive::Promote => Inconclusive::Promote,
@@ -71,6 +72,7 @@ fn engine_plan(level: &policy::Level, availability: Option<f64>) -> Plan {
         min_bake_seconds: level.min_bake.as_secs_f64(),
         max_bake_seconds: level.max_bake.as_secs_f64(),
         final_bake_seconds: level.final_bake.as_secs_f64(),
+        holdback: Weight::percent(level.holdback_percent),
         approval_at: level.approval_at.iter().map(|&stage| Weight::percent(stage)).collect(),
         inconclusive: match level.inconclusive {
             Inconclusive::Promote => plan::Inconclusive::Promote,

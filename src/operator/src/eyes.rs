@@ -22,6 +22,8 @@ use crate::{
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
 const PAST_STEP: Duration = Duration::from_secs(15);
+/// The past is read again this often.
+const PAST_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// A refused subscription is asked for again this often.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// Readings older than this many scrapes are stale to the engine.
@@ -43,7 +45,32 @@ pub(crate) struct Eyes {
     candidate_prefix: String,
     signals: Vec<SignalEye>,
     last_at: i64,
+    stable: Stable,
     pasts: Option<JoinHandle<Pasts>>,
+    past_due: Instant,
+}
+
+/// Whose past is read, and of what.
+#[derive(Clone)]
+struct Stable {
+    url: Option<String>,
+    signals: Vec<(String, SignalShape)>,
+    target: Target,
+    /// When the Change began: before, stable had all of the traffic.
+    until: Millis,
+}
+
+impl Stable {
+    fn of(change: &Change, namespace: &str) -> Self {
+        let spec = &change.spec;
+        let signals = spec.signals.iter().filter_map(|signal| Some((signal.name.clone(), convert::shape(signal)?)));
+        Self {
+            url: spec.prometheus_url.clone(),
+            signals: signals.collect(),
+            target: Target { namespace: namespace.to_owned(), replica_sets: vec![spec.stable.replica_set.clone()] },
+            until: Millis(spec.detected_at.as_millisecond()),
+        }
+    }
 }
 
 struct SignalEye {
@@ -75,7 +102,9 @@ impl Eyes {
             candidate_prefix: prefix(&spec.candidate.replica_set),
             signals,
             last_at: i64::MIN,
-            pasts: Some(tokio::spawn(pasts(Arc::clone(hub), change.clone(), namespace.to_owned()))),
+            stable: Stable::of(change, namespace),
+            pasts: None,
+            past_due: Instant::now(),
         }
     }
 
@@ -89,8 +118,14 @@ impl Eyes {
         futures::future::select_all(waits).await;
     }
 
-    /// Stable's past, once it was read.
-    pub(crate) async fn pasts(&mut self) -> Option<Pasts> {
+    /// Stable's past, once it was read: at first up to where the Change began, and again from time to time up to `now`, since
+    /// how its failures come may change.
+    pub(crate) async fn pasts(&mut self, now: Millis, known: bool) -> Option<Pasts> {
+        if self.pasts.is_none() && Instant::now() >= self.past_due {
+            self.past_due = Instant::now() + PAST_AGAIN;
+            let until = if known { now } else { self.stable.until };
+            self.pasts = Some(tokio::spawn(pasts(Arc::clone(&self.hub), self.stable.clone(), until)));
+        }
         if !self.pasts.as_ref()?.is_finished() {
             return None;
         }
@@ -213,28 +248,25 @@ fn told(trouble: &Trouble) -> SignalLook {
 }
 
 /// Reads stable's past for every signal. What cannot be read is left unknown: the engine then assumes bursts.
-async fn pasts(hub: Arc<Hub>, change: Change, namespace: String) -> Pasts {
+async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis) -> Pasts {
     let unknown = Past { requests: 0, failures: 0, phi: Phi::UNKNOWN };
     let mut pasts = BTreeMap::new();
-    let target = Target { namespace, replica_sets: vec![change.spec.stable.replica_set.clone()] };
-    for signal in &change.spec.signals {
-        let Some(shape) = convert::shape(signal) else { continue };
-        let past = match past(&hub, &change, &shape, &target).await {
+    for (signal, shape) in &stable.signals {
+        let past = match past(&hub, &stable, shape, until).await {
             Ok(past) => past,
             Err(trouble) => {
-                tracing::warn!(signal = signal.name, %trouble, "stable's past cannot be read; bursts are assumed");
+                tracing::warn!(signal, %trouble, "stable's past cannot be read; bursts are assumed");
                 unknown
             }
         };
-        pasts.insert(signal.name.clone(), past);
+        pasts.insert(signal.clone(), past);
     }
     pasts
 }
 
-async fn past(hub: &Hub, change: &Change, shape: &SignalShape, target: &Target) -> Result<Past, Trouble> {
-    let url = change.spec.prometheus_url.as_deref();
-    let span = Span { window: PAST, step: PAST_STEP, at_ms: change.spec.detected_at.as_millisecond() };
-    let history = hub.history(url, shape, target, span).await?;
+async fn past(hub: &Hub, stable: &Stable, shape: &SignalShape, until: Millis) -> Result<Past, Trouble> {
+    let span = Span { window: PAST, step: PAST_STEP, at_ms: until.0 };
+    let history = hub.history(stable.url.as_deref(), shape, &stable.target, span).await?;
     let steps = pod_steps(&history);
     let sum = |of: fn(&PodCounts) -> u64| steps.iter().flat_map(|step| &step.pods).map(of).sum();
     Ok(Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&steps) })

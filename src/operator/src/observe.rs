@@ -11,14 +11,19 @@ use firebreak_api::{
 };
 use firebreak_engine::{
     observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
+    risk::{self, Level},
     units::Millis,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
-    fit, raw,
-    traffic::{self, Backends, route, service},
+    begin, fit, raw,
+    traffic::{
+        self, Backends,
+        route::{self, Contended},
+        service,
+    },
     world::{Looked, View},
 };
 
@@ -154,6 +159,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
             rolled_out: false,
             bypassed: false,
             guard_leaves,
+            raised: None,
         };
     };
     let hash = raw::pod_template(deployment).map(template::hash).unwrap_or_default();
@@ -170,13 +176,23 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         .as_deref()
         .is_none_or(|stable| raw::replicas(stable) == 0 && raw::number(stable, "/status/replicas").unwrap_or(0) == 0);
     Workload {
-        template: carried,
         replicas: raw::replicas(deployment),
         held: raw::paused(deployment),
         bypassed: bypassed(deployment, change),
         rolled_out: raw::rolled_out(deployment) && old_gone,
         guard_leaves,
+        raised: raised(deployment, change).filter(|_| carried == Template::Candidate),
+        template: carried,
     }
+}
+
+/// The level that the claims on the workload mean now, where someone raised it: a lower one than the Change began with
+/// changes nothing.
+fn raised(deployment: &DynamicObject, change: &Change) -> Option<Level> {
+    let claims = begin::claims(deployment, raw::pod_template(deployment)?);
+    let level = risk::assess(&claims.annotations).level;
+    let began = Level::read(&change.spec.risk.level)?;
+    (level > began).then_some(level)
 }
 
 /// Whether someone who may bypass let the template through. Where no policy acts, anyone can write the mark, so it proves nothing.
@@ -309,6 +325,7 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
     state.problem = state.problem.or_else(|| foreign.map(not_ours));
     service_state(view, objects, change, &named.service, &mut state);
     let mut shares = Vec::new();
+    let granted = change.status.as_ref().map_or(0.0, |status| status.weight_percent * 10.0);
     for (named_route, looked) in named.routes.iter().zip(&objects.routes) {
         let object = match looked {
             Looked::Found(object) => object,
@@ -335,9 +352,9 @@ fn traffic(view: &View, objects: &Objects, change: &Change, records: &[RouteReco
         if let Err(error) = usable {
             state.problem = state.problem.or(Some(error.to_string()));
         }
-        // What was written once and is not there any more was taken back by someone.
-        if share.is_none() && !rules.is_empty() {
-            state.contention = state.contention.or(route::other_manager(&json));
+        let says_so = share.as_ref().is_some_and(|share| (share.permille() - granted).abs() < 1.0);
+        if !says_so && !rules.is_empty() {
+            state.contention = state.contention.or(route::other_manager(&json, Contended::Rules));
         }
     }
     state.largest_share = shares.iter().copied().fold(0.0, f64::max);
@@ -394,6 +411,9 @@ fn service_state(view: &View, objects: &Objects, change: &Change, name: &str, st
     };
     let json = raw::whole(object);
     state.pinned = service::pinned_to(&json).as_deref() == Some(&change.spec.stable.hash);
+    if !state.pinned {
+        state.contention = route::other_manager(&json, Contended::Selector);
+    }
     if !state.pinned
         && let Err(error) = service::pin(&json, &change.spec.stable.hash)
     {
@@ -481,7 +501,7 @@ fn acts(view: &View, change: &Change) -> Vec<Act> {
 }
 
 #[cfg(test)]
-mod bypassed_tests {
+mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
@@ -502,5 +522,22 @@ mod bypassed_tests {
         let mut change = crate::fake::change("shop-x-1");
         change.spec.hold = hold;
         assert_eq!(bypassed(&deployment, &change), believed);
+    }
+
+    #[rstest::rstest]
+    #[case::lower("low", None)]
+    #[case::as_it_began("medium", None)]
+    #[case::higher("critical", Some(Level::Critical))]
+    #[case::unreadable("none of them", Some(Level::High))]
+    fn given_a_claim_that_was_edited_when_read_then_only_a_higher_level_counts(
+        #[case] risk: &str,
+        #[case] expected: Option<Level>,
+    ) {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "shop", "annotations": {"firebreak.dev/risk": risk}}, "spec": {"template": {}}});
+        let deployment: DynamicObject = serde_json::from_value(object).unwrap();
+        let mut change = crate::fake::change("shop-x-1");
+        change.spec.risk.level = "medium".to_owned();
+        assert_eq!(raised(&deployment, &change), expected);
     }
 }

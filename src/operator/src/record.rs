@@ -3,76 +3,25 @@
 //! The memory is the state; everything else here is derived from it. Each decision keeps the memory and observation it
 //! was computed from, so that it can be computed again, bit for bit.
 
-use std::io::{Read as _, Write as _};
-
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use firebreak_api::{
     Change, ChangeStatus,
     change::{Arms, BlastRadius, Counted, DecisionRecord, Evidence, HarmScale, Phase, RouteRecord, Waiting},
     conditions::{self, Set, kind},
+    packed::{PackError, pack},
 };
 use firebreak_engine::{
-    Memory, Note, Observation, Setup,
+    Basis, Memory, Note, Observation, Setup,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
     stats::Growth,
     units::Millis,
 };
-use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Decisions kept with a Change.
 const MOST_DECISIONS: usize = 40;
 /// Bytes of all bases together; the oldest are dropped first, their words stay. An object holds 1.5 MB at most.
 const MOST_BASIS_BYTES: usize = 600_000;
-/// Bytes of a packed value when unpacked: what is stored by anyone else must not exhaust us.
-const MOST_UNPACKED: u64 = 16 * 1024 * 1024;
-
-/// What one decision was computed from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Basis {
-    /// What did not change while the Change ran.
-    pub setup: Setup,
-    /// The memory before.
-    pub memory: Memory,
-    /// What was seen.
-    pub observation: Observation,
-}
-
-/// A stored value that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored {what} is not as this version of Firebreak writes it ({detail})")]
-pub struct PackError {
-    what: &'static str,
-    detail: String,
-}
-
-/// Packs a value: JSON, deflated, in base64.
-///
-/// # Errors
-/// Where the value cannot be written as JSON.
-pub fn pack<T: Serialize>(what: &'static str, value: &T) -> Result<String, PackError> {
-    let wrong = |detail: String| PackError { what, detail };
-    let json = serde_json::to_vec(value).map_err(|error| wrong(error.to_string()))?;
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&json).map_err(|error| wrong(error.to_string()))?;
-    Ok(BASE64.encode(encoder.finish().map_err(|error| wrong(error.to_string()))?))
-}
-
-/// Unpacks what [`pack`] made.
-///
-/// # Errors
-/// Where it was not made by [`pack`], or is too large.
-pub fn unpack<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, PackError> {
-    let wrong = |detail: String| PackError { what, detail };
-    let bytes = BASE64.decode(text).map_err(|error| wrong(error.to_string()))?;
-    let mut json = Vec::new();
-    let mut decoder = DeflateDecoder::new(bytes.as_slice()).take(MOST_UNPACKED);
-    decoder.read_to_end(&mut json).map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&json).map_err(|error| wrong(error.to_string()))
-}
-
 pub(crate) fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -247,13 +196,9 @@ fn set_conditions(change: &Change, status: &mut ChangeStatus, memory: &Memory, n
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use firebreak_api::packed::unpack;
 
-    #[test]
-    fn given_a_packed_value_when_unpacked_then_the_same() {
-        let value = vec![0.1_f64, 1e-300, f64::MAX];
-        assert_eq!(unpack::<Vec<f64>>("value", &pack("value", &value).unwrap()).unwrap(), value);
-    }
+    use super::*;
 
     /// I10, as the resource stores it: what a decision was computed from gives the same decision again.
     #[test]
@@ -287,8 +232,7 @@ mod tests {
         let basis = Basis { memory: Memory::new(&setup, observation.now), setup, observation };
         let again: Basis = unpack("basis", &pack("basis", &basis).unwrap()).unwrap();
         assert_eq!(again, basis);
-        let decision = |basis: &Basis| firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
-        let text = |basis: &Basis| serde_json::to_string(&decision(basis)).unwrap();
+        let text = |basis: &Basis| serde_json::to_string(&basis.decide()).unwrap();
         assert_eq!(text(&again), text(&basis));
     }
 
@@ -309,9 +253,8 @@ mod tests {
                 let basis = Basis { setup: setup.clone(), memory: memory.clone(), observation };
                 let again: Basis = unpack("basis", &pack("basis", &basis).unwrap()).unwrap();
                 assert_eq!(again, basis);
-                let decision = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
-                let replayed = firebreak_engine::decide(&again.setup, &again.memory, &again.observation);
-                assert_eq!(serde_json::to_string(&replayed).unwrap(), serde_json::to_string(&decision).unwrap());
+                let decision = basis.decide();
+                assert_eq!(serde_json::to_string(&again.decide()).unwrap(), serde_json::to_string(&decision).unwrap());
                 phases.insert(format!("{:?}", decision.memory.phase));
                 cluster.turn();
                 memory = cluster.memory.clone();
@@ -320,11 +263,5 @@ mod tests {
         for phase in ["Preparing", "Progressing", "Baking", "Promoting", "Retreating", "Ended(Promoted)", "Ended(RolledBack)"] {
             assert!(phases.contains(phase), "no turn ended in {phase}: {phases:?}");
         }
-    }
-
-    #[test]
-    fn given_what_was_not_packed_when_unpacked_then_it_says_what_it_was() {
-        let error = unpack::<Vec<f64>>("memory", "!!").unwrap_err().to_string();
-        assert!(error.contains("the stored memory is not as this version"), "{error}");
     }
 }

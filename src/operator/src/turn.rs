@@ -6,9 +6,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names};
+use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names, packed::unpack};
 use firebreak_engine::{
-    Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, observation::Look, units::Millis,
+    Basis, Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, observation::Look, units::Millis,
 };
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
@@ -21,7 +21,7 @@ use crate::{
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
-    record::{self, Basis, Turned, Unrecorded},
+    record::{self, Turned, Unrecorded},
     traffic::{Backends, route},
     unreadable,
     world::View,
@@ -90,7 +90,7 @@ impl Work {
         let deployment = view.deployments.get(namespace, &change.spec.target.name);
         let setup = convert::setup(&change, deployment.as_deref().map_or(600.0, raw::progress_deadline));
         let status = change.status.clone().unwrap_or_default();
-        let stored = status.memory.as_ref().map(|text| record::unpack("memory", text));
+        let stored = status.memory.as_ref().map(|text| unpack("memory", text));
         let (mut memory, untold) = match stored {
             None => (Memory::new(&setup, now), Vec::new()),
             Some(Ok(memory)) => (memory, Vec::new()),
@@ -143,7 +143,7 @@ impl Work {
             now,
             look: self.eyes.look(now).or_else(|| self.unjudged.take()),
             seen: self.eyes.seen(),
-            pasts: self.eyes.pasts().await,
+            pasts: self.eyes.pasts(now, self.memory.judgement.has_past()).await,
             guard_leaves,
             watching_since: self.began,
         };

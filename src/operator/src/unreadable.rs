@@ -8,6 +8,7 @@ use firebreak_api::{
     Change, ChangeStatus,
     change::Phase,
     conditions::{self, kind},
+    packed::PackError,
 };
 use firebreak_engine::{
     Memory, Note, Setup, memory,
@@ -17,12 +18,10 @@ use firebreak_engine::{
 };
 use kube::ResourceExt as _;
 
-use crate::record::PackError;
-
 /// One word for it.
 const REASON: &str = "MemoryUnreadable";
 /// Ways back that condemn nothing.
-const HARMLESS: [&str; 6] = ["Superseded", "Withdrawn", "WorkloadGone", "Bypassed", "GuardDeleted", REASON];
+const HARMLESS: [&str; 7] = ["Superseded", "RiskRaised", "Withdrawn", "WorkloadGone", "Bypassed", "GuardDeleted", REASON];
 
 /// The memory to go on with, and what people should know. `handed_over`: the workload has the candidate's ReplicaSet.
 pub(crate) fn instead(setup: &Setup, change: &Change, handed_over: bool, why: &PackError, now: Millis) -> (Memory, Note) {

@@ -360,7 +360,10 @@ mod tests {
         .unwrap();
         managers_in_brief(&mut route);
         let route = serde_json::to_value(&route).unwrap();
-        assert_eq!(crate::traffic::route::other_manager(&route).as_deref(), Some("gitops"));
+        assert_eq!(
+            crate::traffic::route::other_manager(&route, crate::traffic::route::Contended::Rules).as_deref(),
+            Some("gitops")
+        );
         assert_eq!(route["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:rules": {}}}));
     }
 }

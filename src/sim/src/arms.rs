@@ -90,6 +90,7 @@ impl Arms {
             min_bake_seconds: 0.0,
             max_bake_seconds: self.seconds / 2.0,
             final_bake_seconds: 0.0,
+            holdback: Weight::ZERO,
             approval_at: Vec::new(),
             inconclusive: Inconclusive::Hold,
             no_data: NoData::Hold,

@@ -193,6 +193,7 @@ impl Cluster {
                 rolled_out: !self.held,
                 bypassed: false,
                 guard_leaves: false,
+                raised: None,
             },
             seen: candidate.names.clone(),
             stable,

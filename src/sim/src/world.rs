@@ -334,6 +334,7 @@ impl World {
                 rolled_out: !self.held && rolled_out,
                 bypassed: false,
                 guard_leaves: false,
+                raised: None,
             },
             stable: self.pods(&self.stable, true, false),
             candidate: self.pods(&self.candidate, self.candidate_exists, self.owned),

@@ -6,9 +6,10 @@ use firebreak_engine::{
     Decision, Effect, Memory, Observation, decide,
     decide::candidate_pods,
     memory::{Outcome, Phase},
-    observation::{Act, Action, Pods, SignalLook, Template, Traffic},
+    observation::{Act, Action, Past, Pods, SignalLook, Template, Traffic},
     plan::{Exposure, Inconclusive, NoData},
     risk::Level,
+    stats::Phi,
     units::{Millis, Weight},
 };
 use firebreak_sim::{Cluster, setup};
@@ -35,13 +36,13 @@ fn given_a_harmless_candidate_when_it_runs_then_every_stage_in_order_and_the_sam
     assert_eq!(cluster.run(2000), Phase::Ended(Outcome::Promoted));
     let mut weights = cluster.weights();
     weights.dedup();
-    assert_eq!(weights, [100, 500, 1000].map(Weight::permille));
+    assert_eq!(weights, [100, 500, 950].map(Weight::permille));
     insta::assert_snapshot!(cluster.notes().join("\n"), @r"
     Preparing: starting candidate pods; the first stage is 10 %
     StageStarted: stage 1 of 3: 10 % of the traffic
     StageStarted: stage 2 of 3: 50 % of the traffic, after 9 s at the stage before
-    StageStarted: stage 3 of 3: 100 % of the traffic, after 5 s at the stage before
-    Promoting: proved at full exposure; handing the candidate's pods to the workload
+    StageStarted: stage 3 of 3: 95 % of the traffic, after 5 s at the stage before; the rest stays with stable to compare with
+    Promoting: proved; handing the candidate's pods to the workload
     Promoted: the candidate is the new stable; no pod was restarted for it
     ");
     assert!(!cluster.pinned && !cluster.carries && !cluster.service && !cluster.held && !cluster.owned);
@@ -59,6 +60,51 @@ fn given_a_failing_candidate_when_it_runs_then_it_is_taken_back_soon(#[case] per
     let exposed = cluster.log.iter().filter(|(phase, ..)| *phase == Phase::Progressing).count();
     assert!(exposed <= most_seconds, "exposed for {exposed} s");
     assert_eq!(cluster.weights().last(), Some(&Weight::ZERO));
+}
+
+/// A Change in its last bake, with this much kept back, and stable's past known.
+fn baking(holdback: Weight) -> Cluster {
+    let mut cluster = running(Level::Medium);
+    cluster.setup.plan.final_bake_seconds = 300.0;
+    cluster.setup.plan.holdback = holdback;
+    let past = Past { requests: 200_000, failures: 200, phi: Phi::INDEPENDENT };
+    let names = cluster.setup.signals.iter().map(|signal| signal.name.clone());
+    let mut seen = cluster.observe();
+    seen.pasts = Some(names.map(|name| (name, past)).collect());
+    cluster.memory = decide(&cluster.setup, &cluster.memory, &seen).memory;
+    while cluster.memory.phase != Phase::Baking {
+        cluster.turn();
+    }
+    cluster
+}
+
+#[rstest]
+#[case::compared(Weight::percent(5), 950.0)]
+#[case::alone(Weight::ZERO, 1000.0)]
+fn given_harm_that_begins_in_the_last_bake_then_it_is_taken_back(#[case] holdback: Weight, #[case] share: f64) {
+    let mut cluster = baking(holdback);
+    (0..10).for_each(|_| cluster.turn());
+    assert_eq!(cluster.share, share);
+    cluster.failing.0 = 20;
+    assert_eq!(cluster.run(250), Phase::Ended(Outcome::RolledBack));
+}
+
+#[rstest]
+#[case::compared(Weight::percent(5))]
+#[case::alone(Weight::ZERO)]
+fn given_a_harmless_candidate_in_the_last_bake_then_it_is_promoted(#[case] holdback: Weight) {
+    assert_eq!(baking(holdback).run(400), Phase::Ended(Outcome::Promoted));
+}
+
+#[test]
+fn given_trouble_of_both_arms_in_the_last_bake_then_neither_way_until_it_is_over() {
+    let mut cluster = baking(Weight::percent(5));
+    cluster.failing = (300, 300);
+    (0..600).for_each(|_| cluster.turn());
+    assert_eq!(cluster.memory.phase, Phase::Baking);
+    assert_eq!(cluster.memory.waiting.as_ref().unwrap().reason, "StableUnhealthy");
+    cluster.failing = (1, 1);
+    assert_eq!(cluster.run(600), Phase::Ended(Outcome::Promoted));
 }
 
 #[test]
@@ -208,6 +254,25 @@ fn given_another_template_then_it_goes_back_without_condemning(#[case] template:
     let mut cluster = exposed(Level::Low);
     cluster.template = template;
     assert_eq!(cluster.run(60), Phase::Ended(outcome));
+}
+
+/// Another Change follows, with the plan of the higher level: what this one has shown was asked of it by a gentler one.
+#[test]
+fn given_claims_that_rose_then_it_ends_for_a_change_of_that_level() {
+    let mut cluster = exposed(Level::Low);
+    let mut notes = Vec::new();
+    for _ in 0..60 {
+        cluster.now = cluster.now.plus_seconds(1.0);
+        let mut seen = cluster.observe();
+        seen.workload.raised = Some(Level::Critical);
+        let decision = decide(&cluster.setup, &cluster.memory, &seen);
+        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+        notes.extend(decision.notes);
+        cluster.memory = decision.memory;
+    }
+    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Superseded));
+    let note = notes.iter().find(|note| note.reason == "RiskRaised").unwrap();
+    assert!(note.message.contains("critical"), "{}", note.message);
 }
 
 /// The Service may be gone or refuse the pin: that stands in front of nothing.

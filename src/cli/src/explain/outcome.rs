@@ -16,11 +16,8 @@ use crate::{
 #[must_use]
 pub fn plan(plan: &Level, availability: Option<f64>) -> Vec<String> {
     let stages: Vec<String> = plan.stages.iter().map(ToString::to_string).collect();
-    let bake = if plan.final_bake.0.is_zero() {
-        String::new()
-    } else {
-        format!(", then {} at full exposure with stable kept warm", plan.final_bake)
-    };
+    let bake =
+        if plan.final_bake.0.is_zero() { String::new() } else { format!(", then {} with stable kept warm", plan.final_bake) };
     let at: Vec<String> = plan.approval_at.iter().map(|stage| format!("{stage} %")).collect();
     let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
     let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
@@ -57,7 +54,7 @@ pub fn of(facts: &Facts<'_>) -> Vec<String> {
                 facts.in_command()
             ),
         ],
-        Phase::Superseded => vec!["nothing: a newer template took its place".to_owned()],
+        Phase::Superseded => vec!["nothing: a newer Change took its place".to_owned()],
         Phase::Withdrawn => vec!["nothing: the stable template came back, or the Guard was deleted".to_owned()],
         Phase::RollingBack => vec!["nothing: once decided, the way back is not stopped".to_owned()],
         Phase::Promoting => vec![

@@ -113,7 +113,7 @@ fn ending(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     let text = said.unwrap_or(match phase {
         Phase::Promoted => "the candidate is the new stable.",
         Phase::RolledBack | Phase::RollingBack => "stable serves all users.",
-        Phase::Superseded => "a newer template came.",
+        Phase::Superseded => "a newer Change took its place.",
         _ => "the stable template came back, or the Guard was deleted.",
     });
     let mut lines = paragraph(start, text, ratatui::style::Style::new(), to);

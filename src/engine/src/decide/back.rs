@@ -61,6 +61,11 @@ impl Turn<'_> {
                     .to_owned();
             return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
+        if let Some(level) = self.seen.workload.raised {
+            let message =
+                format!("its claims were edited and mean {level} risk now; a new Change begins with the plan of that level");
+            return back(Outcome::Superseded, "RiskRaised", message, false);
+        }
         self.not_ready_in_time()
             .or_else(|| self.lost_ready_too_often())
             .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))

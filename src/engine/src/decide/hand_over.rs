@@ -16,7 +16,7 @@ impl Turn<'_> {
         self.memory.entered = self.seen.now;
         self.memory.waiting = None;
         self.memory.routes_clean_at = None;
-        self.note("Promoting", "proved at full exposure; handing the candidate's pods to the workload".to_owned(), false);
+        self.note("Promoting", "proved; handing the candidate's pods to the workload".to_owned(), false);
         self.promote();
     }
 

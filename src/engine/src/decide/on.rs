@@ -50,7 +50,7 @@ impl Turn<'_> {
         self.memory.phase = Phase::Preparing;
         self.memory.entered = self.seen.now;
         self.memory.waiting = None;
-        let first = self.setup.plan.weight(0);
+        let first = self.setup.share(0);
         self.note("Preparing", format!("starting candidate pods; the first stage is {first}"), false);
         self.prepare();
     }
@@ -183,7 +183,7 @@ impl Turn<'_> {
     }
 
     fn begin(&mut self) {
-        let weight = self.setup.plan.weight(0);
+        let weight = self.setup.share(0);
         self.memory.judgement.begin_exposure(self.seen.now);
         self.memory.exposed_at = Some(self.seen.now);
         self.enter_stage(0);
@@ -228,7 +228,7 @@ impl Turn<'_> {
     /// Brings the candidate to the stage's size, then its share to the stage's weight. True while that is in effect.
     fn place_weight(&mut self) -> bool {
         let pods = self.pods_now();
-        let entering = self.memory.in_effect.is_none() && self.memory.granted != self.setup.plan.weight(self.memory.stage);
+        let entering = self.memory.in_effect.is_none() && self.memory.granted != self.setup.share(self.memory.stage);
         let barred = entering && self.is_barred();
         let by_pods = self.setup.exposure == Exposure::PodShare;
         if barred && by_pods {
@@ -249,7 +249,7 @@ impl Turn<'_> {
                 // What it waited for has come.
                 self.memory.waiting = None;
             }
-            self.memory.granted = self.setup.plan.weight(stage);
+            self.memory.granted = self.setup.share(stage);
             self.memory.let_through = self.memory.let_through.filter(|through| *through > stage);
         }
         let followed = match &self.seen.traffic {
@@ -364,12 +364,16 @@ impl Turn<'_> {
         if self.memory.phase == Phase::Baking {
             let left = self.setup.plan.final_bake_seconds - baked;
             if left > 0.0 && !forced {
-                return self.wait("Baking", &format!("at full exposure with stable still warm; {left:.0} s are left"));
+                let granted = self.memory.granted;
+                return self
+                    .wait("Baking", &format!("the last stage, at {granted} with stable still warm; {left:.0} s are left"));
             }
             if verdict.suspicion && !forced {
                 let more = match self.setup.exposure {
-                    Exposure::Routes => "Stable has no requests any more to compare with, so decide",
-                    Exposure::PodShare => "More requests will tell, or decide",
+                    Exposure::Routes if self.memory.granted == Weight::FULL => {
+                        "Stable has no requests any more to compare with, so decide"
+                    }
+                    Exposure::Routes | Exposure::PodShare => "More requests will tell, or decide",
                 };
                 let message = format!(
                     "the candidate looks worse than stable, but not beyond chance; it is not handed over. {more}: kubectl firebreak \
@@ -385,13 +389,14 @@ impl Turn<'_> {
         if !forced && self.awaits_human(next) {
             return;
         }
-        let weight = self.setup.plan.weight(next);
+        let weight = self.setup.share(next);
         self.enter_stage(next);
         self.memory.lost_ready = 0;
         let count = self.setup.plan.stages.len();
+        let kept = if next + 1 == count && weight < Weight::FULL { "; the rest stays with stable to compare with" } else { "" };
         self.note(
             "StageStarted",
-            format!("stage {} of {count}: {weight} of the traffic, after {baked:.0} s at the stage before", next + 1),
+            format!("stage {} of {count}: {weight} of the traffic, after {baked:.0} s at the stage before{kept}", next + 1),
             false,
         );
         self.place_weight();

@@ -22,13 +22,14 @@ pub struct HarmProcess {
     starts: Starts,
     waiting: Waiting,
     mixture: Mixture,
+    max_ln_e: f64,
 }
 
 impl HarmProcess {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new(margin: Margin, start: StartMass) -> Self {
-        Self { margin, starts: Starts::new(start), waiting: Waiting::new(), mixture: Mixture::new() }
+        Self { margin, starts: Starts::new(start), waiting: Waiting::new(), mixture: Mixture::new(), max_ln_e: 0.0 }
     }
 
     /// Judges one interval that ended `elapsed` seconds after judging began. `factor` must have been fixed before the
@@ -39,6 +40,7 @@ impl HarmProcess {
         self.starts.advance(elapsed);
         if let Some(comparison) = Comparison::of(counts, self.margin) {
             self.mixture.multiply(Placed::take(&mut self.starts), &comparison.ln_factors(factor));
+            self.max_ln_e = self.max_ln_e.max(self.ln_e());
         }
         mark
     }
@@ -52,7 +54,7 @@ impl HarmProcess {
     /// The largest ln E so far, at least 0. Harm is proved at alpha once it reaches ln(1/alpha).
     #[must_use]
     pub const fn max_ln_e(&self) -> f64 {
-        self.mixture.max_ln_e()
+        self.max_ln_e
     }
 
     /// Whether harm beyond the margin was proved at `alpha` at any look so far.

@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
+use super::mixture::{BETS, Comparison, Factor, Margin, Mixture, PerBet, Placed};
+use super::one_arm::Alone;
 use super::portable::ln;
+use super::special::log_add_exp;
 use super::start::{StartMass, Starts};
 
 /// The ladder of margins at which harm is sized.
@@ -25,8 +27,48 @@ pub struct MarginGrid {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Rung {
     margin: Margin,
+    /// The bets on the comparison: all of them, or half while the other half is on the candidate alone.
     mixture: Mixture,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alone: Option<Mixture>,
+    max_ln_e: f64,
 }
+
+impl Rung {
+    fn new(margin: Margin) -> Self {
+        Self { margin, mixture: Mixture::new(), alone: None, max_ln_e: 0.0 }
+    }
+
+    fn ln_e(&self) -> f64 {
+        self.alone.as_ref().map_or(self.mixture.ln_e(), |alone| log_add_exp(self.mixture.ln_e(), alone.ln_e()))
+    }
+
+    fn compare(&mut self, placed: Placed, counts: Counts, factor: Factor) {
+        if let Some(alone) = self.alone.take() {
+            self.mixture.join(&alone);
+        }
+        if let Some(comparison) = Comparison::of(counts, self.margin) {
+            self.mixture.multiply(placed, &comparison.ln_factors(factor));
+        }
+        self.max_ln_e = self.max_ln_e.max(self.ln_e());
+    }
+
+    fn judge_alone(&mut self, placed: Placed, counts: Counts, factor: Factor, of_candidate: &Alone) {
+        let mut alone = self.alone.take().unwrap_or_else(|| {
+            self.mixture = self.mixture.halved();
+            self.mixture.clone()
+        });
+        let compared = Comparison::of(counts, self.margin);
+        let compared = compared.map_or(NO_EVIDENCE, |comparison| comparison.ln_factors(factor));
+        self.mixture.multiply(placed.halved(), &compared);
+        alone.multiply(placed.halved(), &of_candidate.ln_factors(self.margin, factor));
+        self.alone = Some(alone);
+        self.max_ln_e = self.max_ln_e.max(self.ln_e());
+    }
+}
+
+/// Factor 1 for every bet.
+const NO_EVIDENCE: PerBet = [0.0; BETS];
 
 impl MarginGrid {
     /// Ten tests, or eleven where the level's own margin is not on the ladder.
@@ -36,7 +78,7 @@ impl MarginGrid {
         if !margins.contains(&own) {
             margins.push(own);
         }
-        let rungs = margins.into_iter().map(|margin| Rung { margin, mixture: Mixture::new() }).collect();
+        let rungs = margins.into_iter().map(Rung::new).collect();
         Self { own, starts: Starts::new(start), waiting: Waiting::new(), rungs }
     }
 
@@ -49,31 +91,42 @@ impl MarginGrid {
             return mark;
         }
         let placed = Placed::take(&mut self.starts);
-        for rung in &mut self.rungs {
-            if let Some(comparison) = Comparison::of(counts, rung.margin) {
-                rung.mixture.multiply(placed, &comparison.ln_factors(factor));
-            }
-        }
+        self.rungs.iter_mut().for_each(|rung| rung.compare(placed, counts, factor));
+        mark
+    }
+
+    /// The same where no request of stable's is to be expected: half of every bet so far goes on the candidate alone,
+    /// against `upper_rate`, an upper bound of stable's failure probability fixed before the interval.
+    ///
+    /// With the next [`Self::update`] both halves are on the comparison again. Either way E is an e-value of what was
+    /// known before: a mean of two that are.
+    pub fn update_alone(&mut self, interval: Counts, factor: Factor, elapsed: f64, upper_rate: f64) -> Mark {
+        let (mark, counts) = self.waiting.admit(interval);
+        let Some(counts) = counts.filter(|counts| counts.n_c > 0) else { return mark };
+        self.starts.advance(elapsed);
+        let placed = Placed::take(&mut self.starts);
+        let alone = Alone::of(counts, upper_rate);
+        self.rungs.iter_mut().for_each(|rung| rung.judge_alone(placed, counts, factor, &alone));
         mark
     }
 
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
     #[must_use]
     pub fn th_lo(&self, alpha: f64) -> f64 {
-        let crossed = self.rungs.iter().filter(|r| r.mixture.max_ln_e() >= -ln(alpha));
+        let crossed = self.rungs.iter().filter(|r| r.max_ln_e >= -ln(alpha));
         crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
     }
 
     /// ln E at the level's own margin: what decides.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
-        self.at_own().map_or(0.0, Mixture::ln_e)
+        self.at_own().map_or(0.0, Rung::ln_e)
     }
 
     /// The largest ln E at the level's own margin so far, at least 0.
     #[must_use]
     pub fn max_ln_e(&self) -> f64 {
-        self.at_own().map_or(0.0, Mixture::max_ln_e)
+        self.at_own().map_or(0.0, |rung| rung.max_ln_e)
     }
 
     /// Whether harm beyond the level's own margin was proved at `alpha` at any look so far.
@@ -84,7 +137,7 @@ impl MarginGrid {
 
     /// Each margin with its ln E now, the ladder first.
     pub fn ln_e_by_margin(&self) -> impl Iterator<Item = (Margin, f64)> {
-        self.rungs.iter().map(|r| (r.margin, r.mixture.ln_e()))
+        self.rungs.iter().map(|r| (r.margin, r.ln_e()))
     }
 
     /// The level's own margin r0.
@@ -105,7 +158,7 @@ impl MarginGrid {
         self.waiting.counts()
     }
 
-    fn at_own(&self) -> Option<&Mixture> {
-        self.rungs.iter().find(|r| r.margin == self.own).map(|r| &r.mixture)
+    fn at_own(&self) -> Option<&Rung> {
+        self.rungs.iter().find(|r| r.margin == self.own)
     }
 }

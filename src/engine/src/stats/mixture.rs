@@ -16,6 +16,7 @@
 //! = 1 + s(g-1), whose expectations cancel at p_c = r0 p_s. Smaller phi gives a mean below 1.
 
 use std::array;
+use std::f64::consts::LN_2;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -209,21 +210,31 @@ pub(crate) struct Mixture {
     #[serde(with = "bits")]
     ln_weights: PerBet,
     ln_e: f64,
-    max_ln_e: f64,
 }
 
 impl Mixture {
     pub(crate) const fn new() -> Self {
-        Self { ln_weights: [f64::NEG_INFINITY; BETS], ln_e: 0.0, max_ln_e: 0.0 }
+        Self { ln_weights: [f64::NEG_INFINITY; BETS], ln_e: 0.0 }
     }
 
     pub(crate) const fn ln_e(&self) -> f64 {
         self.ln_e
     }
 
-    /// The largest ln E so far; E starts at 1, so never below 0.
-    pub(crate) const fn max_ln_e(&self) -> f64 {
-        self.max_ln_e
+    /// Half of the bet: what goes on the candidate alone, and what stays with the comparison.
+    pub(crate) fn halved(&self) -> Self {
+        let mut half = self.clone();
+        half.ln_weights.iter_mut().for_each(|weight| *weight -= LN_2);
+        half.ln_e -= LN_2;
+        half
+    }
+
+    /// Both halves together again.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (weight, other) in self.ln_weights.iter_mut().zip(&other.ln_weights) {
+            *weight = log_add_exp(*weight, *other);
+        }
+        self.ln_e = log_add_exp(self.ln_e, other.ln_e);
     }
 
     /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
@@ -247,7 +258,13 @@ impl Mixture {
         let mut parts = self.ln_weights;
         parts.iter_mut().for_each(|v| *v = exp(*v - largest));
         self.ln_e = log_add_exp(largest + ln(sum(&parts)), placed.ln_reserve);
-        self.max_ln_e = self.max_ln_e.max(self.ln_e);
+    }
+}
+
+impl Placed {
+    /// For either half of the bet.
+    pub(crate) fn halved(self) -> Self {
+        Self { ln_mass: self.ln_mass - LN_2, ln_reserve: self.ln_reserve - LN_2 }
     }
 }
 

@@ -31,15 +31,38 @@ async fn given_a_candidate_service_of_someone_else_when_observed_then_it_is_a_pr
 async fn given_our_weight_on_a_service_that_someone_replaced_when_observed_then_the_share_is_still_ours_to_take_back() {
     let (server, change) = rollout::rollout();
     someone_elses(&server);
-    let view = rollout::view_with_routes(&server).await;
-    let objects = Objects::find(&view, &change, &Live::new());
+    let traffic = recorded(&server, &change).await;
+    assert_eq!((traffic.largest_share, traffic.carries_candidate), (200.0, true));
+}
+
+/// What is seen once the route's own entries are recorded.
+async fn recorded(server: &ApiServer, change: &Change) -> Traffic {
+    let view = rollout::view_with_routes(server).await;
+    let objects = Objects::find(&view, change, &Live::new());
     let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false, watching_since: NOW };
     let records: Vec<firebreak_api::change::RouteRecord> =
         serde_json::from_value(json!([{"kind": "HTTPRoute", "name": "checkout", "uid": "uid-route",
         "rules": [{"index": 0, "backendRefs": "[{\"name\":\"checkout\",\"port\":80}]"}]}]))
         .unwrap();
-    let traffic = observe::observe(&view, &change, &objects, &records, given).traffic.unwrap();
-    assert_eq!((traffic.largest_share, traffic.carries_candidate), (200.0, true));
+    observe::observe(&view, change, &objects, &records, given).traffic.unwrap()
+}
+
+#[tokio::test]
+async fn given_a_weight_or_a_pin_that_someone_rewrote_when_observed_then_their_name_is_said() {
+    let (server, mut change) = rollout::rollout();
+    let wrote = |manager: &str, field: &str| {
+        json!([{"manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {(field): {}}}}])
+    };
+    server.edit("httproutes/checkout", |route| route["metadata"]["managedFields"] = wrote("gitops", "f:rules"));
+    server.edit("services/checkout", |service| service["metadata"]["managedFields"] = wrote("helm", "f:selector"));
+    let status = change.status.get_or_insert_default();
+    status.weight_percent = 20.0;
+    assert_eq!(recorded(&server, &change).await.contention, None, "the route says what was granted");
+    change.status.as_mut().unwrap().weight_percent = 50.0;
+    assert_eq!(recorded(&server, &change).await.contention.as_deref(), Some("gitops"));
+    server.edit("services/checkout", |service| service["spec"]["selector"] = json!({"app": "checkout"}));
+    assert_eq!(recorded(&server, &change).await.contention.as_deref(), Some("helm"));
 }
 
 #[tokio::test]

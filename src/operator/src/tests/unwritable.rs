@@ -112,7 +112,7 @@ async fn given_a_way_back_whose_record_fails_when_the_next_is_stored_then_the_de
     assert_eq!(decisions(&server, "GuardDeleted").len(), 1);
     let status = server.get("changes/checkout-1").unwrap()["status"].clone();
     let record = status["decisions"].as_array().unwrap().iter().find(|one| one["reason"] == "GuardDeleted").unwrap().clone();
-    let basis: crate::record::Basis = crate::record::unpack("basis", record["basis"].as_str().unwrap()).unwrap();
+    let basis: firebreak_engine::Basis = firebreak_api::packed::unpack("basis", record["basis"].as_str().unwrap()).unwrap();
     let again = firebreak_engine::decide(&basis.setup, &basis.memory, &basis.observation);
     assert_eq!(json!(again.notes[0].message), record["message"]);
 }

@@ -171,13 +171,26 @@ pub fn candidate_share(route: &Value, backends: Backends<'_>) -> Option<Share> {
     shares.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
-/// The field manager other than ours that wrote `spec.rules` last, to be named when the route is contended.
+/// What is contended of an object, as its managed fields name it.
+#[derive(Debug, Clone, Copy)]
+pub enum Contended {
+    /// `spec.rules` of a route.
+    Rules,
+    /// `spec.selector` of a Service.
+    Selector,
+}
+
+/// The field manager other than ours that wrote that last, to be named when it is contended.
 #[must_use]
-pub fn other_manager(route: &Value) -> Option<String> {
-    let entries = route.pointer("/metadata/managedFields")?.as_array()?;
+pub fn other_manager(object: &Value, what: Contended) -> Option<String> {
+    let field = match what {
+        Contended::Rules => "/fieldsV1/f:spec/f:rules",
+        Contended::Selector => "/fieldsV1/f:spec/f:selector",
+    };
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
     let others = entries.iter().filter_map(|entry| {
         let manager = entry.get("manager")?.as_str().filter(|manager| *manager != FIELD_MANAGER)?;
-        entry.pointer("/fieldsV1/f:spec/f:rules")?;
+        entry.pointer(field)?;
         // The API server writes times in UTC with whole seconds, so their order is that of their text.
         Some((entry.get("time").and_then(Value::as_str).unwrap_or_default(), manager))
     });

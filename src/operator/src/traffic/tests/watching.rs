@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::traffic::route::{candidate_share, other_manager};
+use crate::traffic::route::{Contended, candidate_share, other_manager};
 
 #[rstest]
 #[case::no_entry(&[&[("checkout", 1)][..]], None)]
@@ -27,7 +27,7 @@ fn given_managed_fields_then_the_other_manager_that_wrote_the_rules_last() {
     let entry = |manager: &str, time: &str, fields: Value| json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields});
     let rules = json!({"f:spec": {"f:rules": {}}});
     let mut route = route(&[]);
-    assert_eq!(other_manager(&route), None);
+    assert_eq!(other_manager(&route, Contended::Rules), None);
     route["metadata"]["managedFields"] = json!([
         entry("helm", "2026-01-01T00:00:00Z", rules.clone()),
         entry("argocd-controller", "2026-01-02T00:00:00Z", rules.clone()),
@@ -35,5 +35,6 @@ fn given_managed_fields_then_the_other_manager_that_wrote_the_rules_last() {
         entry("traefik", "2026-01-04T00:00:00Z", json!({"f:status": {}})),
         entry("kubectl", "2026-01-05T00:00:00Z", json!({"f:spec": {"f:hostnames": {}}})),
     ]);
-    assert_eq!(other_manager(&route).as_deref(), Some("argocd-controller"));
+    assert_eq!(other_manager(&route, Contended::Rules).as_deref(), Some("argocd-controller"));
+    assert_eq!(other_manager(&route, Contended::Selector), None);
 }

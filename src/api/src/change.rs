@@ -77,12 +77,17 @@ pub struct ChangeSpec {
 }
 
 impl ChangeSpec {
+    /// Whether routes divide the requests; else the pods are the share.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty())
+    }
+
     /// The share of the requests that a stage of so many percent gives the candidate, in percent: where routes divide them,
     /// a part stays with stable to compare with.
     #[must_use]
     pub fn share_percent(&self, stage: i32) -> f64 {
-        let routed = self.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
-        let most = if routed { 100 - self.plan.holdback_percent } else { 100 };
+        let most = if self.is_routed() { 100 - self.plan.holdback_percent } else { 100 };
         f64::from(stage.min(most))
     }
 }
@@ -156,7 +161,7 @@ pub enum Phase {
     Preparing,
     /// At a stage, being judged.
     Progressing,
-    /// At full exposure with stable still warm.
+    /// At the last stage, with stable still warm.
     Baking,
     /// Hand-over to the native controller.
     Promoting,
@@ -166,7 +171,7 @@ pub enum Phase {
     Promoted,
     /// Taken back; the candidate is condemned.
     RolledBack,
-    /// A newer template came.
+    /// A newer template came, or its claims rose: another Change follows.
     Superseded,
     /// The stable template came back, or the Guard was deleted.
     Withdrawn,

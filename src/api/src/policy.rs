@@ -69,10 +69,10 @@ pub struct Level {
     pub min_bake: Span,
     /// Time at a stage after which the evidence counts as inconclusive.
     pub max_bake: Span,
-    /// Time at full exposure, with stable still warm, before the hand-over.
+    /// Time at the last stage, with stable still warm, before the hand-over.
     pub final_bake: Span,
-    /// Percent of the requests that stays with stable at the last stage where routes divide them, so that it can be compared
-    /// with until the hand-over; 0 for none.
+    /// Percent of the requests that stays with stable where routes divide them, at every stage that would leave it less, so that
+    /// it can be compared with until the hand-over; 0 for none.
     #[serde(default = "holdback_percent")]
     #[schemars(range(min = 0, max = 20))]
     pub holdback_percent: i32,

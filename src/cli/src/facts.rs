@@ -102,7 +102,7 @@ impl<'a> Facts<'a> {
         let written = written.and_then(|(index, of)| Some((index.trim().parse().ok()?, of.trim().parse().ok()?)));
         written.map_or_else(
             || {
-                let reached = stages.iter().filter(|&&stage| f64::from(stage) <= self.status.weight_percent);
+                let reached = stages.iter().filter(|&&stage| self.change.spec.share_percent(stage) <= self.status.weight_percent);
                 Position { index: reached.count(), of: stages.len() }
             },
             |(index, of)| Position { index, of },

@@ -23,7 +23,7 @@ const INDENT: usize = 14;
 #[derive(Serialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", tag = "outcome")]
 pub enum Again {
-    /// The same, bit for bit.
+    /// The same, in every word and number.
     Same,
     /// Something else.
     Different {

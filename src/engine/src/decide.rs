@@ -163,7 +163,7 @@ impl Turn<'_> {
                 "Contention",
                 format!(
                     "\"{manager}\" writes the routes or the Service as well and took back what Firebreak wrote; \
-                         Firebreak writes it again. Stop {manager} from writing backendRefs while a Change runs"
+                         Firebreak writes it again. Stop {manager} from writing backendRefs and the Service's selector while a Change runs"
                 ),
                 true,
             );

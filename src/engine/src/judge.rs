@@ -16,12 +16,13 @@ use crate::{
     plan::{Exposure, Setup},
     stats::{
         BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
-        exposure::split_ln_e, portable::ln, promotion::opening_ln_e, rate_bounds, special::log_sum_exp,
+        dispersion::ENOUGH_FAILURES, exposure::split_ln_e, portable::ln, promotion::opening_ln_e, rate_bounds,
+        special::log_sum_exp,
     },
     units::{Millis, Weight},
 };
 
-/// An interval closes with this many candidate requests.
+/// An interval closes with this many requests of each arm.
 const CLOSE_REQUESTS: u64 = 5;
 /// Or after this long, if there was any.
 const CLOSE_AFTER_SECONDS: f64 = 30.0;
@@ -173,6 +174,7 @@ impl SignalMemory {
         self.past_upper = (past.requests > 0)
             .then(|| rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi);
         self.rates = None;
+        self.upper = None;
     }
 
     /// Dispersion in use.
@@ -216,10 +218,12 @@ impl SignalMemory {
         step.incomplete.map_or(Ok(()), Err)
     }
 
-    /// The open interval, if it is to be closed at `at`.
-    fn close(&mut self, at: Millis) -> Option<Counts> {
+    /// The open interval, if it is to be closed at `at`. With few requests of either arm the measured share is coarse, and
+    /// with none of one the other's failures say nothing, so it waits for both; for the candidate's alone where stable has none.
+    fn close(&mut self, at: Millis, alone: bool) -> Option<Counts> {
         let age = self.open_since.map_or(0.0, |since| at.seconds_since(since));
-        let due = self.open.n_c >= CLOSE_REQUESTS || (age >= CLOSE_AFTER_SECONDS && self.open.n_c >= 1);
+        let enough = self.open.n_c >= CLOSE_REQUESTS && (alone || self.open.n_s >= CLOSE_REQUESTS);
+        let due = enough || (age >= CLOSE_AFTER_SECONDS && self.open.n_c >= 1);
         due.then(|| {
             self.open_since = None;
             std::mem::take(&mut self.open)
@@ -230,7 +234,7 @@ impl SignalMemory {
         let Judged { at, elapsed, next, frozen, alone } = *judged;
         let phi = self.phi();
         if alone {
-            let upper = self.stable_upper(setup.plan.beta);
+            let upper = self.stable_upper(setup.plan.alpha);
             self.harm.update_alone(counts, Factor::BurstExact(phi), elapsed, upper);
         } else {
             self.harm.update(counts, Factor::BurstExact(phi), elapsed);
@@ -267,13 +271,14 @@ impl SignalMemory {
     }
 
     /// Upper bound of stable's rate from its past and all of this Change, guarded like that of the promotion test; 1 where
-    /// it had no requests. Computed once a stage: while it is asked for, stable has none.
-    fn stable_upper(&mut self, beta: f64) -> f64 {
+    /// it had no requests. Wrong with a twentieth of `alpha`, which it adds to. Computed once a stage: while it is asked for,
+    /// stable has none.
+    fn stable_upper(&mut self, alpha: f64) -> f64 {
         let (total, past, phi) = (self.total, self.past, self.phi());
         *self.upper.get_or_insert_with(|| {
             let past = past.map_or((0, 0), |past| (past.failures, past.requests));
             let (x, n) = (past.0.saturating_add(total.x_s), past.1.saturating_add(total.n_s));
-            StableRates::from_history(x.min(n), n, beta, phi).upper
+            StableRates::from_history(x.min(n), n, alpha, phi).upper
         })
     }
 
@@ -341,16 +346,17 @@ impl Judgement {
         }
     }
 
-    /// Takes in how stable's failures came of late. A dispersion is never lowered while a Change runs: what looked like
-    /// chance would be harm in retrospect. A past that could not be read before is taken whole.
+    /// Takes in how stable's failures came of late, where there were enough of them to tell. A dispersion is never lowered
+    /// while a Change runs: what looked like chance would be harm in retrospect. A past that could not be read before is
+    /// taken whole.
     pub fn learn_again(&mut self, setup: &Setup, pasts: &Pasts) {
         for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
             let (Some(past), known) = (pasts.get(&signal.name), memory.phi()) else { continue };
-            if memory.past.is_none_or(|past| past.requests == 0) {
-                memory.learn(setup, *past);
-            }
-            if let Some(memory) = memory.past.as_mut() {
-                memory.phi = Phi::new(past.phi.get().max(known.get()));
+            let unread = memory.past.is_none_or(|past| past.requests == 0);
+            let phi = if past.failures >= ENOUGH_FAILURES { known.raised_to(past.phi) } else { known };
+            let past = memory.past.filter(|_| !unread).unwrap_or(*past);
+            if unread || phi != known {
+                memory.learn(setup, Past { phi, ..past });
             }
         }
     }
@@ -495,7 +501,7 @@ impl Judgement {
         let elapsed = at.seconds_since(began);
         let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
         for signal in self.signals.iter_mut().zip(whole).filter_map(|(signal, whole)| whole.then_some(signal)) {
-            if let Some(counts) = signal.close(at) {
+            if let Some(counts) = signal.close(at, alone) {
                 signal.judge(setup, counts, &Judged { at, elapsed, next, frozen, alone });
             }
         }

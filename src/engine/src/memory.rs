@@ -83,7 +83,7 @@ pub enum Phase {
     Preparing,
     /// At a stage below full.
     Progressing,
-    /// At full exposure, stable still warm.
+    /// At the last stage, stable still warm.
     Baking,
     /// Hand-over to the native controller.
     Promoting,

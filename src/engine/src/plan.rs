@@ -95,9 +95,10 @@ pub struct Plan {
     pub min_bake_seconds: f64,
     /// Time at a stage after which the evidence counts as inconclusive, seconds.
     pub max_bake_seconds: f64,
-    /// Time at full exposure with stable still warm, seconds.
+    /// Time at the last stage with stable still warm, seconds.
     pub final_bake_seconds: f64,
-    /// Share of the requests that stays with stable at the last stage where routes divide them, to compare with.
+    /// Share of the requests that stays with stable where routes divide them, at every stage that would leave it less, to
+    /// compare with.
     #[serde(default)]
     pub holdback: Weight,
     /// Stages that wait for a human before they begin.
@@ -205,7 +206,7 @@ impl Plan {
 }
 
 impl Setup {
-    /// The share that a stage (from 0) gives the candidate: its weight, less what the last one leaves with stable.
+    /// The share that a stage (from 0) gives the candidate: its weight, but no more than leaves stable the holdback.
     #[must_use]
     pub fn share(&self, stage: usize) -> Weight {
         let weight = self.plan.weight(stage);

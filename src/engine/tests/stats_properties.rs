@@ -274,7 +274,7 @@ fn given_harm_that_begins_late_then_a_hazard_sees_it_sooner_than_a_single_start(
 }
 
 #[test]
-fn given_almost_no_stable_then_the_one_arm_half_still_sees_harm() {
+fn given_no_request_of_stable_then_the_half_on_the_candidate_alone_sees_harm() {
     let factor = Factor::Tempered(Phi::INDEPENDENT);
     let mut mixed = MarginGrid::new(Margin::default(), StartMass::AllAtOnce);
     for at in 0..30 {

@@ -1,7 +1,7 @@
 //! What people are told: Kubernetes Events, one reason per kind of decision, on the Change and on the workload; and answers to
 //! what they asked for. Neither ever holds up a turn.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use firebreak_api::Change;
 use firebreak_engine::Note;
@@ -17,10 +17,38 @@ use crate::answers::{Answers, Reply};
 
 /// Events that wait to be written; more are dropped and counted in the log (the record in the Change has them all).
 const MOST_WAITING: usize = 256;
+/// Objects and reasons of which is remembered what was said last.
+const MOST_REASONS: usize = 4096;
 /// One Event is written within this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Longest note the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1000;
+
+/// A recorder counts Events of one reason as one and keeps the words of the first: what is said anew would never be read. So
+/// each has its own, and only the same words again are counted.
+struct Recorders {
+    client: Client,
+    reporter: Reporter,
+    /// By the object's uid and the reason: what was said last.
+    last: HashMap<(String, String), (Option<String>, Recorder)>,
+}
+
+impl Recorders {
+    fn of(&mut self, event: &Event, reference: &ObjectReference) -> Recorder {
+        if self.last.len() >= MOST_REASONS {
+            self.last.clear();
+        }
+        let about = (reference.uid.clone().unwrap_or_default(), event.reason.clone());
+        match self.last.get(&about) {
+            Some((note, recorder)) if *note == event.note => recorder.clone(),
+            _ => {
+                let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+                self.last.insert(about, (event.note.clone(), recorder.clone()));
+                recorder
+            }
+        }
+    }
+}
 
 /// Writes Events, and answers to people, in the background.
 #[derive(Clone)]
@@ -34,11 +62,12 @@ impl Teller {
     pub(crate) fn start(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: "firebreak.dev/operator".to_owned(), instance: Some(instance.to_owned()) };
         let answers = Answers::start(client.clone());
-        let recorder = Recorder::new(client, reporter);
+        let mut recorders = Recorders { client, reporter, last: HashMap::new() };
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(MOST_WAITING);
         tokio::spawn(async move {
             while let Some((event, reference)) = waiting.recv().await {
                 // One connection that hangs must not stop all the others' Events.
+                let recorder = recorders.of(&event, &reference);
                 match tokio::time::timeout(WRITE_WITHIN, recorder.publish(&event, &reference)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(reason = event.reason, %error, "Event not written"),
@@ -90,7 +119,7 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::fake;
 
@@ -113,5 +142,25 @@ mod tests {
             }
         };
         tokio::time::timeout(WRITE_WITHIN * 2, second).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn given_the_same_reason_when_it_says_something_new_then_that_is_an_event_of_its_own() {
+        let (client, log) = fake::client(|asked: fake::Asked| async move { (201, asked.body) });
+        let teller = Teller::start(client, "test");
+        for message in ["stage 1", "stage 1", "stage 2"] {
+            let note = Note { reason: "StageStarted".to_owned(), message: message.to_owned(), warning: false };
+            teller.send(&note, fake::change("shop-x-1").object_ref(&()));
+        }
+        let all = async {
+            while fake::asked(&log).len() < 3 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(WRITE_WITHIN, all).await.unwrap();
+        let asked = fake::asked(&log);
+        let methods: Vec<&str> = asked.iter().map(|asked| asked.method.as_str()).collect();
+        assert_eq!(methods, ["POST", "PATCH", "POST"]);
+        assert_eq!(asked[2].body["note"], "stage 2");
     }
 }

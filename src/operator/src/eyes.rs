@@ -124,7 +124,7 @@ impl Eyes {
         if self.pasts.is_none() && Instant::now() >= self.past_due {
             self.past_due = Instant::now() + PAST_AGAIN;
             let until = if known { now } else { self.stable.until };
-            self.pasts = Some(tokio::spawn(pasts(Arc::clone(&self.hub), self.stable.clone(), until)));
+            self.pasts = Some(tokio::spawn(pasts(Arc::clone(&self.hub), self.stable.clone(), until, known)));
         }
         if !self.pasts.as_ref()?.is_finished() {
             return None;
@@ -247,13 +247,16 @@ fn told(trouble: &Trouble) -> SignalLook {
     SignalLook::Trouble { reason: trouble.reason().to_owned(), message: trouble.to_string() }
 }
 
-/// Reads stable's past for every signal. What cannot be read is left unknown: the engine then assumes bursts.
-async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis) -> Pasts {
+/// Reads stable's past for every signal. What cannot be read is left unknown: the engine then assumes bursts. Read `again`
+/// it is left out, and so is that of a single pod: it has no other to be compared with, and from one stage to the next its
+/// counts fall as its share does.
+async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis, again: bool) -> Pasts {
     let unknown = Past { requests: 0, failures: 0, phi: Phi::UNKNOWN };
     let mut pasts = BTreeMap::new();
     for (signal, shape) in &stable.signals {
         let past = match past(&hub, &stable, shape, until).await {
-            Ok(past) => past,
+            Ok((_, 0 | 1)) | Err(_) if again => continue,
+            Ok((past, _)) => past,
             Err(trouble) => {
                 tracing::warn!(signal, %trouble, "stable's past cannot be read; bursts are assumed");
                 unknown
@@ -264,12 +267,16 @@ async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis) -> Pasts {
     pasts
 }
 
-async fn past(hub: &Hub, stable: &Stable, shape: &SignalShape, until: Millis) -> Result<Past, Trouble> {
+/// The past, and how many pods had requests in it.
+async fn past(hub: &Hub, stable: &Stable, shape: &SignalShape, until: Millis) -> Result<(Past, usize), Trouble> {
     let span = Span { window: PAST, step: PAST_STEP, at_ms: until.0 };
     let history = hub.history(stable.url.as_deref(), shape, &stable.target, span).await?;
     let steps = pod_steps(&history);
     let sum = |of: fn(&PodCounts) -> u64| steps.iter().flat_map(|step| &step.pods).map(of).sum();
-    Ok(Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&steps) })
+    let busy = |pod: &usize| steps.iter().any(|step| step.pods.get(*pod).is_some_and(|counts| counts.requests > 0));
+    let pods = (0..history.pods.len()).filter(busy).count();
+    let past = Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&steps) };
+    Ok((past, pods))
 }
 
 fn pod_steps(history: &History) -> Vec<PodStep> {

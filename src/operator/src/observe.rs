@@ -187,11 +187,11 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
 }
 
 /// The level that the claims on the workload mean now, where someone raised it: a lower one than the Change began with
-/// changes nothing.
+/// changes nothing, nor does a version of Firebreak that makes more of the same claims.
 fn raised(deployment: &DynamicObject, change: &Change) -> Option<Level> {
     let claims = begin::claims(deployment, raw::pod_template(deployment)?);
     let level = risk::assess(&claims.annotations).level;
-    let began = Level::read(&change.spec.risk.level)?;
+    let began = Level::read(&change.spec.risk.level)?.max(risk::assess(&change.spec.claims.annotations).level);
     (level > began).then_some(level)
 }
 

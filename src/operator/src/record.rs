@@ -22,6 +22,7 @@ use jiff::Timestamp;
 const MOST_DECISIONS: usize = 40;
 /// Bytes of all bases together; the oldest are dropped first, their words stay. An object holds 1.5 MB at most.
 const MOST_BASIS_BYTES: usize = 600_000;
+
 pub(crate) fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }

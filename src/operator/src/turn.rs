@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names, packed::unpack};
 use firebreak_engine::{
-    Basis, Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, observation::Look, units::Millis,
+    Basis, Decision, Effect, Memory, Note, Observation, Setup, decide,
+    memory::Phase,
+    observation::{Look, Pasts},
+    units::Millis,
 };
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
@@ -49,6 +52,8 @@ pub(crate) struct Work {
     began: Millis,
     /// A look whose turn could not be recorded: it is judged with the next.
     unjudged: Option<Look>,
+    /// Stable's past whose turn could not be recorded.
+    unlearned: Option<Pasts>,
     /// What the API server gave in the last turn of routes that no cache can tell of.
     live: Live,
     /// What people should know of how it was taken up.
@@ -114,10 +119,11 @@ impl Work {
             eyes,
             stored_at: Millis(0),
             live: Live::new(),
+            unrecorded: untold.iter().map(|note| Unrecorded { at: now, notes: vec![note.clone()], basis: None }).collect(),
             untold,
             began: now,
             unjudged: None,
-            unrecorded: Vec::new(),
+            unlearned: None,
             troubled: BTreeSet::new(),
             change,
         }
@@ -143,13 +149,12 @@ impl Work {
             now,
             look: self.eyes.look(now).or_else(|| self.unjudged.take()),
             seen: self.eyes.seen(),
-            pasts: self.eyes.pasts(now, self.memory.judgement.has_past()).await,
+            pasts: self.eyes.pasts(now, self.memory.judgement.has_past()).await.or_else(|| self.unlearned.take()),
             guard_leaves,
             watching_since: self.began,
         };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
-        let mut decision = decide(&self.setup, &self.memory, &seen);
-        decision.notes.splice(..0, std::mem::take(&mut self.untold));
+        let decision = decide(&self.setup, &self.memory, &seen);
         self.keep_routes(&objects, &decision);
         let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
         let decided = !decision.notes.is_empty()
@@ -173,12 +178,13 @@ impl Work {
                 }
                 Err(StoreError::Failed(error)) => {
                     tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
-                    self.unjudged = seen.look;
+                    (self.unjudged, self.unlearned) = (seen.look, seen.pasts);
                     return Went::Busy;
                 }
             }
         }
-        for note in &decision.notes {
+        let untold = std::mem::take(&mut self.untold);
+        for note in untold.iter().chain(&decision.notes) {
             teller.tell(&self.change, objects.deployment.as_deref(), note);
         }
         let back = decision.memory.phase == Phase::Retreating;

@@ -34,7 +34,7 @@ pub(crate) fn instead(setup: &Setup, change: &Change, handed_over: bool, why: &P
     if handed_over && status.phase == Phase::Promoting {
         memory.phase = memory::Phase::Promoting;
         memory.stage = setup.plan.stages.len().saturating_sub(1);
-        memory.granted = Weight::FULL;
+        memory.granted = setup.share(memory.stage);
         let message = format!("{happened}. The workload has the candidate's pods already, so the hand-over is finished");
         return (memory, Note { reason: REASON.to_owned(), message, warning: true });
     }

@@ -275,6 +275,76 @@ fn given_claims_that_rose_then_it_ends_for_a_change_of_that_level() {
     assert!(note.message.contains("critical"), "{}", note.message);
 }
 
+/// What begins anew would begin unpaused, and expose what a human stopped.
+#[test]
+fn given_claims_that_rose_when_it_is_paused_then_it_stays_as_it_is() {
+    let mut cluster = exposed(Level::Low);
+    cluster.memory.paused = true;
+    let mut seen = cluster.observe();
+    seen.workload.raised = Some(Level::High);
+    assert_eq!(decide(&cluster.setup, &cluster.memory, &seen).memory.phase, Phase::Progressing);
+}
+
+/// Seen before anything ran, it ends at once and nothing is exposed.
+#[test]
+fn given_claims_that_rose_before_the_first_stage_then_nothing_was_exposed() {
+    let mut cluster = running(Level::Low);
+    for _ in 0..5 {
+        cluster.next_second();
+        let mut seen = cluster.observe();
+        seen.workload.raised = Some(Level::High);
+        let decision = decide(&cluster.setup, &cluster.memory, &seen);
+        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+        cluster.memory = decision.memory;
+    }
+    assert_eq!((cluster.memory.phase, cluster.memory.highest), (Phase::Ended(Outcome::Superseded), Weight::ZERO));
+}
+
+#[test]
+fn given_stages_that_would_leave_stable_less_than_the_holdback_then_each_leaves_it_that() {
+    let mut cluster = running(Level::Low);
+    cluster.setup.plan.stages = [10, 97, 100].map(Weight::percent).to_vec();
+    assert_eq!(cluster.run(600), Phase::Ended(Outcome::Promoted));
+    let highest = cluster.weights().into_iter().max();
+    assert_eq!(highest, Some(Weight::percent(95)));
+    cluster.setup.exposure = Exposure::PodShare;
+    assert_eq!(cluster.setup.share(2), Weight::FULL, "pods cannot be held back");
+}
+
+fn past(failures: u64, phi: f64) -> Past {
+    Past { requests: 100_000, failures, phi: Phi::new(phi) }
+}
+
+#[rstest]
+#[case::more_bursts(past(200, 3.0), 3.0)]
+#[case::fewer_bursts(past(200, 1.0), 1.5)]
+#[case::too_few_to_tell(past(49, 2.0), 1.5)]
+fn given_a_past_that_is_read_again_then_its_dispersion_only_rises_where_it_can_tell(#[case] again: Past, #[case] phi: f64) {
+    let mut cluster = running(Level::Medium);
+    let name = cluster.setup.signals[0].name.clone();
+    let learnt = |cluster: &mut Cluster, past: Past| {
+        let mut seen = cluster.observe();
+        seen.pasts = Some(cluster.setup.signals.iter().map(|signal| (signal.name.clone(), past)).collect());
+        cluster.memory = decide(&cluster.setup, &cluster.memory, &seen).memory;
+    };
+    learnt(&mut cluster, past(200, 1.5));
+    learnt(&mut cluster, again);
+    assert_eq!(cluster.memory.judgement.signals[0].phi(), Phi::new(phi), "{name}");
+}
+
+#[test]
+fn given_a_past_that_could_not_be_read_at_first_then_it_is_taken_whole_and_its_dispersion_no_lower_than_assumed() {
+    let mut cluster = running(Level::Medium);
+    let names: Vec<String> = cluster.setup.signals.iter().map(|signal| signal.name.clone()).collect();
+    for past in [Past { requests: 0, failures: 0, phi: Phi::UNKNOWN }, past(200, 1.0)] {
+        let mut seen = cluster.observe();
+        seen.pasts = Some(names.iter().map(|name| (name.clone(), past)).collect());
+        cluster.memory = decide(&cluster.setup, &cluster.memory, &seen).memory;
+    }
+    assert_eq!(cluster.memory.judgement.signals[0].phi(), Phi::UNKNOWN);
+    assert!(cluster.memory.judgement.has_past());
+}
+
 /// The Service may be gone or refuse the pin: that stands in front of nothing.
 #[test]
 fn given_a_way_back_without_a_pin_then_the_candidate_goes_first_and_the_pin_comes_after() {

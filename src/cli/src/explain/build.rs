@@ -191,7 +191,7 @@ impl Explanation {
             plan: PlanWords {
                 policy: spec.policy.clone(),
                 stages: facts.stages(),
-                words: outcome::plan(&spec.plan, spec.availability),
+                words: outcome::plan(&spec.plan, spec.availability, spec.is_routed()),
             },
             state: State {
                 stage: position.index,

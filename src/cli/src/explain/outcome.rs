@@ -12,12 +12,16 @@ use crate::{
     words::{self, ln_e, percent, span},
 };
 
-/// A plan in words.
+/// A plan in words; `routed` where routes divide the requests.
 #[must_use]
-pub fn plan(plan: &Level, availability: Option<f64>) -> Vec<String> {
+pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String> {
     let stages: Vec<String> = plan.stages.iter().map(ToString::to_string).collect();
-    let bake =
-        if plan.final_bake.0.is_zero() { String::new() } else { format!(", then {} with stable kept warm", plan.final_bake) };
+    let kept = if plan.holdback_percent > 0 && routed { format!(" at {} %", plan.holdback_percent) } else { String::new() };
+    let bake = if plan.final_bake.0.is_zero() {
+        String::new()
+    } else {
+        format!(", then {} with stable kept warm{kept}", plan.final_bake)
+    };
     let at: Vec<String> = plan.approval_at.iter().map(|stage| format!("{stage} %")).collect();
     let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
     let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
@@ -85,7 +89,10 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
         NoData::RollBack => "it is taken back",
     };
     lines.push(format!("metrics missing for {}: {then}", plan.no_data_after));
-    lines.push("a newer template supersedes it; a claim of more risk raises the level, one of less changes nothing".to_owned());
+    lines.push(
+        "a newer template supersedes it; a claim of more risk ends it and begins one of that level, one of less changes nothing"
+            .to_owned(),
+    );
     let claims = &facts.change.spec.claims.annotations;
     if !claims.contains_key(names::RISK) {
         lines.push(format!("next time: the annotation {} on the workload says its risk (low to critical)", names::RISK));

@@ -61,7 +61,8 @@ impl Turn<'_> {
                     .to_owned();
             return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
-        if let Some(level) = self.seen.workload.raised {
+        // Paused it stays as it is: what follows would begin unpaused.
+        if let Some(level) = self.seen.workload.raised.filter(|_| !self.memory.paused) {
             let message =
                 format!("its claims were edited and mean {level} risk now; a new Change begins with the plan of that level");
             return back(Outcome::Superseded, "RiskRaised", message, false);

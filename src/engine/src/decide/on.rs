@@ -369,17 +369,9 @@ impl Turn<'_> {
                     .wait("Baking", &format!("the last stage, at {granted} with stable still warm; {left:.0} s are left"));
             }
             if verdict.suspicion && !forced {
-                let more = match self.setup.exposure {
-                    Exposure::Routes if self.memory.granted == Weight::FULL => {
-                        "Stable has no requests any more to compare with, so decide"
-                    }
-                    Exposure::Routes | Exposure::PodShare => "More requests will tell, or decide",
-                };
-                let message = format!(
-                    "the candidate looks worse than stable, but not beyond chance; it is not handed over. {more}: kubectl firebreak \
-                     promote or abort"
-                );
-                return self.hold("Suspicion", &message, true);
+                let message = "the candidate looks worse than stable, but not beyond chance; it is not handed over. More requests will \
+                               tell, or decide: kubectl firebreak promote or abort";
+                return self.hold("Suspicion", message, true);
             }
             return self.start_promoting();
         }

@@ -79,7 +79,7 @@ impl Turn<'_> {
         }
         self.memory.let_through = Some(next);
         self.memory.paused = false;
-        let to = if next < stages { self.setup.plan.weight(next).to_string() } else { "the hand-over".to_owned() };
+        let to = if next < stages { self.setup.share(next).to_string() } else { "the hand-over".to_owned() };
         self.note("PromotedByHuman", format!("{who} let it go on to {to}{why}"), false);
         Ok(format!("it goes on to {to}"))
     }

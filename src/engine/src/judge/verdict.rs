@@ -123,7 +123,7 @@ impl Judgement {
         })
     }
 
-    /// How stable failed before it had no requests any more: at full exposure it gets none, and is whole all the same.
+    /// How stable failed before it had no requests any more: without a holdback it gets none at the last stage, and is whole all the same.
     fn stable_without_traffic(&self, memory: &SignalMemory) -> Option<f64> {
         memory.total.stable_rate().filter(|_| self.trouble.is_none())
     }

@@ -19,7 +19,7 @@ const PSEUDO_FAILURES: f64 = 20.0;
 const PRIOR_PHI: f64 = 2.0;
 
 /// Fewer failures than this say nothing about bursts.
-const ENOUGH_FAILURES: u64 = 50;
+pub const ENOUGH_FAILURES: u64 = 50;
 
 /// Variance over mean of failure counts, in `1..=1e6`; 1 is independent failures, 2 is what is assumed without data.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]

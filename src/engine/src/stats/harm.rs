@@ -22,6 +22,7 @@ pub struct HarmProcess {
     starts: Starts,
     waiting: Waiting,
     mixture: Mixture,
+    #[serde(default)]
     max_ln_e: f64,
 }
 

@@ -31,6 +31,7 @@ struct Rung {
     mixture: Mixture,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     alone: Option<Mixture>,
+    #[serde(default)]
     max_ln_e: f64,
 }
 

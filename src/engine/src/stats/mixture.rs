@@ -261,13 +261,6 @@ impl Mixture {
     }
 }
 
-impl Placed {
-    /// For either half of the bet.
-    pub(crate) fn halved(self) -> Self {
-        Self { ln_mass: self.ln_mass - LN_2, ln_reserve: self.ln_reserve - LN_2 }
-    }
-}
-
 /// The start mass placed before a factor, and the reserve after it; -inf for none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed {
@@ -278,5 +271,10 @@ pub(crate) struct Placed {
 impl Placed {
     pub(crate) fn take(starts: &mut Starts) -> Self {
         Self { ln_mass: ln(starts.take()), ln_reserve: ln(starts.reserve()) }
+    }
+
+    /// For either half of the bet.
+    pub(crate) fn halved(self) -> Self {
+        Self { ln_mass: self.ln_mass - LN_2, ln_reserve: self.ln_reserve - LN_2 }
     }
 }

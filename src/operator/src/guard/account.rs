@@ -93,7 +93,7 @@ fn after(mut status: GuardStatus, change: &Change, called_off: bool) -> GuardSta
             clear(&mut status, &candidate.template);
             status.stable = Some(Revision { hash: candidate.hash.clone(), replica_set: candidate.replica_set.clone() });
         }
-        Some(Phase::RolledBack | Phase::Withdrawn) if called_off || phase == Some(Phase::RolledBack) => {
+        Some(Phase::RolledBack | Phase::Withdrawn | Phase::Superseded) if called_off || phase == Some(Phase::RolledBack) => {
             clear(&mut status, &candidate.template);
             status.condemned.push(Condemned { template: candidate.template.clone(), change: name });
             let surplus = status.condemned.len().saturating_sub(MOST_CONDEMNED);
@@ -137,7 +137,8 @@ mod tests {
     #[case(Phase::Withdrawn, true, 1)]
     #[case(Phase::Withdrawn, false, 0)]
     #[case(Phase::RolledBack, false, 1)]
-    #[case(Phase::Superseded, true, 0)]
+    #[case(Phase::Superseded, true, 1)]
+    #[case(Phase::Superseded, false, 0)]
     #[case(Phase::Promoted, true, 0)]
     fn given_an_end_when_accounted_then_the_template_is_condemned_where_it_was_taken_back_or_called_off(
         #[case] phase: Phase,

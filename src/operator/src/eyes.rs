@@ -22,6 +22,9 @@ use crate::{
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
 const PAST_STEP: Duration = Duration::from_secs(15);
+/// Where nothing was read at both ends of such a step, stable is younger than two of them: then this much in shorter ones.
+const YOUNG_PAST: Duration = Duration::from_secs(2 * 60);
+const YOUNG_PAST_STEP: Duration = Duration::from_secs(5);
 /// The past is read again this often.
 const PAST_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// A refused subscription is asked for again this often.
@@ -269,12 +272,17 @@ async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis, again: bool) -> Pas
 
 /// The past, and how many pods had requests in it.
 async fn past(hub: &Hub, stable: &Stable, shape: &SignalShape, until: Millis) -> Result<(Past, usize), Trouble> {
-    let span = Span { window: PAST, step: PAST_STEP, at_ms: until.0 };
-    let history = hub.history(stable.url.as_deref(), shape, &stable.target, span).await?;
-    let steps = pod_steps(&history);
+    let read = async |window, step| {
+        let span = Span { window, step, at_ms: until.0 };
+        hub.history(stable.url.as_deref(), shape, &stable.target, span).await.map(|history| pod_steps(&history))
+    };
+    let mut steps = read(PAST, PAST_STEP).await?;
+    if !steps.iter().flat_map(|step| &step.pods).any(|pod| pod.requests > 0) {
+        steps = read(YOUNG_PAST, YOUNG_PAST_STEP).await?;
+    }
     let sum = |of: fn(&PodCounts) -> u64| steps.iter().flat_map(|step| &step.pods).map(of).sum();
     let busy = |pod: &usize| steps.iter().any(|step| step.pods.get(*pod).is_some_and(|counts| counts.requests > 0));
-    let pods = (0..history.pods.len()).filter(busy).count();
+    let pods = (0..steps.first().map_or(0, |step| step.pods.len())).filter(busy).count();
     let past = Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&steps) };
     Ok((past, pods))
 }

@@ -18,6 +18,7 @@ mod exposure;
 mod judging;
 mod lifecycle;
 mod outages;
+mod pods;
 mod refusals;
 mod releases;
 
@@ -96,6 +97,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, refusals::guards_that_cannot_work_say_so),
         case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),
         case!(Shared, exposure::pods_are_the_share_of_a_failing_release),
+        case!(Shared, pods::releases_are_judged_without_prometheus),
         case!(Shared, exposure::grpc_route_is_divided_and_restored),
         case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
     ]

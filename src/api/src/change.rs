@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    guard::{Hold, Revision, Signal, TargetRef, Traffic},
+    guard::{Hold, PodPages, Revision, Signal, TargetRef, Traffic},
     policy::Level,
 };
 
@@ -68,6 +68,9 @@ pub struct ChangeSpec {
     /// What is compared.
     #[schemars(length(min = 1, max = 8))]
     pub signals: Vec<Signal>,
+    /// Where the pods' own metrics pages are, if the evidence comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_pages: Option<PodPages>,
     /// Query API the evidence comes from. Default: the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus_url: Option<String>,

@@ -120,10 +120,31 @@ pub struct Metrics {
     /// Prometheus, or anything that speaks its query API.
     #[serde(default)]
     pub prometheus: Prometheus,
+    /// The pods' own metrics pages, read every second while a Change runs, instead of asking Prometheus for counters: harm is
+    /// seen sooner, and no Prometheus is needed. Only stable's past is asked of Prometheus then, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodPages>,
     /// What is compared between the arms. At least one.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]
     pub signals: Vec<Signal>,
+}
+
+/// Where every pod of the workload has its metrics page, in the Prometheus text format or in OpenMetrics, over plain HTTP.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PodPages {
+    /// Number of the port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Path of the page.
+    #[serde(default = "metrics_path")]
+    #[schemars(length(max = 1024), regex(pattern = "^/[^?#\\s]*$"))]
+    pub path: String,
+}
+
+fn metrics_path() -> String {
+    "/metrics".to_owned()
 }
 
 /// A Prometheus query API.

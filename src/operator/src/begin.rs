@@ -85,6 +85,7 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         availability: from.guard.spec.slo.as_ref().map(|slo| slo.availability),
         traffic: from.guard.spec.traffic.clone(),
         signals: from.guard.spec.metrics.signals.clone(),
+        pod_pages: from.guard.spec.metrics.pods.clone(),
         prometheus_url: from.guard.spec.metrics.prometheus.url.clone(),
         restore_template: from.guard.spec.rollback.as_ref().is_some_and(|rollback| rollback.restore_template),
     };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use firebreak_api::Change;
+use firebreak_api::{Change, guard::PodPages};
 use firebreak_engine::{
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     stats::{
@@ -11,13 +11,21 @@ use firebreak_engine::{
     },
     units::Millis,
 };
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     convert,
-    metrics::{Answer, History, Hub, PodSample, SignalShape, Span, Subscription, Target, Trouble},
+    metrics::{
+        self, Address, Addresses, Answer, History, Hub, Page, PodSample, SignalShape, Span, Subscription, Target, Trouble,
+    },
+    observe,
+    world::Cache,
 };
 
+/// What pods counted in all their life is one block of this many seconds.
+const LIFETIME: f64 = 300.0;
 /// Stable's past that is read: the longest that is asked for.
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
@@ -48,6 +56,7 @@ pub(crate) struct Eyes {
     candidate_prefix: String,
     signals: Vec<SignalEye>,
     last_at: i64,
+    of_pods: bool,
     stable: Stable,
     pasts: Option<JoinHandle<Pasts>>,
     past_due: Instant,
@@ -85,17 +94,23 @@ struct SignalEye {
 
 impl Eyes {
     /// Opens the eyes of a Change; a backend that is missing shows in the looks.
-    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Self {
+    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, addresses: Addresses) -> Self {
         let spec = &change.spec;
         let sets = vec![spec.stable.replica_set.clone(), spec.candidate.replica_set.clone()];
         let url = spec.prometheus_url.as_deref();
         let target = Target { namespace: namespace.to_owned(), replica_sets: sets };
-        let open = |signal: &firebreak_api::guard::Signal| {
-            let shape = convert::shape(signal)?;
-            let subscription = hub.watch(url, &shape, target.clone());
-            Some(SignalEye { name: signal.name.clone(), shape, subscription, asked: Instant::now() })
+        let named: Vec<(String, SignalShape)> =
+            spec.signals.iter().filter_map(|signal| Some((signal.name.clone(), convert::shape(signal)?))).collect();
+        let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
+        let subscriptions: Vec<Result<Subscription, Trouble>> = match &spec.pod_pages {
+            None => shapes.iter().map(|shape| hub.watch(url, shape, target.clone())).collect(),
+            Some(pages) => match metrics::read_pods(&shapes, target.clone(), page(pages), addresses) {
+                Ok(subscriptions) => subscriptions.into_iter().map(Ok).collect(),
+                Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
+            },
         };
-        let signals = spec.signals.iter().filter_map(open).collect();
+        let eye = |((name, shape), subscription)| SignalEye { name, shape, subscription, asked: Instant::now() };
+        let signals = named.into_iter().zip(subscriptions).map(eye).collect();
         Self {
             hub: Arc::clone(hub),
             url: spec.prometheus_url.clone(),
@@ -105,6 +120,7 @@ impl Eyes {
             candidate_prefix: prefix(&spec.candidate.replica_set),
             signals,
             last_at: i64::MIN,
+            of_pods: spec.pod_pages.is_some(),
             stable: Stable::of(change, namespace),
             pasts: None,
             past_due: Instant::now(),
@@ -124,7 +140,9 @@ impl Eyes {
     /// Stable's past, once it was read: at first up to where the Change began, and again from time to time up to `now`, since
     /// how its failures come may change.
     pub(crate) async fn pasts(&mut self, now: Millis, known: bool) -> Option<Pasts> {
-        if self.pasts.is_none() && Instant::now() >= self.past_due {
+        // Pods are read first: their counts may be all that is known.
+        let seen = !self.of_pods || self.last_at > i64::MIN;
+        if self.pasts.is_none() && seen && Instant::now() >= self.past_due {
             self.past_due = Instant::now() + PAST_AGAIN;
             let until = if known { now } else { self.stable.until };
             self.pasts = Some(tokio::spawn(pasts(Arc::clone(&self.hub), self.stable.clone(), until, known)));
@@ -132,12 +150,35 @@ impl Eyes {
         if !self.pasts.as_ref()?.is_finished() {
             return None;
         }
-        self.pasts.take()?.await.ok()
+        let mut pasts = self.pasts.take()?.await.ok()?;
+        if self.of_pods && !known {
+            self.lifetimes(&mut pasts);
+        }
+        Some(pasts)
+    }
+
+    /// Where no Prometheus tells stable's past, its pods do: all that each has counted since its process began.
+    fn lifetimes(&self, pasts: &mut Pasts) {
+        for eye in &self.signals {
+            let unknown = pasts.get(&eye.name).is_none_or(|past| past.requests == 0);
+            let answer = eye.subscription.as_ref().ok().and_then(Subscription::latest).filter(|_| unknown);
+            let Some(Ok(samples)) = answer.as_ref().map(|answer| &answer.result) else { continue };
+            let of_stable = samples.iter().filter(|sample| self.arm(&sample.pod) == Some(Arm::Stable));
+            let counted = |sample: &PodSample| Some(PodCounts { requests: sample.requests?, failures: sample.failures? });
+            let pods: Vec<PodCounts> = of_stable.filter_map(counted).collect();
+            let (requests, failures) = pods.iter().fold((0, 0), |sum, pod| (sum.0 + pod.requests, sum.1 + pod.failures));
+            // One pod has no other to be compared with: bursts are assumed.
+            let phi = if pods.len() > 1 { Phi::between_pods(&[PodStep { seconds: LIFETIME, pods }]) } else { Phi::UNKNOWN };
+            pasts.insert(eye.name.clone(), Past { requests, failures, phi });
+        }
     }
 
     /// Asks again for what was refused: where there were too many subscriptions, others may have ended.
     fn ask_again(&mut self) {
-        for eye in self.signals.iter_mut().filter(|eye| eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN) {
+        // What pods' pages cannot be asked, they cannot be asked later either.
+        for eye in
+            self.signals.iter_mut().filter(|eye| !self.of_pods && eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN)
+        {
             eye.subscription = self.hub.watch(self.url.as_deref(), &eye.shape, self.target.clone());
             eye.asked = Instant::now();
         }
@@ -241,6 +282,22 @@ fn skewed(answer: &Answer) -> Option<SignalLook> {
     Some(SignalLook::Trouble { reason: "ClockSkew".to_owned(), message })
 }
 
+fn page(pages: &PodPages) -> Page {
+    Page { port: pages.port, path: pages.path.clone() }
+}
+
+/// The pods that can be asked for their pages now.
+pub(crate) fn addresses(pods: &Cache<Pod>) -> Addresses {
+    let pods = pods.clone();
+    Arc::new(move || {
+        let address = |pod: &Arc<Pod>| {
+            let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+            (!observe::finished(pod)).then(|| Address { pod: pod.name_any(), ip })
+        };
+        pods.all().iter().filter_map(address).collect()
+    })
+}
+
 /// Pods of a ReplicaSet are named by at most 58 characters of its name and a dash, and five of their own.
 fn prefix(replica_set: &str) -> String {
     format!("{replica_set}-").chars().take(58).collect()
@@ -337,7 +394,7 @@ mod tests {
         let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
         let other = |name: usize| Target { namespace: "shop".to_owned(), replica_sets: vec![format!("other-{name}")] };
         let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
-        let mut eyes = Eyes::open(&hub, &change, "shop");
+        let mut eyes = Eyes::open(&hub, &change, "shop", Arc::new(Vec::new));
         assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
         others.pop();
         eyes.look(Millis(1));

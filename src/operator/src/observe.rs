@@ -238,7 +238,7 @@ fn arm(view: &View, replica_set: Option<&DynamicObject>, hash: &str, service: Op
     }
 }
 
-fn finished(pod: &Pod) -> bool {
+pub(crate) fn finished(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"))
 }
 

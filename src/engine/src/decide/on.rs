@@ -166,7 +166,8 @@ impl Turn<'_> {
             if waited < SEEN_WITHIN_SECONDS {
                 self.wait("WaitingForMetrics", &message);
             } else {
-                let advice = "check that Prometheus discovers the pod, and that its series carry the labels namespace and pod";
+                let advice = "check that Prometheus discovers the pod, and that its series carry the labels namespace and pod; with \
+                              spec.metrics.pods, that the pod answers there";
                 self.hold("NotSeenByMetrics", &format!("{message}; {advice}"), true);
             }
             return false;

@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     client::{Backend, Client, Limits},
     history::{self, Asked, History, Span},
+    pods::AbortOnDrop,
     poller::{Answer, Latest, Poller, Watcher},
     shape::{Selectors, SignalShape, Target},
     stats::Stats,
@@ -96,7 +97,8 @@ impl Hub {
         entry.watchers.insert(id, Watcher { id, target, answers });
         entry.wake.notify_one();
         drop(running);
-        Ok(Subscription { shared: Arc::clone(&self.shared), key, id, latest })
+        let watching = Watching { shared: Arc::clone(&self.shared), key, id };
+        Ok(Subscription { latest, _source: Source::Poller(watching) })
     }
 
     /// Reads what a target's pods counted in `span`, step by step.
@@ -164,13 +166,32 @@ impl Shared {
 /// A watched signal of one target. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Subscription {
+    latest: watch::Receiver<Latest>,
+    _source: Source,
+}
+
+/// What ends with a subscription.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for what happens when they go")]
+enum Source {
+    Poller(Watching),
+    Pods(Arc<AbortOnDrop>),
+}
+
+/// A place among the watchers of a poller.
+#[derive(Debug)]
+struct Watching {
     shared: Arc<Shared>,
     key: Key,
     id: u64,
-    latest: watch::Receiver<Latest>,
 }
 
 impl Subscription {
+    /// To what a task of its own reads.
+    pub(super) const fn kept(latest: watch::Receiver<Latest>, task: Arc<AbortOnDrop>) -> Self {
+        Self { latest, _source: Source::Pods(task) }
+    }
+
     /// The newest answer; `None` before the first.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<Answer>> {
@@ -192,7 +213,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for Watching {
     fn drop(&mut self) {
         self.shared.forget(&self.key, self.id);
     }

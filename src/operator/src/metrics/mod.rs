@@ -6,13 +6,14 @@
 //! [`Trouble`] says what keeps an answer from being judged and what to do about it, and an answer that is not whole is a trouble, never a number.
 //!
 //! Start at `hub` (who watches what) and `poller` (one look); `selector` and `promql` make the query, `client` and `reply` read
-//! the answer, `reading` turns rows into samples, `history` reads the past. No Kubernetes in here, and nothing of the rest of the operator.
+//! the answer, `reading` turns rows into samples, `history` reads the past; `pods` reads the pods' own pages instead. No Kubernetes in here, and nothing of the rest of the operator.
 
 mod client;
 mod history;
 mod hub;
 mod memory;
 mod pace;
+mod pods;
 mod poller;
 mod promql;
 mod reading;
@@ -28,6 +29,7 @@ mod tests;
 pub use client::Limits;
 pub use history::{History, Span, Step};
 pub use hub::{Hub, Subscription};
+pub use pods::{Address, Addresses, Page, start as read_pods};
 pub use poller::Answer;
 pub use reading::PodSample;
 pub use shape::{SignalShape, Target, validate};

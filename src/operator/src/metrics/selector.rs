@@ -20,8 +20,28 @@ pub(crate) struct Selector {
 struct Matcher {
     /// Name of the label.
     label: String,
+    operator: Operator,
+    /// Without its quotes and escapes; none where it has an escape that only Prometheus reads.
+    value: Option<String>,
     /// As written: label, operator, quoted value.
     text: String,
+}
+
+/// How a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// `=`.
+    Equal,
+    /// `!=`.
+    Unequal,
+    /// `=~`.
+    Like,
+    /// `!~`.
+    Unlike,
+}
+
+impl Operator {
+    const ALL: [(&'static str, Self); 4] = [("=~", Self::Like), ("!~", Self::Unlike), ("!=", Self::Unequal), ("=", Self::Equal)];
 }
 
 impl Selector {
@@ -41,6 +61,11 @@ impl Selector {
     /// Whether it says something about `label`.
     pub(crate) fn has(&self, label: &str) -> bool {
         self.matchers.iter().any(|m| m.label == label)
+    }
+
+    /// What it says of labels: name, comparison, value as in [`Matcher`].
+    pub(crate) fn matchers(&self) -> impl Iterator<Item = (&str, Operator, Option<&str>)> {
+        self.matchers.iter().map(|matcher| (matcher.label.as_str(), matcher.operator, matcher.value.as_deref()))
     }
 
     /// Name of the counter.
@@ -150,7 +175,7 @@ impl<'t> Parser<'t> {
             }
         };
         self.skip_space();
-        let Some(operator) = ["=~", "!~", "!=", "="].into_iter().find(|o| self.eat(o)) else {
+        let Some((operator, kind)) = Operator::ALL.into_iter().find(|(text, _)| self.eat(text)) else {
             if label_text == label {
                 return Err(format!("one of = != =~ !~ must follow the label {label}"));
             }
@@ -169,7 +194,8 @@ impl<'t> Parser<'t> {
             set_name(name, plain(value)?)?;
             return Ok(None);
         }
-        Ok(Some(Matcher { label: label.to_owned(), text: format!("{label_text}{operator}{value}") }))
+        let text = format!("{label_text}{operator}{value}");
+        Ok(Some(Matcher { label: label.to_owned(), operator: kind, value: unquoted(value), text }))
     }
 
     /// A string as written, quotes included.
@@ -236,6 +262,29 @@ impl<'t> Parser<'t> {
         self.rest = text.trim_start_matches(more);
         text.get(..text.len() - self.rest.len())
     }
+}
+
+/// The text of a quoted value; none where it has an escape other than the usual ones.
+fn unquoted(quoted: &str) -> Option<String> {
+    let inside = quoted.get(1..quoted.len().checked_sub(1)?)?;
+    if quoted.starts_with('`') {
+        return Some(inside.to_owned());
+    }
+    let mut text = String::new();
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => match characters.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                escaped @ ('\\' | '"' | '\'') => escaped,
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(text)
 }
 
 fn in_range(digits: &str, count: usize, radix: u32, most: u32) -> Result<(), String> {

@@ -82,8 +82,8 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     scene.ends(&first.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
     scene.ship("v1", 3, &[]).await?;
     scene.guard_is("Guarding").await?;
-    let applied = scene.chronicle.elapsed();
     scene.ship("bad", 3, bad).await?;
+    let applied = scene.chronicle.elapsed();
     scene.guard_is("Condemned").await?;
     serves_no_more(&load, "bad").await?;
     ensure!(scene.changes().await?.len() == 1, "a Change began for a condemned template");

@@ -127,6 +127,7 @@ pub struct Metrics {
     /// What is compared between the arms. At least one.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]
+    #[x_kube(validation = Rule::new("self.exists(s, !has(s.successes))").message("spec.metrics.signals: a signal of successes opens no stage; add one of failures or of a histogram"))]
     pub signals: Vec<Signal>,
 }
 
@@ -157,10 +158,11 @@ pub struct Prometheus {
     pub url: Option<String>,
 }
 
-/// What is compared: failures among requests, or slow requests among requests.
+/// What is compared: failures among requests, slow requests among requests, or successes among requests.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("has(self.requests) != has(self.histogram)").message("a signal needs either requests and failures, or histogram and slowerThan"))]
-#[x_kube(validation = Rule::new("has(self.requests) == has(self.failures)").message("requests and failures go together: write both, for example requests: http_requests_total and failures: 'http_requests_total{code=~\"5..\"}'"))]
+#[x_kube(validation = Rule::new("has(self.requests) == (has(self.failures) || has(self.successes))").message("requests and failures go together: write both, for example requests: http_requests_total and failures: 'http_requests_total{code=~\"5..\"}'; for what fewer of is worse, requests and successes"))]
+#[x_kube(validation = Rule::new("!has(self.failures) || !has(self.successes)").message("failures and successes are two signals: give each a name of its own"))]
 #[x_kube(validation = Rule::new("has(self.histogram) == has(self.slowerThan)").message("histogram and slowerThan go together: write both, for example histogram: http_request_duration_seconds and slowerThan: 300ms"))]
 #[serde(rename_all = "camelCase")]
 pub struct Signal {
@@ -175,6 +177,11 @@ pub struct Signal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub requests: Option<String>,
+    /// PromQL series selector of a counter of what users came for, among the requests (orders, logins): fewer of them is worse.
+    /// Such a signal can take a candidate back and hold it; it opens no stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub successes: Option<String>,
     /// PromQL series selector of a counter of failed requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]

@@ -276,7 +276,8 @@ impl<'a> Facts<'a> {
 /// A signal's safety evidence as a share of what opens the next stage, from 0 to 1.
 #[must_use]
 pub fn safety_share(evidence: &Evidence) -> f64 {
-    share(evidence.safety, evidence.safety_needed)
+    // A signal of successes opens no stage, so it needs nothing.
+    if evidence.safety_needed > 0.0 { share(evidence.safety, evidence.safety_needed) } else { 1.0 }
 }
 
 fn share(have: f64, needed: f64) -> f64 {

@@ -13,7 +13,7 @@ pub use self::verdict::{Harm, Verdict};
 use crate::{
     counters::{CounterBook, Present},
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
-    plan::{Exposure, Setup},
+    plan::{Exposure, Setup, SignalCounts},
     stats::{
         BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
         dispersion::ENOUGH_FAILURES, exposure::split_ln_e, portable::ln, promotion::opening_ln_e, rate_bounds,
@@ -230,16 +230,20 @@ impl SignalMemory {
         })
     }
 
-    fn judge(&mut self, setup: &Setup, counts: Counts, judged: &Judged) {
+    fn judge(&mut self, setup: &Setup, kind: SignalCounts, counts: Counts, judged: &Judged) {
         let Judged { at, elapsed, next, frozen, alone } = *judged;
         let phi = self.phi();
-        if alone {
+        let fewer_is_worse = kind == SignalCounts::Successes;
+        if fewer_is_worse {
+            self.harm.update(counts.swapped(), Factor::BurstExact(phi), elapsed);
+        } else if alone {
             let upper = self.stable_upper(setup.plan.alpha);
             self.harm.update_alone(counts, Factor::BurstExact(phi), elapsed, upper);
         } else {
             self.harm.update(counts, Factor::BurstExact(phi), elapsed);
         }
-        if !frozen {
+        // What is counted as a success says how few are lost, not how few fail: it opens no stage.
+        if !frozen && !fewer_is_worse {
             let rates = self.stable_rates(setup.plan.beta);
             let input = PromotionInput {
                 budget: setup.plan.budget,
@@ -500,9 +504,9 @@ impl Judgement {
         let Some(began) = self.began else { return };
         let elapsed = at.seconds_since(began);
         let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
-        for signal in self.signals.iter_mut().zip(whole).filter_map(|(signal, whole)| whole.then_some(signal)) {
+        for ((named, signal), _) in setup.signals.iter().zip(&mut self.signals).zip(whole).filter(|(_, whole)| **whole) {
             if let Some(counts) = signal.close(at, alone) {
-                signal.judge(setup, counts, &Judged { at, elapsed, next, frozen, alone });
+                signal.judge(setup, named.counts, counts, &Judged { at, elapsed, next, frozen, alone });
             }
         }
         let needed = -ln(setup.plan.alpha);
@@ -544,14 +548,20 @@ impl Judgement {
     /// The blast radius of the worst signal, projected to a share.
     #[must_use]
     pub fn blast(&self, setup: &Setup, projected: Weight) -> Option<BlastRadius> {
-        let memory = self.signals.get(self.worst(setup))?;
+        let worst = self.worst(setup);
+        let (signal, memory) = setup.signals.get(worst).zip(self.signals.get(worst))?;
+        if signal.counts == SignalCounts::Successes {
+            return Some(BlastRadius::lost(memory.total, self.proved_ratio, projected.share()));
+        }
         Some(BlastRadius::of(memory.total, self.proved_ratio, projected.share(), setup.availability))
     }
 
-    /// How the harm of the worst signal grows.
+    /// How the harm of the worst signal grows; of lost successes that is not asked.
     #[must_use]
     pub fn growth(&self, setup: &Setup, now: Millis) -> Growth {
-        self.signals.get(self.worst(setup)).map_or(Growth::None, |signal| signal.growth(now, self.proved_ratio))
+        let worst = self.worst(setup);
+        let fails = setup.signals.get(worst).is_some_and(|signal| signal.counts != SignalCounts::Successes);
+        self.signals.get(worst).filter(|_| fails).map_or(Growth::None, |signal| signal.growth(now, self.proved_ratio))
     }
 
     /// Where safety opens the next stage.

@@ -56,6 +56,8 @@ pub enum SignalCounts {
     Failures,
     /// Slow requests.
     Slow,
+    /// What users came for (orders, logins): fewer of them is the harm. It can take back and hold, but opens no stage.
+    Successes,
 }
 
 impl SignalCounts {
@@ -65,6 +67,7 @@ impl SignalCounts {
         match self {
             Self::Failures => "failed",
             Self::Slow => "were slow",
+            Self::Successes => "succeeded",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::metrics::SignalShape;
 /// Share of the harm evidence by kind of signal, where a signal names none: errors weigh more than slowness.
 const FAILURES_SHARE: f64 = 0.5;
 const SLOW_SHARE: f64 = 0.3;
+const SUCCESSES_SHARE: f64 = 0.2;
 
 /// The plan of a level, from the named policy or the built-in one.
 pub(crate) fn level_plan(policy: Option<&ClusterRiskPolicy>, level: Level) -> PlanLevel {
@@ -93,13 +94,16 @@ fn engine_plan(level: &policy::Level, availability: Option<f64>) -> Plan {
 pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
     let spec = &change.spec;
     let availability = spec.availability.map(|percent| percent / 100.0);
-    let counts = |signal: &guard::Signal| {
-        if signal.histogram.is_some() { SignalCounts::Slow } else { SignalCounts::Failures }
+    let counts = |signal: &guard::Signal| match (&signal.histogram, &signal.successes) {
+        (Some(_), _) => SignalCounts::Slow,
+        (None, Some(_)) => SignalCounts::Successes,
+        (None, None) => SignalCounts::Failures,
     };
     let weight = |signal: &guard::Signal| {
         signal.weight.unwrap_or(match counts(signal) {
             SignalCounts::Failures => FAILURES_SHARE,
             SignalCounts::Slow => SLOW_SHARE,
+            SignalCounts::Successes => SUCCESSES_SHARE,
         })
     };
     let total: f64 = spec.signals.iter().map(weight).sum();
@@ -126,7 +130,8 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
 
 /// What a signal asks of the metrics source; `None` where it is neither of the two shapes (the API server refuses those).
 pub(crate) fn shape(signal: &guard::Signal) -> Option<SignalShape> {
-    match (&signal.requests, &signal.failures, &signal.histogram, signal.slower_than) {
+    // Successes are counted as failures are; what they mean is the engine's to know.
+    match (&signal.requests, signal.failures.as_ref().or(signal.successes.as_ref()), &signal.histogram, signal.slower_than) {
         (Some(requests), Some(failures), None, None) => {
             Some(SignalShape::Requests { requests: requests.clone(), failures: failures.clone() })
         }

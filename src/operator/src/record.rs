@@ -13,6 +13,7 @@ use firebreak_engine::{
     Basis, Memory, Note, Observation, Setup,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
+    plan::SignalCounts,
     stats::Growth,
     units::Millis,
 };
@@ -96,7 +97,8 @@ fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
         signal: signal.name.clone(),
         harm: memory.harm_ln_e(),
         safety: memory.safety_ln_e(),
-        safety_needed: Judgement::safety_needed(setup),
+        // A signal that opens no stage needs nothing.
+        safety_needed: if signal.counts == SignalCounts::Successes { 0.0 } else { Judgement::safety_needed(setup) },
         candidate: Counted { requests: memory.total.n_c, failures: memory.total.x_c },
         stable: Counted { requests: memory.total.n_s, failures: memory.total.x_s },
         dispersion: memory.phi().get(),

@@ -6,7 +6,7 @@ use firebreak_engine::{
     Decision, Effect, Observation, decide,
     memory::{Memory, Outcome, Phase},
     observation::{Act, Action, Pods, Reading, SignalLook, Template},
-    plan::{Exposure, Late, NoData},
+    plan::{Exposure, Late, NoData, SignalCounts},
     risk::Level,
     units::Weight,
 };
@@ -591,4 +591,48 @@ fn given_pods_from_before_the_hold_then_the_first_share_waits_for_their_count(#[
     let first_share = first_share.unwrap();
     assert!(first_share >= unread.min(30), "a share after {first_share} s");
     assert!(first_share < 45, "no share for {first_share} s");
+}
+
+/// A Change with a signal of orders beside the others; one in ten requests of stable orders, of the candidate `per_mille`.
+fn ordering(cluster: &mut Cluster, seconds: usize, per_mille: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    for _ in 0..seconds {
+        let decision = turn_with(cluster, |seen| {
+            let SignalLook::Read(orders) = &mut seen.look.as_mut().unwrap().signals[1] else { panic!("no answer") };
+            for reading in orders {
+                let share = if reading.pod.starts_with('s') { 100 } else { per_mille };
+                reading.failures = reading.requests * share / 1000;
+            }
+        });
+        notes.extend(decision.notes.into_iter().map(|note| format!("{}: {}", note.reason, note.message)));
+    }
+    notes
+}
+
+#[rstest]
+#[case::as_many(100, Outcome::Promoted)]
+#[case::a_tenth_fewer(90, Outcome::Promoted)]
+#[case::few(20, Outcome::RolledBack)]
+#[case::none(0, Outcome::RolledBack)]
+fn given_a_signal_of_successes_then_fewer_is_worse(#[case] per_mille: u64, #[case] outcome: Outcome) {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.setup.signals[1].counts = SignalCounts::Successes;
+    let notes = ordering(&mut cluster, 400, per_mille);
+    assert_eq!(cluster.memory.phase, Phase::Ended(outcome), "{notes:?}");
+    let fewer = notes.iter().find(|note| note.starts_with("FewerThanStable"));
+    assert_eq!(fewer.is_some(), outcome == Outcome::RolledBack, "{notes:?}");
+    if let Some(fewer) = fewer {
+        assert!(fewer.contains("fewer by more than"), "{fewer}");
+        let blast = cluster.memory.judgement.blast(&cluster.setup, Weight::FULL).unwrap();
+        assert!(blast.ef.unwrap() > 0.0 && blast.ef_lo <= blast.ef.unwrap(), "{blast:?}");
+    }
+}
+
+#[test]
+fn given_nothing_but_successes_then_no_stage_opens() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.setup.signals.iter_mut().for_each(|signal| signal.counts = SignalCounts::Successes);
+    ordering(&mut cluster, 400, 100);
+    assert_eq!(cluster.memory.phase, Phase::Progressing);
+    assert_eq!(cluster.memory.granted, Weight::percent(5));
 }

@@ -54,7 +54,7 @@ pub fn of(facts: &Facts<'_>) -> Vec<Number> {
             count(stable.requests)
         );
         let safety = match (
-            facts.next_stage().filter(|_| facts.phase() == Phase::Progressing),
+            facts.next_stage().filter(|_| evidence.safety_needed > 0.0).filter(|_| facts.phase() == Phase::Progressing),
             chance(evidence.safety, facts.unsure()),
         ) {
             (Some(next), Some(chance)) => format!(

@@ -62,7 +62,7 @@ pub fn lines(shown: &Shown<'_>, facts: &Facts<'_>, to: usize, most: usize) -> Ve
         }
         lines.extend(curve(shown, column, to));
     }
-    for evidence in &signals {
+    for evidence in signals.iter().filter(|evidence| evidence.safety_needed > 0.0) {
         let part = facts::safety_share(evidence);
         let label = label(&evidence.signal);
         let style = if part >= 1.0 { look.good() } else { look.command() };

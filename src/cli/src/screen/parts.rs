@@ -71,7 +71,7 @@ pub fn arms(facts: &Facts<'_>, to: usize, look: &Look, most: usize) -> Vec<Line<
     if status.arms.is_none() && status.evidence.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![heading("Arms", "failed (or slow) of all requests since the Change began", to, look)];
+    let mut lines = vec![heading("Arms", "failed, slow or succeeded, of all requests since the Change began", to, look)];
     let shown = weakest(&status.evidence, most);
     let longest = shown.iter().map(|evidence| width(&evidence.signal)).max().unwrap_or(0);
     let label = longest.clamp(6, 18);

@@ -63,16 +63,23 @@ impl Judgement {
             Some(harm) => (Some(harm), None),
             None => self.proved_harm(setup, now),
         };
-        let needed = Self::safety_needed(setup);
         Verdict {
             harm,
             immaterial,
-            open: self.signals.iter().all(|signal| signal.promotion.ln_e() >= needed),
+            open: self.open(setup),
             suspicion: self.harm_ln_e(setup) >= SUSPICION,
             trouble: self.trouble(now),
             split_broken: self.split_broken.map(split_words),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }
+    }
+
+    /// Whether every signal that can has refuted that the next stage would harm more than the budget, and there is one.
+    fn open(&self, setup: &Setup) -> bool {
+        let needed = Self::safety_needed(setup);
+        let named = setup.signals.iter().zip(&self.signals);
+        let mut opening = named.filter(|(signal, _)| signal.counts != SignalCounts::Successes).peekable();
+        opening.peek().is_some() && opening.all(|(_, memory)| memory.promotion.ln_e() >= needed)
     }
 
     /// Why there is no complete look now, and since when although the source was asked.
@@ -140,7 +147,7 @@ impl Judgement {
         let rates = |rate: Option<f64>| rate.map_or("no requests".to_owned(), |rate| format!("{:.2} %", rate * 100.0));
         let total = memory.total;
         let words = format!(
-            "signal {}: {} of {} candidate requests ({}) against {} of {} stable ones ({}): worse by more than {:.2}x beyond chance (ln E {:.1}, {:.1} needed)",
+            "signal {}: {} of {} candidate requests ({}) against {} of {} stable ones ({}): {} by more than {:.2}x beyond chance (ln E {:.1}, {:.1} needed)",
             signal.name,
             total.x_c,
             total.n_c,
@@ -148,13 +155,18 @@ impl Judgement {
             total.x_s,
             total.n_s,
             rates(total.stable_rate()),
+            if signal.counts == SignalCounts::Successes { "fewer" } else { "worse" },
             self.proved_ratio.max(setup.plan.margin),
             self.harm_ln_e(setup),
             -ln(setup.plan.alpha),
         );
         let growing = !matches!(growth, Growth::None);
         if projected >= MATERIAL_SHARE || growing {
-            let reason = if signal.counts == SignalCounts::Slow { "SlowerThanStable" } else { "FailsMoreThanStable" };
+            let reason = match signal.counts {
+                SignalCounts::Failures => "FailsMoreThanStable",
+                SignalCounts::Slow => "SlowerThanStable",
+                SignalCounts::Successes => "FewerThanStable",
+            };
             let harm = Harm { reason: reason.to_owned(), message: words, growing };
             return (Some(harm), None);
         }
@@ -165,7 +177,8 @@ impl Judgement {
     pub(super) fn stable_health(&self, setup: &Setup, now: Millis) -> Option<String> {
         let (seconds, requests, failures) = STABLE_WINDOW;
         let last = self.last_at.unwrap_or(now);
-        setup.signals.iter().zip(&self.signals).find_map(|(signal, memory)| {
+        let failing = setup.signals.iter().zip(&self.signals).filter(|(signal, _)| signal.counts != SignalCounts::Successes);
+        failing.into_iter().find_map(|(signal, memory)| {
             let seen = memory.within(last, seconds);
             let rate = seen.stable_rate().filter(|_| seen.n_s >= requests && seen.x_s >= failures)?;
             // The objective speaks of failures; a burn above every rate says nothing.

@@ -53,6 +53,26 @@ impl BlastRadius {
             burn_lo: burn(br_lo),
         }
     }
+
+    /// The same where successes are counted and fewer is worse: what is lost instead of what fails. `th_lo` is a proved
+    /// lower bound of p_s/p_c, so that of what would have come at stable's rate at least the part f is lost; the bounds
+    /// take p_s as known.
+    #[must_use]
+    pub fn lost(successes: Counts, th_lo: f64, w_next: f64) -> Self {
+        let f = attributable(th_lo);
+        let (p_s, n_c, rho) = (successes.stable_rate(), successes.n_c as f64, successes.rho());
+        let fall = p_s.zip(successes.candidate_rate()).map(|(p_s, p_c)| p_s - p_c);
+        Self {
+            ef: fall.map(|fall| n_c * fall),
+            ef_lo: p_s.map_or(0.0, |p_s| n_c * p_s * f),
+            br: rho.zip(fall).map(|(rho, fall)| rho * fall),
+            br_lo: rho.zip(p_s).map(|(rho, p_s)| rho * p_s * f),
+            proj: fall.map(|fall| w_next * fall),
+            proj_lo: p_s.map(|p_s| w_next * p_s * f),
+            burn: None,
+            burn_lo: None,
+        }
+    }
 }
 
 /// f = max(0, 1 - 1/th_lo): the part of the candidate's failures that it caused; 0 where no ratio above 1 is proved.

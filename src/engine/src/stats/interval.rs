@@ -89,11 +89,10 @@ impl Counts {
         share(self.x_s, self.n_s)
     }
 
-    /// The arms with their roles swapped and successes counted instead of failures:
-    /// the view for signals where fewer is worse (orders placed, logins done).
+    /// The arms with their roles swapped: with successes counted instead of failures, the view in which fewer is worse.
     #[must_use]
-    pub const fn fewer_is_worse(self) -> Self {
-        Self { n_c: self.n_s, n_s: self.n_c, x_c: self.n_s.saturating_sub(self.x_s), x_s: self.n_c.saturating_sub(self.x_c) }
+    pub const fn swapped(self) -> Self {
+        Self { n_c: self.n_s, n_s: self.n_c, x_c: self.x_s, x_s: self.x_c }
     }
 }
 

@@ -50,6 +50,23 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
             guard_with(|spec| spec["metrics"]["signals"][1]["slowerThan"] = json!("fast")),
             &["slowerThan", "for example 300ms"],
         ),
+        (
+            "nothing but successes",
+            guard_with(|spec| spec["metrics"]["signals"] = json!([{"name": "orders", "requests": "r", "successes": "s"}])),
+            &["a signal of successes opens no stage"],
+        ),
+        (
+            "failures and successes in one signal",
+            guard_with(|spec| {
+                spec["metrics"]["signals"] = json!([{"name": "both", "requests": "r", "failures": "f", "successes": "s"}]);
+            }),
+            &["failures and successes are two signals"],
+        ),
+        (
+            "a page without a slash",
+            guard_with(|spec| spec["metrics"]["pods"] = json!({"port": 9090, "path": "metrics"})),
+            &["spec.metrics.pods.path"],
+        ),
         ("an objective of 100", guard_with(|spec| spec["slo"] = json!({"availability": 100.0})), &["for example 99.9"]),
         (
             "a route twice",

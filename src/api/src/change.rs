@@ -325,7 +325,7 @@ pub struct Arms {
 pub struct BlastRadius {
     /// The signal it is about.
     pub signal: String,
-    /// Requests that failed because of the candidate (estimate).
+    /// Requests that failed because of the candidate (estimate); of a signal of successes, how many of these were lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_requests: Option<f64>,
     /// Its lower bound.

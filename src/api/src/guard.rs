@@ -178,7 +178,8 @@ pub struct Signal {
     #[schemars(length(min = 1, max = 1024))]
     pub requests: Option<String>,
     /// PromQL series selector of a counter of what users came for, among the requests (orders, logins): fewer of them is worse.
-    /// Such a signal can take a candidate back and hold it; it opens no stage.
+    /// At most one a request, counted with it, and there from the start, at 0. Such a signal can take a candidate back and hold
+    /// it; it opens no stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub successes: Option<String>,

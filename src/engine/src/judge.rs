@@ -371,6 +371,12 @@ impl Judgement {
         self.signals.iter().all(|signal| signal.past.is_some())
     }
 
+    /// Whether stable's past was taken in and had requests, of every signal.
+    #[must_use]
+    pub fn knows_past(&self) -> bool {
+        self.signals.iter().all(|signal| signal.past.is_some_and(|past| past.requests > 0))
+    }
+
     /// Whether every signal has a first look to count from, and nothing is missing now.
     #[must_use]
     pub fn can_see(&self) -> bool {

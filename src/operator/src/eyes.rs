@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use firebreak_api::{Change, guard::PodPages};
+use firebreak_api::{
+    Change,
+    guard::{self, PodPages},
+};
 use firebreak_engine::{
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     stats::{
@@ -24,8 +27,6 @@ use crate::{
     world::Cache,
 };
 
-/// What pods counted in all their life is one block of this many seconds.
-const LIFETIME: f64 = 300.0;
 /// Stable's past that is read: the longest that is asked for.
 const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
@@ -37,6 +38,8 @@ const YOUNG_PAST_STEP: Duration = Duration::from_secs(5);
 const PAST_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// A refused subscription is asked for again this often.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Every ready pod of stable is read within this, or counts as come later.
+const FIRST_READ_WITHIN: Duration = Duration::from_secs(20);
 /// Readings older than this many scrapes are stale to the engine.
 const STALE_AFTER_SCRAPES: f64 = 2.5;
 /// How exactly a backend's clock is known: its `Date` is cut to seconds, and the answer took a while.
@@ -57,6 +60,9 @@ pub(crate) struct Eyes {
     signals: Vec<SignalEye>,
     last_at: i64,
     of_pods: bool,
+    /// The pods that are read directly.
+    pods: Option<Addresses>,
+    opened: Instant,
     stable: Stable,
     pasts: Option<JoinHandle<Pasts>>,
     past_due: Instant,
@@ -88,6 +94,8 @@ impl Stable {
 struct SignalEye {
     name: String,
     shape: SignalShape,
+    /// Whether what it counts is what users came for.
+    of_successes: bool,
     subscription: Result<Subscription, Trouble>,
     asked: Instant,
 }
@@ -99,17 +107,23 @@ impl Eyes {
         let sets = vec![spec.stable.replica_set.clone(), spec.candidate.replica_set.clone()];
         let url = spec.prometheus_url.as_deref();
         let target = Target { namespace: namespace.to_owned(), replica_sets: sets };
-        let named: Vec<(String, SignalShape)> =
-            spec.signals.iter().filter_map(|signal| Some((signal.name.clone(), convert::shape(signal)?))).collect();
+        let named: Vec<(&guard::Signal, SignalShape)> =
+            spec.signals.iter().filter_map(|signal| Some((signal, convert::shape(signal)?))).collect();
         let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
         let subscriptions: Vec<Result<Subscription, Trouble>> = match &spec.pod_pages {
             None => shapes.iter().map(|shape| hub.watch(url, shape, target.clone())).collect(),
-            Some(pages) => match metrics::read_pods(&shapes, target.clone(), page(pages), addresses) {
+            Some(pages) => match metrics::read_pods(&shapes, target.clone(), page(pages), Arc::clone(&addresses)) {
                 Ok(subscriptions) => subscriptions.into_iter().map(Ok).collect(),
                 Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
             },
         };
-        let eye = |((name, shape), subscription)| SignalEye { name, shape, subscription, asked: Instant::now() };
+        let eye = |((signal, shape), subscription): ((&guard::Signal, SignalShape), _)| SignalEye {
+            name: signal.name.clone(),
+            shape,
+            of_successes: signal.successes.is_some(),
+            subscription,
+            asked: Instant::now(),
+        };
         let signals = named.into_iter().zip(subscriptions).map(eye).collect();
         Self {
             hub: Arc::clone(hub),
@@ -121,6 +135,8 @@ impl Eyes {
             signals,
             last_at: i64::MIN,
             of_pods: spec.pod_pages.is_some(),
+            pods: spec.pod_pages.is_some().then(|| Arc::clone(&addresses)),
+            opened: Instant::now(),
             stable: Stable::of(change, namespace),
             pasts: None,
             past_due: Instant::now(),
@@ -167,9 +183,8 @@ impl Eyes {
             let counted = |sample: &PodSample| Some(PodCounts { requests: sample.requests?, failures: sample.failures? });
             let pods: Vec<PodCounts> = of_stable.filter_map(counted).collect();
             let (requests, failures) = pods.iter().fold((0, 0), |sum, pod| (sum.0 + pod.requests, sum.1 + pod.failures));
-            // One pod has no other to be compared with: bursts are assumed.
-            let phi = if pods.len() > 1 { Phi::between_pods(&[PodStep { seconds: LIFETIME, pods }]) } else { Phi::UNKNOWN };
-            pasts.insert(eye.name.clone(), Past { requests, failures, phi });
+            // How they came is not known: over a life, pods differ by their age and by what was long ago.
+            pasts.insert(eye.name.clone(), Past { requests, failures, phi: Phi::UNKNOWN });
         }
     }
 
@@ -196,18 +211,36 @@ impl Eyes {
         if newest <= self.last_at || (!refused && answers.iter().any(Option::is_none)) {
             return None;
         }
+        if self.last_at == i64::MIN && !self.all_read(&answers) {
+            return None;
+        }
         self.last_at = newest;
         let scrape = self.signals.iter().filter_map(|eye| eye.subscription.as_ref().ok()?.scrape_interval());
         let scrape_seconds = scrape.map(|interval| interval.as_secs_f64()).fold(0.0, f64::max);
         self.tell_skew(&answers);
         let signals = self.signals.iter().zip(&answers).map(|(eye, answer)| match (&eye.subscription, answer) {
             (Err(trouble), _) => told(trouble),
-            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer)),
+            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer, eye.of_successes)),
             (Ok(_), None) => SignalLook::Read(Vec::new()),
         });
         let signals = signals.collect();
         let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
         Some(Look { at: Millis(newest), scrape_seconds, signals })
+    }
+
+    /// Pods count from their first reading when counting begins, and from zero when they come later: so it begins when every
+    /// ready pod of stable that is read directly has been read, for which it waits a while.
+    fn all_read(&self, answers: &[Option<Arc<Answer>>]) -> bool {
+        let Some(addresses) = &self.pods else { return true };
+        let ready = addresses().into_iter().filter(|address| address.ready && self.arm(&address.pod) == Some(Arm::Stable));
+        let names: Vec<String> = ready.map(|address| address.pod).collect();
+        let read = |answer: &Arc<Answer>, name: &String| match &answer.result {
+            // What is wrong with all of them is told.
+            Err(_) => true,
+            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up == Some(true)),
+        };
+        let all = answers.iter().flatten().all(|answer| names.iter().all(|name| read(answer, name)));
+        all || self.opened.elapsed() >= FIRST_READ_WITHIN
     }
 
     /// A backend whose clock is ahead is asked for its past: everything is judged, but that much later. Said once.
@@ -221,11 +254,13 @@ impl Eyes {
         }
     }
 
-    fn signal(&self, answer: &Answer) -> SignalLook {
+    fn signal(&self, answer: &Answer, of_successes: bool) -> SignalLook {
         match &answer.result {
             Err(trouble) => told(trouble),
             Ok(samples) => {
-                let readings = samples.iter().filter_map(|sample| {
+                // Failures appear with the first; successes that are not there are not counted, which is not to say none came.
+                let counted = |sample: &&PodSample| !of_successes || sample.failures_exist;
+                let readings = samples.iter().filter(counted).filter_map(|sample| {
                     Some(Reading {
                         arm: self.arm(&sample.pod)?,
                         pod: sample.pod.clone(),
@@ -282,6 +317,13 @@ fn skewed(answer: &Answer) -> Option<SignalLook> {
     Some(SignalLook::Trouble { reason: "ClockSkew".to_owned(), message })
 }
 
+fn is_link_local(ip: std::net::IpAddr) -> bool {
+    match ip {
+        std::net::IpAddr::V4(ip) => ip.is_link_local(),
+        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 fn page(pages: &PodPages) -> Page {
     Page { port: pages.port, path: pages.path.clone() }
 }
@@ -291,8 +333,11 @@ pub(crate) fn addresses(pods: &Cache<Pod>) -> Addresses {
     let pods = pods.clone();
     Arc::new(move || {
         let address = |pod: &Arc<Pod>| {
-            let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-            (!observe::finished(pod)).then(|| Address { pod: pod.name_any(), ip })
+            let status = pod.status.as_ref()?;
+            let ip: std::net::IpAddr = status.pod_ip.as_ref()?.parse().ok()?;
+            // A pod on its node's own network, or none at all, would lead to what is no pod's.
+            let of_node = status.host_ip == status.pod_ip || ip.is_loopback() || ip.is_unspecified() || is_link_local(ip);
+            (!observe::finished(pod) && !of_node).then(|| Address { pod: pod.name_any(), ip, ready: observe::is_serving(pod) })
         };
         pods.all().iter().filter_map(address).collect()
     })

@@ -149,7 +149,7 @@ impl Work {
             now,
             look: self.eyes.look(now).or_else(|| self.unjudged.take()),
             seen: self.eyes.seen(),
-            pasts: self.eyes.pasts(now, self.memory.judgement.has_past()).await.or_else(|| self.unlearned.take()),
+            pasts: self.eyes.pasts(now, self.memory.judgement.knows_past()).await.or_else(|| self.unlearned.take()),
             guard_leaves,
             watching_since: self.began,
         };

@@ -22,7 +22,9 @@ impl Worker {
             return Some(Word::stalled("TargetAlreadyGuarded", message));
         }
         for signal in &guard.spec.metrics.signals {
-            let valid = convert::shape(signal).map(|shape| metrics::validate(&shape));
+            let of_pods = guard.spec.metrics.pods.is_some();
+            let validate = if of_pods { metrics::validate_pages } else { metrics::validate };
+            let valid = convert::shape(signal).map(|shape| validate(&shape));
             if let Some(Err(trouble)) = valid {
                 let message = format!("spec.metrics.signals, {}: {trouble}", signal.name);
                 return Some(Word::stalled("BadSignal", message));

@@ -40,6 +40,11 @@ impl Memory {
         samples.iter().filter(|s| fell(s)).map(|s| s.pod.as_str()).collect()
     }
 
+    /// Forgets a pod whose process began anew: nothing of what it had counted holds for it.
+    pub(crate) fn forget(&mut self, pod: &str) {
+        self.pods.remove(pod);
+    }
+
     /// Mends `samples` by what was seen before, and remembers them.
     pub(crate) fn apply(&mut self, samples: &mut [PodSample], at_ms: i64) -> Result<(), Trouble> {
         self.pods.retain(|_, seen| at_ms.saturating_sub(seen.at_ms) < KEEP_MS);

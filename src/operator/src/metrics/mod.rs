@@ -29,7 +29,7 @@ mod tests;
 pub use client::Limits;
 pub use history::{History, Span, Step};
 pub use hub::{Hub, Subscription};
-pub use pods::{Address, Addresses, Page, start as read_pods};
+pub use pods::{Address, Addresses, Page, start as read_pods, validate as validate_pages};
 pub use poller::Answer;
 pub use reading::PodSample;
 pub use shape::{SignalShape, Target, validate};

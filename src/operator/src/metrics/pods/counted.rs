@@ -11,9 +11,11 @@ use crate::metrics::{
 };
 
 /// Labels that Prometheus adds when it reads a pod: the pod itself does not know them.
-const ADDED: [&str; 5] = ["job", "instance", "container", "endpoint", "service"];
+const ADDED: [&str; 2] = ["job", "instance"];
 /// Bytes of a compiled regular expression.
-const MOST_REGEX_BYTES: usize = 1 << 20;
+const MOST_REGEX_BYTES: usize = 1 << 16;
+/// When a process began, as most client libraries say it.
+const STARTED: &str = "process_start_time_seconds";
 
 /// Whose page it is.
 #[derive(Debug, Clone, Copy)]
@@ -115,9 +117,27 @@ impl Counted {
     }
 }
 
+/// One signal of one pod, and what it was summed from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) sample: PodSample,
+    /// How many series it was summed from: where a sum falls and there are fewer, some have vanished.
+    pub(crate) series: usize,
+}
+
+/// What a page says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Page {
+    /// When the process began, in seconds; none where the page does not say.
+    pub(crate) started: Option<f64>,
+    /// One a signal.
+    pub(crate) signals: Vec<Result<Found, Trouble>>,
+}
+
 /// Sums of one signal on one page.
 #[derive(Default)]
 struct Sums {
+    series: usize,
     requests: Option<f64>,
     second: Option<f64>,
     /// Bounds of the histogram's buckets, as they are written.
@@ -128,17 +148,16 @@ struct Sums {
 ///
 /// # Errors
 /// Where the page cannot be read.
-pub(crate) fn count_all(
-    text: &str,
-    whole: bool,
-    signals: &[Counted],
-    owner: Owner<'_>,
-    read_at_ms: i64,
-) -> Result<Vec<Result<PodSample, Trouble>>, String> {
+pub(crate) fn count_all(text: &str, whole: bool, signals: &[Counted], owner: Owner<'_>, read_at_ms: i64) -> Result<Page, String> {
+    let mut started = None;
     let mut sums: Vec<Sums> = signals.iter().map(|_| Sums::default()).collect();
-    let wanted = |name: &str| signals.iter().any(|signal| signal.wants(name));
+    let wanted = |name: &str| name == STARTED || signals.iter().any(|signal| signal.wants(name));
     page::read(text, whole, wanted, |sample| {
+        if sample.name == STARTED {
+            started = Some(sample.value);
+        }
         for (signal, sums) in signals.iter().zip(&mut sums) {
+            sums.series += usize::from(signal.requests.fits(&sample, owner)) + usize::from(signal.second.fits(&sample, owner));
             if signal.requests.fits(&sample, owner) {
                 *sums.requests.get_or_insert(0.0) += sample.value;
             }
@@ -151,7 +170,11 @@ pub(crate) fn count_all(
             }
         }
     })?;
-    Ok(signals.iter().zip(sums).map(|(signal, sums)| signal.sample(sums, owner, read_at_ms)).collect())
+    let found = |(signal, sums): (&Counted, Sums)| {
+        let series = sums.series;
+        signal.sample(sums, owner, read_at_ms).map(|sample| Found { sample, series })
+    };
+    Ok(Page { started, signals: signals.iter().zip(sums).map(found).collect() })
 }
 
 /// Bounds are written in seconds, with or without a fraction.
@@ -225,7 +248,11 @@ http_seconds_count 100
 
     fn counted(shape: &SignalShape) -> Result<PodSample, Trouble> {
         let signal = Counted::of(&Selectors::parse(shape)?)?;
-        count_all(PAGE, false, &[signal], Owner { namespace: "shop", pod: "shop-x-abcde" }, 7).unwrap().remove(0)
+        count_all(PAGE, false, &[signal], Owner { namespace: "shop", pod: "shop-x-abcde" }, 7)
+            .unwrap()
+            .signals
+            .remove(0)
+            .map(|found| found.sample)
     }
 
     #[rstest::rstest]

@@ -3,25 +3,30 @@
 //! [`start`] reads all pods of a target and gives every signal its [`Subscription`], as a [`super::Hub`] does for Prometheus.
 //! `page` reads the format, `counted` finds a signal's counters in it. One page serves all signals of a Change.
 //!
-//! A counter that falls is a process that began anew: nothing between it and us could have lost a series.
+//! A counter that falls is a process that began anew, by its own start time or by its series; where some of these have vanished
+//! instead, the pod is not read. What is wrong with one pod keeps no other from being read.
 
 mod counted;
 mod page;
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use futures::{StreamExt as _, stream};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{Instant, sleep_until},
 };
 
-use self::counted::{Counted, Owner};
+use self::counted::{Counted, Found, Owner};
 use super::{
     hub::Subscription,
     memory::Memory,
@@ -37,15 +42,20 @@ const EVERY: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(100);
 /// To connect to a pod.
 const CONNECT: Duration = Duration::from_millis(500);
-/// For one page.
-const READ: Duration = Duration::from_millis(900);
+/// For one page: a pod that is starved of CPU is slow, and is what is sought.
+const READ: Duration = Duration::from_secs(3);
 /// Bytes of one page.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Pods read at once.
+const MOST_BYTES: usize = 1024 * 1024;
+/// Pods of one target read at once.
 const AT_ONCE: usize = 32;
-/// Most pods of a target: reading more every second would load them, and the operator, more than the evidence is worth.
+/// Pages that are read at once by all of the operator: they are held in memory.
+static PAGES: Semaphore = Semaphore::const_new(24);
+/// Most pods of both arms: reading more every second would load them, and the operator, more than the evidence is worth.
 const MOST_PODS: usize = 400;
-/// Bytes of what a pod says when it refuses.
+/// Most Changes whose pods are read.
+const MOST_READERS: usize = 128;
+static READERS: AtomicUsize = AtomicUsize::new(0);
+/// Characters of what is wrong with a page.
 const MAX_DETAIL_CHARS: usize = 200;
 /// The text format is understood best; OpenMetrics where a pod has nothing else.
 const FORMATS: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5";
@@ -57,6 +67,8 @@ pub struct Address {
     pub pod: String,
     /// Where it is.
     pub ip: IpAddr,
+    /// Whether it is to get requests.
+    pub ready: bool,
 }
 
 /// The pods that are there now.
@@ -80,11 +92,14 @@ pub struct Page {
 /// Outside a tokio runtime.
 pub fn start(shapes: &[SignalShape], target: Target, page: Page, addresses: Addresses) -> Result<Vec<Subscription>, Trouble> {
     let signals = shapes.iter().map(|shape| Counted::of(&Selectors::parse(shape)?)).collect::<Result<Vec<_>, _>>()?;
+    let place = Place::take()?;
     let (senders, receivers): (Vec<_>, Vec<_>) = shapes.iter().map(|_| watch::channel::<Latest>(None)).unzip();
     let reader = Reader {
         http: client()?,
         memories: signals.iter().map(|_| Memory::default()).collect(),
-        signals,
+        last: BTreeMap::new(),
+        signals: signals.into(),
+        _place: place,
         target,
         page,
         addresses,
@@ -92,6 +107,35 @@ pub fn start(shapes: &[SignalShape], target: Target, page: Page, addresses: Addr
     };
     let task = Arc::new(AbortOnDrop(tokio::spawn(reader.run())));
     Ok(receivers.into_iter().map(|latest| Subscription::kept(latest, Arc::clone(&task))).collect())
+}
+
+/// Whether a signal can be counted on pages.
+///
+/// # Errors
+/// [`Trouble::BadSelector`], with the field and what to write there.
+pub fn validate(shape: &SignalShape) -> Result<(), Trouble> {
+    Counted::of(&Selectors::parse(shape)?).map(drop)
+}
+
+/// A place among the readers.
+struct Place;
+
+impl Place {
+    fn take() -> Result<Self, Trouble> {
+        let taken = READERS.fetch_add(1, Ordering::Relaxed);
+        let place = Self;
+        if taken < MOST_READERS {
+            Ok(place)
+        } else {
+            Err(Trouble::TooMany { what: "Changes whose pods are read", limit: MOST_READERS })
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Ends the task with the last subscription.
@@ -123,16 +167,25 @@ fn client() -> Result<reqwest::Client, Trouble> {
 
 struct Reader {
     http: reqwest::Client,
-    signals: Vec<Counted>,
+    signals: Arc<[Counted]>,
     memories: Vec<Memory>,
+    /// What each pod counted last.
+    last: BTreeMap<String, Last>,
     target: Target,
     page: Page,
     addresses: Addresses,
     answers: Vec<watch::Sender<Latest>>,
+    _place: Place,
 }
 
-/// What one pod's page says of each signal, or why it cannot be read.
-type Read = Result<Vec<Result<PodSample, Trouble>>, String>;
+/// What a pod counted last: when its process began, and of each signal requests, failures and the number of series.
+struct Last {
+    started: Option<f64>,
+    counts: Vec<Option<(u64, u64, usize)>>,
+}
+
+/// What one pod's page says, or why it cannot be read.
+type Read = Result<counted::Page, String>;
 
 impl Reader {
     async fn run(mut self) {
@@ -149,10 +202,9 @@ impl Reader {
         pods.retain(|address| self.target.owns(&self.target.namespace, &address.pod));
         if pods.len() > MOST_PODS {
             let trouble = Trouble::TooMany { what: "pods to read directly", limit: MOST_PODS };
-            self.tell(begun, &|_| Err(trouble.clone()));
-            return;
+            return self.tell(begun, |_, _| Err(trouble.clone()));
         }
-        let reads: Vec<(String, Read)> = {
+        let mut reads: BTreeMap<String, Read> = {
             let reader = &*self;
             let read = |address: Address| async move {
                 let read = reader.read(&address).await;
@@ -160,16 +212,61 @@ impl Reader {
             };
             stream::iter(pods.into_iter().map(read)).buffer_unordered(AT_ONCE).collect().await
         };
+        for (pod, read) in &mut reads {
+            self.compare(pod, read);
+        }
+        self.last.retain(|pod, _| reads.contains_key(pod));
         let namespace = self.target.namespace.clone();
-        self.tell(begun, &|signal| reads.iter().map(|(pod, read)| sample_of(&namespace, pod, read, signal)).collect());
+        let shown = format!("http://POD:{}{}", self.page.port, self.page.path);
+        self.tell(begun, |signal, _| answer(&namespace, &shown, &reads, signal));
+    }
+
+    /// Whether what fell began anew; else some series have vanished, and the pod counts as not read.
+    fn compare(&mut self, pod: &str, read: &mut Read) {
+        let Ok(page) = read else { return };
+        let counts: Vec<Option<(u64, u64, usize)>> =
+            page.signals.iter().map(|found| found.as_ref().ok().and_then(counts)).collect();
+        let mut anew = false;
+        if let Some(last) = self.last.get(pod) {
+            let restarted = last.started.zip(page.started).map(|(before, now)| now > before);
+            let pairs = last.counts.iter().zip(&counts).filter_map(|(before, now)| Some(((*before)?, (*now)?)));
+            let fell: Vec<_> = pairs.filter(|(before, now)| now.0 < before.0).collect();
+            anew = restarted.unwrap_or(!fell.is_empty());
+            // Without a start time, the same number of series is a new beginning, and fewer are a loss.
+            let lost = !fell.is_empty()
+                && (restarted == Some(false) || restarted.is_none() && fell.iter().any(|(before, now)| now.2 < before.2));
+            if lost {
+                *read = Err("its requests fell although its process did not begin anew: some series have vanished".to_owned());
+                return;
+            }
+        }
+        if anew {
+            self.memories.iter_mut().for_each(|memory| memory.forget(pod));
+        }
+        self.last.insert(pod.to_owned(), Last { started: page.started, counts });
     }
 
     /// Gives each signal what was read of it.
-    fn tell(&mut self, begun: Instant, of: &dyn Fn(usize) -> Result<Vec<PodSample>, Trouble>) {
+    fn tell(&mut self, begun: Instant, of: impl Fn(usize, i64) -> Result<Vec<PodSample>, Trouble>) {
         let at_ms = now_ms();
+        let took = begun.elapsed();
         for (signal, (sender, memory)) in self.answers.iter().zip(&mut self.memories).enumerate() {
-            let result = of(signal).and_then(|mut samples| memory.apply(&mut samples, at_ms).map(|()| samples));
-            let answer = Answer { at_ms, took: begun.elapsed(), scrape_interval: Some(EVERY), backend_ahead_ms: None, result };
+            let result = of(signal, at_ms).map(|samples| {
+                let namespace = &self.target.namespace;
+                let mend = |sample: PodSample| {
+                    let mut one = [sample];
+                    // What contradicts itself is one pod's, and so is what follows.
+                    match memory.apply(&mut one, at_ms) {
+                        Ok(()) => one.into_iter().next(),
+                        Err(trouble) => {
+                            tracing::debug!(%trouble, "not judged");
+                            one.first().map(|sample| unread(namespace, &sample.pod))
+                        }
+                    }
+                };
+                samples.into_iter().filter_map(mend).collect()
+            });
+            let answer = Answer { at_ms, took, scrape_interval: Some(EVERY.max(took)), backend_ahead_ms: None, result };
             sender.send_replace(Some(Arc::new(answer)));
         }
     }
@@ -180,6 +277,7 @@ impl Reader {
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
         let url = format!("http://{ip}:{}{}", self.page.port, self.page.path);
+        let _page = PAGES.acquire().await.map_err(|error| error.to_string())?;
         let answer = self.http.get(&url).header(ACCEPT, FORMATS).send().await.map_err(|error| innermost(&error))?;
         if !answer.status().is_success() {
             return Err(format!("status {}", answer.status().as_u16()));
@@ -188,19 +286,51 @@ impl Reader {
         let whole = kind.contains("openmetrics");
         let bytes = body(answer).await?;
         let text = String::from_utf8(bytes).map_err(|_| "the page is not UTF-8".to_owned())?;
-        let owner = Owner { namespace: &self.target.namespace, pod: &address.pod };
-        counted::count_all(&text, whole, &self.signals, owner, now_ms())
+        let (signals, read_at_ms) = (Arc::clone(&self.signals), now_ms());
+        let (namespace, pod) = (self.target.namespace.clone(), address.pod.clone());
+        // A long page under a costly pattern takes a thread of its own, not one that others' turns wait for.
+        let counted = tokio::task::spawn_blocking(move || {
+            counted::count_all(&text, whole, &signals, Owner { namespace: &namespace, pod: &pod }, read_at_ms)
+        });
+        counted.await.map_err(|error| error.to_string())?
     }
 }
 
-/// A pod that cannot be read is known, and so is that it could not be read.
-fn sample_of(namespace: &str, pod: &str, read: &Read, signal: usize) -> Result<PodSample, Trouble> {
-    match read {
-        Ok(samples) => samples.get(signal).cloned().unwrap_or_else(|| Ok(unread(namespace, pod))),
-        Err(why) => {
-            tracing::debug!(pod, why, "metrics page not read");
-            Ok(unread(namespace, pod))
+fn counts(found: &Found) -> Option<(u64, u64, usize)> {
+    Some((found.sample.requests?, found.sample.failures?, found.series))
+}
+
+/// What was read of a signal. A pod that cannot be read is known, and so is that it could not be read; where none can, why.
+fn answer(namespace: &str, shown: &str, reads: &BTreeMap<String, Read>, signal: usize) -> Result<Vec<PodSample>, Trouble> {
+    let mut first: Option<Trouble> = None;
+    let mut samples = Vec::new();
+    let mut any = reads.is_empty();
+    for (pod, read) in reads {
+        let found = match read {
+            Ok(page) => match page.signals.get(signal) {
+                Some(found) => found.clone(),
+                None => continue,
+            },
+            Err(why) => {
+                let detail = format!("pod {pod}: {why}");
+                Err(Trouble::Unreachable { url: shown.to_owned(), detail })
+            }
+        };
+        match found {
+            Ok(found) => {
+                any = true;
+                samples.push(found.sample);
+            }
+            Err(trouble) => {
+                tracing::debug!(pod, %trouble, "metrics page not read");
+                first.get_or_insert(trouble);
+                samples.push(unread(namespace, pod));
+            }
         }
+    }
+    match first {
+        Some(trouble) if !any => Err(trouble),
+        _ => Ok(samples),
     }
 }
 
@@ -262,7 +392,7 @@ mod tests {
         let shapes = [SignalShape::Requests { requests: "r".to_owned(), failures: "f".to_owned() }];
         let target = Target { namespace: "shop".to_owned(), replica_sets: vec!["shop-a".to_owned(), "shop-b".to_owned()] };
         let pods = ["shop-a-22222", "shop-b-33333", "cart-c-44444"];
-        let address = |pod: &&str| Address { pod: (*pod).to_owned(), ip: "127.0.0.1".parse().unwrap() };
+        let address = |pod: &&str| Address { pod: (*pod).to_owned(), ip: "127.0.0.1".parse().unwrap(), ready: true };
         let addresses: Addresses = Arc::new(move || pods.iter().map(address).collect());
         start(&shapes, target, Page { port, path: "/metrics".to_owned() }, addresses).unwrap()
     }
@@ -297,8 +427,58 @@ mod tests {
         #[case] text: &'static str,
     ) {
         let mut subscriptions = started(pod(move || (status, text.to_owned())).await);
-        let samples = next(&mut subscriptions[0]).await.result.clone().unwrap();
-        assert_eq!((samples.len(), samples[0].requests, samples[0].up), (2, None, Some(false)));
+        let trouble = next(&mut subscriptions[0]).await.result.clone().unwrap_err();
+        assert!(trouble.to_string().contains("shop-a-22222"), "{trouble}");
+    }
+
+    fn page(started: Option<f64>, requests: u64, failures: u64, series: usize) -> Read {
+        let sample = PodSample {
+            requests: Some(requests),
+            failures: Some(failures),
+            failures_exist: true,
+            up: Some(true),
+            ..unread("shop", "shop-a-22222")
+        };
+        Ok(counted::Page { started, signals: vec![Ok(Found { sample, series })] })
+    }
+
+    #[test]
+    fn given_one_pod_that_cannot_be_read_then_the_others_are_and_it_is_known() {
+        let reads = BTreeMap::from([("a".to_owned(), page(None, 5, 1, 2)), ("b".to_owned(), Err("refused".to_owned()))]);
+        let samples = answer("shop", "http://POD", &reads, 0).unwrap();
+        assert_eq!(samples.iter().map(|sample| sample.requests).collect::<Vec<_>>(), [Some(5), None]);
+        let none = BTreeMap::from([("b".to_owned(), Err("refused".to_owned()))]);
+        assert!(answer("shop", "http://POD", &none, 0).unwrap_err().to_string().contains("pod b: refused"));
+    }
+
+    #[rstest::rstest]
+    #[case::began_anew(Some(1.0), Some(2.0), (100, 5, 3), (10, 0, 1), true)]
+    #[case::series_vanished(Some(1.0), Some(1.0), (100, 5, 3), (10, 5, 2), false)]
+    #[case::no_start_time_and_all_series(None, None, (100, 5, 3), (10, 0, 3), true)]
+    #[case::no_start_time_and_fewer_series(None, None, (100, 5, 3), (10, 5, 2), false)]
+    #[tokio::test]
+    async fn given_counters_that_fell_then_they_began_anew_or_the_pod_is_not_read(
+        #[case] before: Option<f64>,
+        #[case] now: Option<f64>,
+        #[case] first: (u64, u64, usize),
+        #[case] second: (u64, u64, usize),
+        #[case] read: bool,
+    ) {
+        let mut reader = Reader {
+            http: client().unwrap(),
+            signals: Arc::new([]),
+            memories: vec![Memory::default()],
+            last: BTreeMap::new(),
+            target: Target { namespace: "shop".to_owned(), replica_sets: Vec::new() },
+            page: Page { port: 1, path: "/".to_owned() },
+            addresses: Arc::new(Vec::new),
+            answers: Vec::new(),
+            _place: Place::take().unwrap(),
+        };
+        reader.compare("shop-a-22222", &mut page(before, first.0, first.1, first.2));
+        let mut again = page(now, second.0, second.1, second.2);
+        reader.compare("shop-a-22222", &mut again);
+        assert_eq!(again.is_ok(), read);
     }
 
     #[tokio::test]

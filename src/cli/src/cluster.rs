@@ -121,6 +121,15 @@ impl Cluster {
         self.timed(&what, api.create(&made_by_us, intervention)).await
     }
 
+    /// One Change, whole: with what its decisions were computed from.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn change(&self, name: &str) -> Result<Change, Error> {
+        let api: Api<Change> = Api::namespaced(self.client.clone(), &self.namespace);
+        self.timed(&format!("read Change {name}"), api.get(name)).await
+    }
+
     /// Reads an Intervention.
     ///
     /// # Errors

@@ -74,7 +74,8 @@ pub async fn run(global: &Global, args: &args::Replay) -> Result<(), Error> {
     let snapshot = cluster.snapshot(false).await?;
     output::notes(&snapshot.notes);
     let change = explain::resolve(&snapshot, args.name.as_deref(), &cluster.namespace)?;
-    let replay = Replay::of(change);
+    // The snapshot leaves out what only replays read.
+    let replay = Replay::of(&cluster.change(facts::name(change)).await?);
     match args.output {
         Some(format) => output::print(&replay, format)?,
         None => output::write(&replay.text(output::width(), Timestamp::now(), &TimeZone::system()))?,

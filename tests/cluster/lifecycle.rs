@@ -269,6 +269,8 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     }
     cli(&scene, &["pause", APP, "--reason", "look first"])?;
     scene.until_change(&name, "to be paused", 2 * MINUTE, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
+    let replayed = cli(&scene, &["replay", APP])?;
+    ensure!(replayed.contains(" 0 different, 0 not computed"), "decisions are not computed again: {replayed}");
     let explained = cli(&scene, &["explain", APP])?;
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
     cli(&scene, &["resume", APP])?;

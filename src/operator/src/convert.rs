@@ -112,7 +112,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         counts: counts(signal),
         share: weight(signal) / total,
     });
-    let routed = spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+    let routed = spec.is_routed();
     Setup {
         plan: engine_plan(&spec.plan, availability),
         signals: signals.collect(),

@@ -59,7 +59,6 @@ pub(crate) struct Eyes {
     candidate_prefix: String,
     signals: Vec<SignalEye>,
     last_at: i64,
-    of_pods: bool,
     /// The pods that are read directly.
     pods: Option<Addresses>,
     opened: Instant,
@@ -134,7 +133,6 @@ impl Eyes {
             candidate_prefix: prefix(&spec.candidate.replica_set),
             signals,
             last_at: i64::MIN,
-            of_pods: spec.pod_pages.is_some(),
             pods: spec.pod_pages.is_some().then(|| Arc::clone(&addresses)),
             opened: Instant::now(),
             stable: Stable::of(change, namespace),
@@ -157,7 +155,7 @@ impl Eyes {
     /// how its failures come may change.
     pub(crate) async fn pasts(&mut self, now: Millis, known: bool) -> Option<Pasts> {
         // Pods are read first: their counts may be all that is known.
-        let seen = !self.of_pods || self.last_at > i64::MIN;
+        let seen = self.pods.is_none() || self.last_at > i64::MIN;
         if self.pasts.is_none() && seen && Instant::now() >= self.past_due {
             self.past_due = Instant::now() + PAST_AGAIN;
             let until = if known { now } else { self.stable.until };
@@ -167,7 +165,7 @@ impl Eyes {
             return None;
         }
         let mut pasts = self.pasts.take()?.await.ok()?;
-        if self.of_pods && !known {
+        if self.pods.is_some() && !known {
             self.lifetimes(&mut pasts);
         }
         Some(pasts)
@@ -191,8 +189,10 @@ impl Eyes {
     /// Asks again for what was refused: where there were too many subscriptions, others may have ended.
     fn ask_again(&mut self) {
         // What pods' pages cannot be asked, they cannot be asked later either.
-        for eye in
-            self.signals.iter_mut().filter(|eye| !self.of_pods && eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN)
+        for eye in self
+            .signals
+            .iter_mut()
+            .filter(|eye| self.pods.is_none() && eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN)
         {
             eye.subscription = self.hub.watch(self.url.as_deref(), &eye.shape, self.target.clone());
             eye.asked = Instant::now();

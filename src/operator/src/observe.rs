@@ -134,7 +134,7 @@ pub(crate) struct Given {
 pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: &[RouteRecord], given: Given) -> Observation {
     let stable = arm(view, objects.stable.as_deref(), &change.spec.stable.hash, None, change);
     let service = objects.candidate_service.as_deref().filter(|service| is_of(service, change)).map(DynamicObject::name_any);
-    let routed = change.spec.traffic.as_ref().is_some_and(|traffic| !traffic.routes.is_empty());
+    let routed = change.spec.is_routed();
     let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
     Observation {
         now: given.now,

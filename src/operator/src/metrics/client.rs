@@ -219,7 +219,7 @@ impl Client {
 }
 
 /// The cause that names the matter: what is wrapped around it only says that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |e| e.source()).last().map_or_else(String::new, ToString::to_string)
 }
 

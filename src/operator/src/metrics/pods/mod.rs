@@ -16,7 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
@@ -28,9 +28,10 @@ use tokio::{
 
 use self::counted::{Counted, Found, Owner};
 use super::{
+    client::innermost,
     hub::Subscription,
     memory::Memory,
-    poller::{Answer, Latest},
+    poller::{Answer, Latest, now_ms},
     reading::PodSample,
     shape::{Selectors, SignalShape, Target},
     trouble::Trouble,
@@ -278,7 +279,7 @@ impl Reader {
         };
         let url = format!("http://{ip}:{}{}", self.page.port, self.page.path);
         let _page = PAGES.acquire().await.map_err(|error| error.to_string())?;
-        let answer = self.http.get(&url).header(ACCEPT, FORMATS).send().await.map_err(|error| innermost(&error))?;
+        let answer = self.http.get(&url).header(ACCEPT, FORMATS).send().await.map_err(|error| cause(&error))?;
         if !answer.status().is_success() {
             return Err(format!("status {}", answer.status().as_u16()));
         }
@@ -348,7 +349,7 @@ fn unread(namespace: &str, pod: &str) -> PodSample {
 
 async fn body(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| innermost(&error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| cause(&error))? {
         if bytes.len() + chunk.len() > MOST_BYTES {
             return Err(format!("the page is longer than {MOST_BYTES} bytes"));
         }
@@ -357,14 +358,9 @@ async fn body(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
-    let cause = std::iter::successors(Some(error), |error| error.source()).last();
-    cause.map_or_else(String::new, ToString::to_string).chars().take(MAX_DETAIL_CHARS).collect()
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+/// What is wrong, in few words: a pod's own are not quoted at length.
+fn cause(error: &dyn std::error::Error) -> String {
+    innermost(error).chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    evidence::{Check, Dependent},
     guard::{Hold, PodPages, Revision, Signal, TargetRef, Traffic},
     policy::Level,
 };
@@ -68,6 +69,15 @@ pub struct ChangeSpec {
     /// What is compared.
     #[schemars(length(min = 1, max = 8))]
     pub signals: Vec<Signal>,
+    /// Absolute checks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// Workloads that must not be hurt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<Dependent>,
+    /// Whether Prometheus is asked for the signals beside the pods' pages.
+    #[serde(default)]
+    pub both_sources: bool,
     /// Where the pods' own metrics pages are, if the evidence comes from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_pages: Option<PodPages>,
@@ -237,6 +247,9 @@ pub struct ChangeStatus {
     /// The two arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<Arms>,
+    /// The workloads that must not be hurt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<DependentStatus>,
     /// Damage done by the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blast_radius: Option<BlastRadius>,
@@ -317,6 +330,33 @@ pub struct Arms {
     pub stable_pods: u32,
     /// Stable pods ready.
     pub stable_ready: u32,
+}
+
+/// One workload that must not be hurt.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DependentStatus {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub state: DependentState,
+    /// Natural logarithm of the e-value of "it is not hurt".
+    pub evidence: f64,
+}
+
+/// How a workload that must not be hurt stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependentState {
+    /// Not seen to be hurt.
+    Unharmed,
+    /// Hurt by the candidate.
+    Harmed,
+    /// In trouble since before the candidate had traffic: not held against it.
+    SickBefore,
+    /// In trouble together with workloads that have nothing to do with it.
+    PlatformTrouble,
+    /// Its past could not be read, so that it is not judged.
+    PastUnknown,
 }
 
 /// Damage done by the candidate: the signal with the largest, with lower bounds.

@@ -1,6 +1,8 @@
 //! The definitions that a cluster admin installs, generated from the types.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt as _;
 
 use crate::{Change, ClusterRiskPolicy, Guard, Intervention};
@@ -17,21 +19,47 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
     let known = |(name, mut definition): (_, CustomResourceDefinition)| {
         let schemas =
             definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-        schemas.for_each(without_unknown_formats);
+        schemas.for_each(|schema| {
+            without_unknown_formats(schema);
+            if name == "changes.yaml" {
+                without_what_guards_say(schema);
+            }
+        });
         (name, definition)
     };
     all.into_iter().map(known).collect()
 }
 
+/// What a Change copies from its Guard and policy, where it was explained and checked: it is explained there alone, so that
+/// all definitions together stay small enough for a plain `kubectl apply`.
+const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
+
+fn without_what_guards_say(schema: &mut JSONSchemaProps) {
+    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+    let Some(fields) = spec.and_then(|spec| spec.properties.as_mut()) else { return };
+    for (_, field) in fields.iter_mut().filter(|(name, _)| COPIED.contains(&name.as_str())) {
+        inside(field, &mut |inner| (inner.description, inner.x_kubernetes_validations) = (None, None));
+    }
+}
+
+/// All schemas inside a schema.
+fn inside(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaProps)) {
+    let properties = schema.properties.iter_mut().flat_map(|properties| properties.values_mut());
+    let items = match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => Some(items.as_mut()),
+        _ => None,
+    };
+    for inner in properties.chain(items) {
+        change(inner);
+        inside(inner, change);
+    }
+}
+
 /// The API server warns about number formats it does not know; the ranges stand in `minimum` anyway.
 fn without_unknown_formats(schema: &mut JSONSchemaProps) {
-    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
-        schema.format = None;
-    }
-    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(without_unknown_formats);
-    if let Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema(items)) =
-        &mut schema.items
-    {
-        without_unknown_formats(items);
-    }
+    inside(schema, &mut |inner| {
+        if inner.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+            inner.format = None;
+        }
+    });
 }

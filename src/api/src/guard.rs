@@ -6,7 +6,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Span;
+use crate::{
+    Span,
+    evidence::{Check, Dependent},
+};
 
 /// Puts one workload under guard: its next template is held, let through in stages, and taken back if it does harm.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -38,6 +41,11 @@ pub struct GuardSpec {
     /// The service level objective; with one, the budget is a share of what it allows to fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,
+    /// Workloads that must not be hurt: a Change that hurts one is taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name && b.?namespace == a.?namespace))").message("spec.dependents: name each workload once"))]
+    pub dependents: Vec<Dependent>,
     /// What happens after a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
@@ -115,6 +123,7 @@ pub enum RouteKind {
 
 /// Where the evidence comes from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.bothSources) || !self.bothSources || has(self.pods)").message("spec.metrics.bothSources: name the pods' pages as well, for example pods: {port: 9090}"))]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Prometheus, or anything that speaks its query API.
@@ -124,6 +133,15 @@ pub struct Metrics {
     /// seen sooner, and no Prometheus is needed. Only stable's past is asked of Prometheus then, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodPages>,
+    /// Whether Prometheus is asked for the signals beside the pods: the pods' pages, which are faster, can take back, and both
+    /// must agree to go on. Where they contradict each other the Change is held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub both_sources: bool,
+    /// Absolute checks: any PromQL with limits. They can hold and take back, never let go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.checks: give each check a name of its own"))]
+    pub checks: Vec<Check>,
     /// What is compared between the arms. At least one.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]

@@ -13,6 +13,7 @@
 pub mod change;
 pub mod conditions;
 pub mod crds;
+pub mod evidence;
 pub mod guard;
 pub mod intervention;
 pub mod names;

@@ -107,18 +107,12 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn take(&mut self) {
-        match &self.seen.pasts {
-            Some(pasts) if self.memory.judgement.has_past() => self.memory.judgement.learn_again(self.setup, pasts),
-            Some(pasts) => self.memory.judgement.learn(self.setup, pasts),
-            None => {}
-        }
-        self.memory.judgement.watch_since(self.seen.watching_since);
         self.judge();
         self.hear();
         self.report_contention();
         self.report_late();
         self.watch_readiness();
-        let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
+        let verdict = self.memory.verdict(self.setup, self.seen.now);
         if let Some(retreat) = self.way_back(&verdict) {
             self.turn_back(retreat);
         }
@@ -134,7 +128,6 @@ impl Turn<'_> {
     }
 
     fn judge(&mut self) {
-        let Some(look) = &self.seen.look else { return };
         let (candidate, stable) = (&self.seen.candidate, &self.seen.stable);
         let unready: Vec<String> = candidate.unready.iter().chain(&stable.unready).cloned().collect();
         let standing = Standing {
@@ -142,7 +135,7 @@ impl Turn<'_> {
             in_effect: self.memory.in_effect.map(|_| self.memory.granted),
             next: self.next_weight(),
         };
-        self.memory.judgement.enter(self.setup, look, &standing);
+        self.memory.witness(self.setup, self.seen, &standing);
     }
 
     fn next_weight(&self) -> Weight {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::verdict::{Harm, Verdict};
+pub use self::verdict::{Harm, NamedHold, Verdict};
 use crate::{
     counters::{CounterBook, Present},
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
@@ -341,6 +341,15 @@ impl Judgement {
         self.watching_since = since;
     }
 
+    pub(crate) fn watching_since(&self) -> Millis {
+        self.watching_since
+    }
+
+    /// What the first signal counted since the candidate was first exposed.
+    pub(crate) fn counted(&self) -> Counts {
+        self.signals.first().map(|signal| signal.total).unwrap_or_default()
+    }
+
     /// Takes in stable's past, before the first exposure.
     pub fn learn(&mut self, setup: &Setup, pasts: &Pasts) {
         for (signal, memory) in setup.signals.iter().zip(&mut self.signals) {
@@ -578,7 +587,7 @@ impl Judgement {
 }
 
 /// ln of the weighted mean of e-values.
-fn combined(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
+pub(crate) fn combined(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
     let terms: Vec<f64> = parts.map(|(share, ln_e)| ln(share) + ln_e).collect();
     log_sum_exp(&terms)
 }

@@ -2,11 +2,13 @@
 //! randomness, so every decision can be computed again from what was recorded.
 //!
 //! Start at [`decide`]: `decide(&Setup, &Memory, &Observation) -> Decision`. It judges the newest [`observation::Look`]
-//! ([`judge`], over [`counters`] and [`stats`]), moves the Change along its [`plan::Plan`], and says as data what is to
+//! ([`judge`], over [`counters`] and [`stats`]; [`checks`] and [`dependents`] beside it), moves the Change along its [`plan::Plan`], and says as data what is to
 //! be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages. [`memory`] is all that outlives a look.
 
+pub mod checks;
 pub mod counters;
 pub mod decide;
+pub mod dependents;
 pub mod effect;
 pub mod judge;
 pub mod memory;
@@ -16,6 +18,7 @@ pub mod retreat;
 pub mod risk;
 pub mod stats;
 pub mod units;
+mod witnesses;
 
 pub use decide::{Basis, Decision, decide};
 pub use effect::{Effect, Note};

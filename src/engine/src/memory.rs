@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    checks::CheckMemory,
     decide::Answer,
+    dependents::Reach,
     judge::Judgement,
     plan::Setup,
     retreat::Retreat,
@@ -58,6 +60,15 @@ pub struct Memory {
     pub heard: Vec<Answer>,
     /// What the traffic shows.
     pub judgement: Judgement,
+    /// What it shows by the second source, where both are asked.
+    #[serde(default)]
+    pub second: Option<Judgement>,
+    /// What became of each absolute check.
+    #[serde(default)]
+    pub checks: Vec<CheckMemory>,
+    /// What the dependents show.
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 /// The time in which candidate pods, started before the workload was held, had traffic that nobody granted.
@@ -145,6 +156,9 @@ impl Memory {
             contention: None,
             heard: Vec::new(),
             judgement: Judgement::new(setup),
+            second: setup.both_sources.then(|| Judgement::new(setup)),
+            checks: setup.checks.iter().map(|_| CheckMemory::default()).collect(),
+            reach: Reach::new(setup),
         }
     }
 }

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{risk::Level, stats::Phi, units::Millis};
+use crate::{
+    checks::CheckLook,
+    dependents::{DependentPast, DependentsLook},
+    risk::Level,
+    stats::Phi,
+    units::Millis,
+};
 
 /// Everything seen at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +27,20 @@ pub struct Observation {
     pub traffic: Option<Traffic>,
     /// The newest answer of the metrics source, if there is one that was not judged before.
     pub look: Option<Look>,
+    /// The newest answer of the second source, where both are asked.
+    #[serde(default)]
+    pub second: Option<Look>,
+    /// New answers to absolute checks.
+    #[serde(default)]
+    pub checks: Vec<CheckLook>,
+    /// The newest answer about the dependents.
+    #[serde(default)]
+    pub dependents: Option<DependentsLook>,
     /// Stable's past, once it was found.
     pub pasts: Option<Pasts>,
+    /// The dependents' past, once it was found; one entry a dependent and signal.
+    #[serde(default)]
+    pub dependent_pasts: Option<Vec<Vec<Option<DependentPast>>>>,
     /// Which candidate pods every signal's source has seen; pods by name.
     pub seen: Vec<String>,
     /// What humans asked for and was not handled before, oldest first.

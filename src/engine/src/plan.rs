@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    checks::CheckSetup,
+    dependents::DependentSetup,
     risk::Level,
     units::{Millis, Weight},
 };
@@ -14,6 +16,15 @@ pub struct Setup {
     pub plan: Plan,
     /// The signals, in the order in which every look gives them.
     pub signals: Vec<SignalSetup>,
+    /// Absolute checks, in the order in which their answers name them.
+    #[serde(default)]
+    pub checks: Vec<CheckSetup>,
+    /// Workloads that must not be hurt.
+    #[serde(default)]
+    pub dependents: Vec<DependentSetup>,
+    /// Whether a second, slower source is asked for the same signals: the first may take back, both must agree to go on.
+    #[serde(default)]
+    pub both_sources: bool,
     /// How traffic is divided.
     pub exposure: Exposure,
     /// Seconds that pods may take to become ready: the workload's own `progressDeadlineSeconds`.

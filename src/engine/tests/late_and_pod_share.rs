@@ -14,6 +14,9 @@ fn setup(exposure: Exposure, late: Option<Late>) -> Setup {
     Setup {
         plan: Plan { stages: vec![Weight::percent(10), Weight::percent(50), Weight::FULL], ..Plan::built_in(Level::Medium).0 },
         signals: vec![SignalSetup { name: "errors".to_owned(), counts: SignalCounts::Failures, share: 1.0 }],
+        checks: Vec::new(),
+        dependents: Vec::new(),
+        both_sources: false,
         exposure,
         ready_deadline_seconds: 60.0,
         availability: None,
@@ -67,7 +70,11 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
         stable,
         candidate,
         traffic: None,
+        second: None,
+        checks: Vec::new(),
+        dependents: None,
         pasts: None,
+        dependent_pasts: None,
         acts: Vec::new(),
         watching_since: Millis::default(),
     }

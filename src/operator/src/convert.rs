@@ -1,10 +1,14 @@
 //! Between the resources' words and the engine's: plans, signals, setups.
 
 use firebreak_api::{
-    Change, ClusterRiskPolicy, Span, guard,
+    Change, ClusterRiskPolicy, Span,
+    evidence::{Check, Dependent, MeasuredBy, OnFailure, OnMissing},
+    guard,
     policy::{self, Inconclusive, Level as PlanLevel, NoData},
 };
 use firebreak_engine::{
+    checks::{self, CheckSetup},
+    dependents::{DependentSetup, Measured},
     plan::{self, Exposure, Plan, Setup, SignalCounts, SignalSetup},
     risk::Level,
     units::{Millis, Weight},
@@ -94,6 +98,26 @@ fn engine_plan(level: &policy::Level, availability: Option<f64>) -> Plan {
 pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
     let spec = &change.spec;
     let availability = spec.availability.map(|percent| percent / 100.0);
+    let routed = spec.is_routed();
+    Setup {
+        plan: engine_plan(&spec.plan, availability),
+        signals: signals(&spec.signals),
+        checks: spec.checks.iter().map(check).collect(),
+        dependents: spec.dependents.iter().map(|named| dependent(named, change.metadata.namespace.as_deref())).collect(),
+        both_sources: spec.both_sources && spec.pod_pages.is_some(),
+        exposure: if routed { Exposure::Routes } else { Exposure::PodShare },
+        ready_deadline_seconds,
+        availability,
+        restore_template: spec.restore_template,
+        taken_over: spec.candidate.taken_over,
+        late: (spec.candidate.late_pods > 0).then(|| plan::Late {
+            pods: spec.candidate.late_pods,
+            since: Millis(spec.candidate.late_since.unwrap_or(spec.detected_at).as_millisecond()),
+        }),
+    }
+}
+
+fn signals(signals: &[guard::Signal]) -> Vec<SignalSetup> {
     let counts = |signal: &guard::Signal| match (&signal.histogram, &signal.successes) {
         (Some(_), _) => SignalCounts::Slow,
         (None, Some(_)) => SignalCounts::Successes,
@@ -106,25 +130,41 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
             SignalCounts::Successes => SUCCESSES_SHARE,
         })
     };
-    let total: f64 = spec.signals.iter().map(weight).sum();
-    let signals = spec.signals.iter().map(|signal| SignalSetup {
-        name: signal.name.clone(),
-        counts: counts(signal),
-        share: weight(signal) / total,
-    });
-    let routed = spec.is_routed();
-    Setup {
-        plan: engine_plan(&spec.plan, availability),
-        signals: signals.collect(),
-        exposure: if routed { Exposure::Routes } else { Exposure::PodShare },
-        ready_deadline_seconds,
-        availability,
-        restore_template: spec.restore_template,
-        taken_over: spec.candidate.taken_over,
-        late: (spec.candidate.late_pods > 0).then(|| plan::Late {
-            pods: spec.candidate.late_pods,
-            since: Millis(spec.candidate.late_since.unwrap_or(spec.detected_at).as_millisecond()),
-        }),
+    let total: f64 = signals.iter().map(weight).sum();
+    let one =
+        |signal: &guard::Signal| SignalSetup { name: signal.name.clone(), counts: counts(signal), share: weight(signal) / total };
+    signals.iter().map(one).collect()
+}
+
+fn check(check: &Check) -> CheckSetup {
+    CheckSetup {
+        name: check.name.clone(),
+        min: check.min,
+        max: check.max,
+        every_seconds: check.every.as_secs_f64(),
+        failed_answers: check.fails_after.answers,
+        of_answers: check.fails_after.of,
+        on_failure: match check.on_failure {
+            OnFailure::RollBack => checks::OnFailure::RollBack,
+            OnFailure::Hold => checks::OnFailure::Hold,
+        },
+        on_missing: match check.on_missing {
+            OnMissing::Hold => checks::Missing::Hold,
+            OnMissing::Ignore => checks::Missing::Ignore,
+            OnMissing::RollBack => checks::Missing::RollBack,
+        },
+    }
+}
+
+fn dependent(dependent: &Dependent, home: Option<&str>) -> DependentSetup {
+    let elsewhere = dependent.namespace.as_deref().filter(|namespace| Some(*namespace) != home);
+    DependentSetup {
+        name: elsewhere.map_or_else(|| dependent.name.clone(), |namespace| format!("{}.{namespace}", dependent.name)),
+        measured: match dependent.measured_by {
+            MeasuredBy::Itself => Measured::ByItself,
+            MeasuredBy::Callers => Measured::ByCallers,
+        },
+        signals: signals(&dependent.signals),
     }
 }
 

@@ -10,7 +10,7 @@ use firebreak_api::{
     names, template,
 };
 use firebreak_engine::{
-    observation::{Act, Action, Look, Observation, Pasts, Pods, Template, Traffic, Workload},
+    observation::{Act, Action, Observation, Pods, Template, Traffic, Workload},
     risk::{self, Level},
     units::Millis,
 };
@@ -18,7 +18,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
-    begin, fit, raw,
+    begin,
+    eyes::{Found, Looks},
+    fit, raw,
     traffic::{
         self, Backends,
         route::{self, Contended},
@@ -122,9 +124,9 @@ fn let_through(deployment: &DynamicObject) -> bool {
 /// What one turn is given beside the caches.
 pub(crate) struct Given {
     pub(crate) now: Millis,
-    pub(crate) look: Option<Look>,
+    pub(crate) looks: Looks,
     pub(crate) seen: Vec<String>,
-    pub(crate) pasts: Option<Pasts>,
+    pub(crate) pasts: Found,
     pub(crate) guard_leaves: bool,
     /// Since when the metrics source has been asked for this Change without a break.
     pub(crate) watching_since: Millis,
@@ -142,8 +144,12 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         stable,
         candidate,
         traffic: routed.then(|| traffic(view, objects, change, records)),
-        look: given.look,
-        pasts: given.pasts,
+        look: given.looks.first,
+        second: given.looks.second,
+        checks: given.looks.checks,
+        dependents: given.looks.dependents,
+        pasts: given.pasts.stable,
+        dependent_pasts: given.pasts.dependents,
         seen: given.seen,
         acts: acts(view, change),
         watching_since: given.watching_since,

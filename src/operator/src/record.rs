@@ -5,12 +5,16 @@
 
 use firebreak_api::{
     Change, ChangeStatus,
-    change::{Arms, BlastRadius, Counted, DecisionRecord, Evidence, HarmScale, Phase, RouteRecord, Waiting},
+    change::{
+        Arms, BlastRadius, Counted, DecisionRecord, DependentState, DependentStatus, Evidence, HarmScale, Phase, RouteRecord,
+        Waiting,
+    },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
 };
 use firebreak_engine::{
     Basis, Memory, Note, Observation, Setup,
+    dependents::State,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
     plan::SignalCounts,
@@ -82,6 +86,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
             stable_pods: seen.stable.wanted,
             stable_ready: seen.stable.ready,
         }),
+        dependents: dependents(setup, memory),
         blast_radius: blast(setup, memory, seen.now),
         decisions: decisions(old, turn)?,
         routes: turn.routes.clone(),
@@ -104,6 +109,18 @@ fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
         dispersion: memory.phi().get(),
     };
     named.map(one).collect()
+}
+
+fn dependents(setup: &Setup, memory: &Memory) -> Vec<DependentStatus> {
+    let state = |state: State| match state {
+        State::Unharmed => DependentState::Unharmed,
+        State::Harmed => DependentState::Harmed,
+        State::SickBefore => DependentState::SickBefore,
+        State::PlatformTrouble => DependentState::PlatformTrouble,
+        State::PastUnknown => DependentState::PastUnknown,
+    };
+    let standings = memory.reach.standings(setup).into_iter();
+    standings.map(|one| DependentStatus { name: one.name, state: state(one.state), evidence: one.ln_e }).collect()
 }
 
 fn blast(setup: &Setup, memory: &Memory, now: Millis) -> Option<BlastRadius> {
@@ -213,6 +230,9 @@ mod tests {
                 counts: firebreak_engine::plan::SignalCounts::Failures,
                 share: 1.0,
             }],
+            checks: Vec::new(),
+            dependents: Vec::new(),
+            both_sources: false,
             exposure: firebreak_engine::plan::Exposure::PodShare,
             ready_deadline_seconds: 600.0,
             availability: Some(0.999),

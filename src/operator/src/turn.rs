@@ -7,12 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names, packed::unpack};
-use firebreak_engine::{
-    Basis, Decision, Effect, Memory, Note, Observation, Setup, decide,
-    memory::Phase,
-    observation::{Look, Pasts},
-    units::Millis,
-};
+use firebreak_engine::{Basis, Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, units::Millis};
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
 use crate::{
@@ -20,7 +15,7 @@ use crate::{
     answers::Reply,
     convert,
     events::Teller,
-    eyes::{self, Eyes},
+    eyes::{self, Eyes, Found, Looks},
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
@@ -50,10 +45,10 @@ pub(crate) struct Work {
     stored_at: Millis,
     /// When this process took it up: before, it asked nobody.
     began: Millis,
-    /// A look whose turn could not be recorded: it is judged with the next.
-    unjudged: Option<Look>,
-    /// Stable's past whose turn could not be recorded.
-    unlearned: Option<Pasts>,
+    /// Looks whose turn could not be recorded: they are judged with the next.
+    unjudged: Looks,
+    /// A past whose turn could not be recorded.
+    unlearned: Found,
     /// What the API server gave in the last turn of routes that no cache can tell of.
     live: Live,
     /// What people should know of how it was taken up.
@@ -122,8 +117,8 @@ impl Work {
             unrecorded: untold.iter().map(|note| Unrecorded { at: now, notes: vec![note.clone()], basis: None }).collect(),
             untold,
             began: now,
-            unjudged: None,
-            unlearned: None,
+            unjudged: Looks::default(),
+            unlearned: Found::default(),
             troubled: BTreeSet::new(),
             change,
         }
@@ -145,11 +140,13 @@ impl Work {
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
         }
+        let (judgement, reach) = (&self.memory.judgement, &self.memory.reach);
+        let pasts = self.eyes.pasts(now, judgement.knows_past(), reach.knows_past()).await;
         let given = Given {
             now,
-            look: self.eyes.look(now).or_else(|| self.unjudged.take()),
+            looks: self.eyes.looks(now).or(std::mem::take(&mut self.unjudged)),
             seen: self.eyes.seen(),
-            pasts: self.eyes.pasts(now, self.memory.judgement.knows_past()).await.or_else(|| self.unlearned.take()),
+            pasts: pasts.unwrap_or_default().or(std::mem::take(&mut self.unlearned)),
             guard_leaves,
             watching_since: self.began,
         };
@@ -178,7 +175,9 @@ impl Work {
                 }
                 Err(StoreError::Failed(error)) => {
                     tracing::warn!(%error, "the decision is not recorded, so it is not acted on; it is made again");
-                    (self.unjudged, self.unlearned) = (seen.look, seen.pasts);
+                    self.unjudged =
+                        Looks { first: seen.look, second: seen.second, dependents: seen.dependents, checks: seen.checks };
+                    self.unlearned = Found { stable: seen.pasts, dependents: seen.dependent_pasts };
                     return Went::Busy;
                 }
             }

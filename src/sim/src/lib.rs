@@ -37,6 +37,9 @@ pub fn setup(level: Level, signals: usize) -> Setup {
     Setup {
         plan,
         signals: (0..signals).map(signal).collect(),
+        checks: Vec::new(),
+        dependents: Vec::new(),
+        both_sources: false,
         exposure: Exposure::Routes,
         ready_deadline_seconds: 60.0,
         availability: None,
@@ -209,7 +212,11 @@ impl Cluster {
                 problem: None,
             }),
             look: Some(self.look()),
+            second: None,
+            checks: Vec::new(),
+            dependents: None,
             pasts: None,
+            dependent_pasts: None,
             acts: Vec::new(),
             watching_since: Millis::default(),
         }

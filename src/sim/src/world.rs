@@ -349,7 +349,11 @@ impl World {
                 problem: None,
             }),
             look: Some(self.look(answered)),
+            second: None,
+            checks: Vec::new(),
+            dependents: None,
             pasts: None,
+            dependent_pasts: None,
             seen: self.candidate.iter().filter(|pod| answered && pod.read.is_some()).map(|pod| pod.name.clone()).collect(),
             watching_since: Millis::default(),
             acts: acts

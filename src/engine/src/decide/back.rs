@@ -71,6 +71,7 @@ impl Turn<'_> {
             .or_else(|| self.lost_ready_too_often())
             .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))
             .or_else(|| self.blind_for_too_long(verdict).and_then(|m| back(Outcome::RolledBack, "NoData", m, false)))
+            .or_else(|| self.check_missing().and_then(|m| back(Outcome::RolledBack, "CheckMissing", m, false)))
     }
 
     /// After this the native controller has the candidate: there is no way back through weights.
@@ -144,12 +145,17 @@ impl Turn<'_> {
     }
 
     fn blind_for_too_long(&self, verdict: &Verdict) -> Option<String> {
-        let trouble = verdict.trouble.as_ref()?;
+        let trouble = verdict.blind.as_ref()?;
         let plan = &self.setup.plan;
         let blind = self.seen.now.seconds_since(trouble.since);
         let exposed = self.memory.granted > Weight::ZERO;
         (exposed && plan.no_data == NoData::RollBack && blind >= plan.no_data_after_seconds)
             .then(|| format!("no usable metrics for {blind:.0} s, and the policy asks to take back then: {}", trouble.message))
+    }
+
+    fn check_missing(&self) -> Option<String> {
+        let exposed = self.memory.granted > Weight::ZERO;
+        self.memory.check_missing_too_long(self.setup, self.seen.now).filter(|_| exposed)
     }
 
     pub(super) fn turn_back(&mut self, retreat: Retreat) {

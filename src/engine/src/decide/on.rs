@@ -3,7 +3,7 @@
 use super::{Turn, candidate_pods};
 use crate::{
     effect::Effect,
-    judge::Verdict,
+    judge::{NamedHold, Verdict},
     memory::{Outcome, Phase},
     plan::{Exposure, Inconclusive, NoData},
     retreat::Retreat,
@@ -148,7 +148,7 @@ impl Turn<'_> {
 
     /// Eyes before exposure: every ready candidate pod is seen by every signal's source, and stable can be counted.
     fn can_be_seen(&mut self) -> bool {
-        let trouble = self.memory.judgement.verdict(self.setup, self.seen.now).trouble;
+        let Verdict { trouble, hold, .. } = self.memory.verdict(self.setup, self.seen.now);
         let until = match self.memory.granted {
             Weight::ZERO => "the candidate gets no traffic before".to_owned(),
             granted => format!("it stays at {granted} until then"),
@@ -176,8 +176,13 @@ impl Turn<'_> {
             self.hold(&trouble.reason, &format!("{}; {until}", trouble.message), false);
             return false;
         }
-        if !self.memory.judgement.can_see() {
+        if !self.memory.can_see() {
             self.wait("WaitingForMetrics", &format!("no look at stable's counters yet; {until}"));
+            return false;
+        }
+        let forced = self.memory.let_through == Some(0);
+        if let Some(hold) = hold.filter(|_| self.memory.granted == Weight::ZERO && !forced) {
+            self.hold(&hold.reason, &format!("{}; {until}", hold.message), hold.warning);
             return false;
         }
         true
@@ -185,8 +190,7 @@ impl Turn<'_> {
 
     fn begin(&mut self) {
         let weight = self.setup.share(0);
-        self.memory.judgement.begin_exposure(self.seen.now);
-        self.memory.exposed_at = Some(self.seen.now);
+        self.memory.begin_exposure(self.setup, self.seen.now);
         self.enter_stage(0);
         self.note("StageStarted", format!("stage 1 of {}: {weight} of the traffic", self.setup.plan.stages.len()), false);
         self.place_weight();
@@ -215,10 +219,7 @@ impl Turn<'_> {
             return candidate.wanted.clamp(1, pods);
         }
         let unseen = candidate.names.iter().any(|name| !self.seen.seen.contains(name));
-        if candidate.ready < candidate.wanted
-            || unseen
-            || self.memory.judgement.verdict(self.setup, self.seen.now).trouble.is_some()
-        {
+        if candidate.ready < candidate.wanted || unseen || self.memory.verdict(self.setup, self.seen.now).trouble.is_some() {
             return candidate.wanted;
         }
         // The deadline for readiness counts for each pod.
@@ -272,7 +273,7 @@ impl Turn<'_> {
                 if !follows {
                     self.effects.push(Effect::SetWeight(self.memory.granted));
                     let scrape = self.scrape_seconds();
-                    self.memory.judgement.settle_split(self.seen.now, scrape);
+                    self.memory.settle_split(self.seen.now, scrape);
                 }
                 follows
             }
@@ -284,7 +285,7 @@ impl Turn<'_> {
         if grown && followed {
             self.memory.in_effect = Some(self.seen.now);
             let scrape = self.scrape_seconds();
-            self.memory.judgement.begin_stage(self.seen.now, scrape);
+            self.memory.begin_stage(self.seen.now, scrape);
             return true;
         }
         if !ready && !barred {
@@ -305,7 +306,7 @@ impl Turn<'_> {
             // The first share: `prepare` has asked already.
             return false;
         }
-        let verdict = self.memory.judgement.verdict(self.setup, self.seen.now);
+        let verdict = self.memory.verdict(self.setup, self.seen.now);
         let forced = self.memory.let_through == Some(self.memory.stage);
         if self.holds(&verdict, forced) {
             return true;
@@ -428,6 +429,10 @@ impl Turn<'_> {
         }
         if let Some(words) = &verdict.stable_unhealthy {
             self.hold("StableUnhealthy", words, false);
+            return true;
+        }
+        if let Some(NamedHold { reason, message, warning }) = verdict.hold.as_ref().filter(|_| !forced) {
+            self.hold(reason, &format!("{message}; it stays at {}", self.memory.granted), *warning);
             return true;
         }
         if let Some(words) = verdict.immaterial.as_ref().filter(|_| !forced) {

@@ -42,6 +42,21 @@ pub struct Verdict {
     pub split_broken: Option<String>,
     /// Stable itself is in trouble.
     pub stable_unhealthy: Option<String>,
+    /// Why there is no evidence at all: what the plan's rule about missing data is about.
+    pub blind: Option<Trouble>,
+    /// What else keeps it where it is.
+    pub hold: Option<NamedHold>,
+}
+
+/// A reason to stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedHold {
+    /// One word.
+    pub reason: String,
+    /// What was seen and what to do.
+    pub message: String,
+    /// Whether people are to be warned.
+    pub warning: bool,
 }
 
 /// Why a candidate is taken back.
@@ -63,12 +78,15 @@ impl Judgement {
             Some(harm) => (Some(harm), None),
             None => self.proved_harm(setup, now),
         };
+        let trouble = self.trouble(now);
         Verdict {
             harm,
             immaterial,
             open: self.open(setup),
             suspicion: self.harm_ln_e(setup) >= SUSPICION,
-            trouble: self.trouble(now),
+            blind: trouble.clone(),
+            hold: None,
+            trouble,
             split_broken: self.split_broken.map(split_words),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }

@@ -30,6 +30,14 @@ impl Worker {
                 return Some(Word::stalled("BadSignal", message));
             }
         }
+        for dependent in &guard.spec.dependents {
+            let troubles =
+                dependent.signals.iter().filter_map(|signal| Some((signal, metrics::validate(&convert::shape(signal)?).err()?)));
+            if let Some((signal, trouble)) = troubles.into_iter().next() {
+                let message = format!("spec.dependents, {}, signal {}: {trouble}", dependent.name, signal.name);
+                return Some(Word::stalled("BadSignal", message));
+            }
+        }
         if let Some(policy) = &guard.spec.policy_ref
             && self.shared.policies.get_cluster(&policy.name).is_none()
         {

@@ -116,11 +116,18 @@ pub(crate) fn pods(
         let part =
             row.labels.part().ok_or_else(|| Trouble::Undecodable { detail: "a series that was not asked for".to_owned() })?;
         if row.histograms {
+            // As in a look: what is wrong with one workload's pod is no other's trouble.
+            if target.whole_namespace {
+                continue;
+            }
             return Err(Trouble::NativeHistogram { pod: pod.to_owned(), what: part.label() });
         }
         let points = pods.entry(pod.to_owned()).or_insert_with(|| vec![Point::default(); grid.points]);
         for (at_ms, number) in &row.points {
-            let number = count(pod, part.label(), *number)?;
+            let number = match count(pod, part.label(), *number) {
+                Err(_) if target.whole_namespace => continue,
+                number => number?,
+            };
             if let Some(point) = grid.index(*at_ms).and_then(|i| points.get_mut(i)) {
                 let place = if part == Part::Requests { &mut point.requests } else { &mut point.second };
                 *place = Some(number);

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    asking::Asking,
     client::{Backend, Client, Limits},
     history::{self, Asked, History, Span},
     pods::AbortOnDrop,
@@ -27,6 +28,8 @@ const MAX_POLLERS: usize = 512;
 const MAX_TARGETS: usize = 512;
 /// Most ReplicaSets of a target: two arms and some that are being scaled away.
 const MAX_REPLICA_SETS: usize = 16;
+/// Most queries that are asked for absolute checks at once.
+const MAX_ASKED: usize = 1024;
 /// Most histories read at once.
 const MAX_HISTORIES: usize = 4;
 
@@ -42,6 +45,7 @@ struct Shared {
     default_url: Option<String>,
     stats: Arc<Stats>,
     histories: Semaphore,
+    asked: Arc<Semaphore>,
     running: Mutex<Running>,
 }
 
@@ -70,7 +74,14 @@ impl Hub {
     pub fn new(default_url: Option<String>, limits: Limits) -> Self {
         let stats = Arc::new(Stats::default());
         let client = Client::new(limits, Arc::clone(&stats));
-        let shared = Shared { client, default_url, stats, histories: Semaphore::new(MAX_HISTORIES), running: Mutex::default() };
+        let shared = Shared {
+            client,
+            default_url,
+            stats,
+            histories: Semaphore::new(MAX_HISTORIES),
+            asked: Arc::new(Semaphore::new(MAX_ASKED)),
+            running: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -109,6 +120,24 @@ impl Hub {
         let (key, selectors) = self.prepare(url, shape, target)?;
         let _permit = self.shared.histories.acquire().await;
         history::read(&self.shared.client, Asked { backend: &key.backend, selectors: &selectors, target, span }).await
+    }
+
+    /// Asks any query every so often (at least a second), until what is returned is dropped. What can be told at once is its
+    /// first and only answer.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn ask(&self, url: Option<&str>, query: &str, every: Duration) -> Asking {
+        let url = url.or(self.shared.default_url.as_deref()).ok_or(Trouble::NoUrl);
+        let backend = match url.and_then(Backend::parse) {
+            Ok(backend) => backend,
+            Err(trouble) => return Asking::refused(trouble),
+        };
+        match Arc::clone(&self.shared.asked).try_acquire_owned() {
+            Ok(place) => Asking::start(self.shared.client.clone(), backend, query.to_owned(), every, place),
+            Err(_) => Asking::refused(Trouble::TooMany { what: "absolute checks", limit: MAX_ASKED }),
+        }
     }
 
     /// What was asked so far, and what it cost.

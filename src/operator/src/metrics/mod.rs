@@ -6,8 +6,9 @@
 //! [`Trouble`] says what keeps an answer from being judged and what to do about it, and an answer that is not whole is a trouble, never a number.
 //!
 //! Start at `hub` (who watches what) and `poller` (one look); `selector` and `promql` make the query, `client` and `reply` read
-//! the answer, `reading` turns rows into samples, `history` reads the past; `pods` reads the pods' own pages instead. No Kubernetes in here, and nothing of the rest of the operator.
+//! the answer, `reading` turns rows into samples, `history` reads the past, `asking` asks any query for absolute checks; `pods` reads the pods' own pages instead. No Kubernetes in here, and nothing of the rest of the operator.
 
+mod asking;
 mod client;
 mod history;
 mod hub;
@@ -26,6 +27,7 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
+pub use asking::{Asking, Told, Values};
 pub use client::Limits;
 pub use history::{History, Span, Step};
 pub use hub::{Hub, Subscription};

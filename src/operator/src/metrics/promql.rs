@@ -165,12 +165,16 @@ fn join(parts: Vec<(Part, String)>) -> String {
 /// Matchers of the pods of all targets together. They may match a pod too many (another target's ReplicaSet name in one's namespace):
 /// rows are sorted out by [`Target::owns`].
 fn pods<'t>(targets: impl IntoIterator<Item = &'t Target>) -> String {
-    let (mut namespaces, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+    let (mut namespaces, mut prefixes, mut whole) = (BTreeSet::new(), BTreeSet::new(), false);
     for target in targets {
         namespaces.insert(escaped(&target.namespace));
+        whole |= target.whole_namespace;
         prefixes.extend(target.pod_prefixes().map(|p| escaped(&p)));
     }
     let any = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join("|");
+    if whole {
+        return format!("namespace=~{},pod!=\"\"", quoted(&any(namespaces)));
+    }
     let pods = format!("(?:{})[a-z0-9]{{{RANDOM_CHARACTERS}}}", any(prefixes));
     format!("namespace=~{},pod=~{}", quoted(&any(namespaces)), quoted(&pods))
 }

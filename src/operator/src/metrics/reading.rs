@@ -134,7 +134,12 @@ pub(crate) fn of_target<'p>(target: &Target, pods: &'p Pods) -> impl Iterator<It
 
 /// The samples of one target; its first trouble, if there is one.
 pub(crate) fn samples(selectors: &Selectors, target: &Target, pods: &Pods) -> Result<Vec<PodSample>, Trouble> {
-    of_target(target, pods).map(|(pod, rows)| rows.sample(selectors, &target.namespace, pod)).collect()
+    let samples = of_target(target, pods).map(|(pod, rows)| rows.sample(selectors, &target.namespace, pod));
+    if target.whole_namespace {
+        // What is wrong with one workload's pod is no other's trouble: it is left out, and missed by whoever needs it.
+        return Ok(samples.filter_map(Result::ok).collect());
+    }
+    samples.collect()
 }
 
 /// Largest whole number up to which a float holds every one.

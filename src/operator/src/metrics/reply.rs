@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{promql::Part, trouble::Trouble};
+use super::{asking::Values, promql::Part, trouble::Trouble};
 
 /// Which series a row belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -78,6 +78,14 @@ struct Envelope<'b, D> {
 }
 
 #[derive(Deserialize)]
+#[serde(untagged)]
+enum ScalarPart<'b> {
+    At(#[expect(dead_code, reason = "read past")] f64),
+    #[serde(borrow)]
+    Text(Cow<'b, str>),
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'b, R> {
     result_type: Cow<'b, str>,
@@ -125,6 +133,41 @@ pub(crate) fn matrix(body: &[u8]) -> Result<Reply<Series>, Trouble> {
         Ok(Series { labels: row.metric, points: points.collect::<Result<_, Trouble>>()?, histograms: !row.histograms.is_empty() })
     });
     Ok(Reply { rows: rows.collect::<Result<_, Trouble>>()?, infos })
+}
+
+/// What kind of result it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kind<'b> {
+    result_type: Cow<'b, str>,
+}
+
+/// Decodes the answer to any instant query: the smallest and the largest of its numbers.
+pub(crate) fn values(body: &[u8]) -> Result<Values, Trouble> {
+    let kind: Envelope<'_, Kind<'_>> = serde_json::from_slice(body).map_err(|e| undecodable(&e.to_string()))?;
+    let numbers = match kind.data.as_ref().map(|data| data.result_type.as_ref()) {
+        Some("scalar") => {
+            let (parts, _) = open::<ScalarPart<'_>>(body, "scalar")?;
+            let texts = parts.iter().filter_map(|part| match part {
+                ScalarPart::Text(text) => Some(number(text)),
+                ScalarPart::At(_) => None,
+            });
+            texts.collect::<Result<Vec<f64>, _>>()?
+        }
+        _ => {
+            let numbers = vector(body)?.rows.into_iter().map(|row| match row.value {
+                Value::Number(number) => Ok(number),
+                Value::Histogram => {
+                    Err(undecodable("a native histogram; ask for a number of it, for example histogram_quantile"))
+                }
+            });
+            numbers.collect::<Result<Vec<f64>, _>>()?
+        }
+    };
+    let any_nan = numbers.iter().any(|number| number.is_nan());
+    let fold = |from: f64, of: fn(f64, f64) -> f64| if any_nan { f64::NAN } else { numbers.iter().copied().fold(from, of) };
+    let (least, most) = (fold(f64::INFINITY, f64::min), fold(f64::NEG_INFINITY, f64::max));
+    Ok(Values { series: numbers.len(), least, most })
 }
 
 /// The error in a refusal, if it is Prometheus' own.

@@ -28,6 +28,8 @@ pub struct Target {
     pub namespace: String,
     /// Names of their ReplicaSets.
     pub replica_sets: Vec<String>,
+    /// Whether all pods of the namespace are meant, whoever made them.
+    pub whole_namespace: bool,
 }
 
 /// Checks a shape without asking anyone.
@@ -95,6 +97,18 @@ const MAX_GENERATED_BASE: usize = 58;
 pub(crate) const RANDOM_CHARACTERS: usize = 5;
 
 impl Target {
+    /// The pods of ReplicaSets.
+    pub fn of<'n>(namespace: &str, replica_sets: impl IntoIterator<Item = &'n String>) -> Self {
+        let replica_sets = replica_sets.into_iter().cloned().collect();
+        Self { namespace: namespace.to_owned(), replica_sets, whole_namespace: false }
+    }
+
+    /// All pods of a namespace.
+    #[must_use]
+    pub fn whole(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), replica_sets: Vec::new(), whole_namespace: true }
+    }
+
     /// What the names of the pods begin with, one a ReplicaSet.
     pub(crate) fn pod_prefixes(&self) -> impl Iterator<Item = String> {
         self.replica_sets.iter().map(|set| set.chars().chain(['-']).take(MAX_GENERATED_BASE).collect())
@@ -104,6 +118,7 @@ impl Target {
     pub(crate) fn owns(&self, namespace: &str, pod: &str) -> bool {
         let random =
             |text: &str| text.len() == RANDOM_CHARACTERS && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        namespace == self.namespace && self.pod_prefixes().any(|prefix| pod.strip_prefix(prefix.as_str()).is_some_and(random))
+        namespace == self.namespace
+            && (self.whole_namespace || self.pod_prefixes().any(|prefix| pod.strip_prefix(prefix.as_str()).is_some_and(random)))
     }
 }

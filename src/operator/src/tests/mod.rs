@@ -18,6 +18,7 @@ use firebreak_engine::{Effect, Observation, units::Millis};
 
 use crate::{
     act::{ActError, Actor},
+    eyes::{Found, Looks},
     observe::{self, Given, Live, Objects},
     world::View,
 };
@@ -26,7 +27,14 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 /// What a turn sees.
 fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
-    let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false, watching_since: NOW };
+    let given = Given {
+        now: NOW,
+        looks: Looks::default(),
+        seen: Vec::new(),
+        pasts: Found::default(),
+        guard_leaves: false,
+        watching_since: NOW,
+    };
     observe::observe(view, change, objects, &[], given)
 }
 

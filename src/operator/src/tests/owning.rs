@@ -39,7 +39,14 @@ async fn given_our_weight_on_a_service_that_someone_replaced_when_observed_then_
 async fn recorded(server: &ApiServer, change: &Change) -> Traffic {
     let view = rollout::view_with_routes(server).await;
     let objects = Objects::find(&view, change, &Live::new());
-    let given = Given { now: NOW, look: None, seen: Vec::new(), pasts: None, guard_leaves: false, watching_since: NOW };
+    let given = Given {
+        now: NOW,
+        looks: Looks::default(),
+        seen: Vec::new(),
+        pasts: Found::default(),
+        guard_leaves: false,
+        watching_since: NOW,
+    };
     let records: Vec<firebreak_api::change::RouteRecord> =
         serde_json::from_value(json!([{"kind": "HTTPRoute", "name": "checkout", "uid": "uid-route",
         "rules": [{"index": 0, "backendRefs": "[{\"name\":\"checkout\",\"port\":80}]"}]}]))

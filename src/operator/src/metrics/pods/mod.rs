@@ -141,7 +141,7 @@ impl Drop for Place {
 
 /// Ends the task with the last subscription.
 #[derive(Debug)]
-pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -386,7 +386,7 @@ mod tests {
 
     fn started(port: u16) -> Vec<Subscription> {
         let shapes = [SignalShape::Requests { requests: "r".to_owned(), failures: "f".to_owned() }];
-        let target = Target { namespace: "shop".to_owned(), replica_sets: vec!["shop-a".to_owned(), "shop-b".to_owned()] };
+        let target = Target::of("shop", &["shop-a".to_owned(), "shop-b".to_owned()]);
         let pods = ["shop-a-22222", "shop-b-33333", "cart-c-44444"];
         let address = |pod: &&str| Address { pod: (*pod).to_owned(), ip: "127.0.0.1".parse().unwrap(), ready: true };
         let addresses: Addresses = Arc::new(move || pods.iter().map(address).collect());
@@ -465,7 +465,7 @@ mod tests {
             signals: Arc::new([]),
             memories: vec![Memory::default()],
             last: BTreeMap::new(),
-            target: Target { namespace: "shop".to_owned(), replica_sets: Vec::new() },
+            target: Target::of("shop", &[]),
             page: Page { port: 1, path: "/".to_owned() },
             addresses: Arc::new(Vec::new),
             answers: Vec::new(),

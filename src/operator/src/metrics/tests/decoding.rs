@@ -4,9 +4,9 @@ use rstest::rstest;
 
 use super::{latency, read, requests, target};
 use crate::metrics::{
-    PodSample, Trouble,
+    PodSample, Trouble, Values,
     reading::{by_pod, nearest_edges, samples},
-    reply::{error_of, matrix, vector},
+    reply::{error_of, matrix, values, vector},
     shape::SignalShape,
 };
 
@@ -206,4 +206,39 @@ fn given_a_matrix_when_decoded_then_instants_are_whole_milliseconds() {
     let rows = matrix(body.as_bytes()).unwrap().rows;
     assert_eq!(rows[0].points[0], (1_795_508_894_887, 1.0));
     assert!(rows[0].points[1].1.is_nan() && !rows[0].histograms && rows[1].histograms);
+}
+
+#[rstest]
+#[case::scalar(r#"{"resultType":"scalar","result":[1795508894.887,"0.25"]}"#, 1, 0.25, 0.25)]
+#[case::vector(
+    r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"2"]},{"metric":{},"value":[1,"+Inf"]}]}"#,
+    2,
+    2.0,
+    f64::INFINITY
+)]
+#[case::none(r#"{"resultType":"vector","result":[]}"#, 0, f64::INFINITY, f64::NEG_INFINITY)]
+fn given_the_answer_to_any_query_when_decoded_then_its_smallest_and_largest_number_are_there(
+    #[case] data: &str,
+    #[case] series: usize,
+    #[case] least: f64,
+    #[case] most: f64,
+) {
+    let body = format!(r#"{{"status":"success","data":{data}}}"#);
+    assert_eq!(values(body.as_bytes()).unwrap(), Values { series, least, most });
+}
+
+#[test]
+fn given_one_number_that_is_none_when_decoded_then_all_are_none() {
+    let rows = r#"[{"metric":{"a":"b"},"value":[1,"2"]},{"metric":{},"value":[1,"NaN"]}]"#;
+    let body = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{rows}}}}}"#);
+    let found = values(body.as_bytes()).unwrap();
+    assert!(found.least.is_nan() && found.most.is_nan());
+}
+
+#[rstest]
+#[case::matrix(r#"{"resultType":"matrix","result":[]}"#, "a matrix instead of a vector")]
+#[case::histogram(r#"{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}"#, "histogram_quantile")]
+fn given_what_is_no_number_when_decoded_then_it_is_said(#[case] data: &str, #[case] said: &str) {
+    let body = format!(r#"{{"status":"success","data":{data}}}"#);
+    assert!(values(body.as_bytes()).unwrap_err().to_string().contains(said));
 }

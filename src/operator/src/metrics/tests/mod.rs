@@ -24,5 +24,5 @@ fn read(shape: &SignalShape) -> Selectors {
 }
 
 fn target(replica_sets: &[&str]) -> Target {
-    Target { namespace: "shop".into(), replica_sets: replica_sets.iter().map(|s| (*s).to_owned()).collect() }
+    Target::of("shop", &replica_sets.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
 }

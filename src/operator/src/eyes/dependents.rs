@@ -1,0 +1,250 @@
+//! The dependents of one Change, as Prometheus tells them: by their callers' counters, or by their own.
+
+use std::{sync::Arc, time::Duration};
+
+use firebreak_api::{
+    Change,
+    evidence::{Dependent, MeasuredBy},
+};
+use firebreak_engine::{
+    dependents::{DependentPast, DependentsLook},
+    observation::{Arm, Reading, SignalLook},
+    stats::dispersion::PodStep,
+    units::Millis,
+};
+use futures::future::select_all;
+
+use super::{
+    past::{of_steps, pod_steps},
+    source::{Arms, SCRAPE_UNKNOWN, both, skewed, told},
+};
+use crate::{
+    convert,
+    metrics::{Answer, History, Hub, PodSample, SignalShape, Span, Subscription, Target, Trouble},
+};
+
+/// Most pods of bystanders that are read: enough to tell what everyone suffers.
+const MOST_BYSTANDERS: usize = 200;
+/// Their past that is read, and its steps.
+const PAST: Duration = Duration::from_secs(45 * 60);
+const PAST_STEP: Duration = Duration::from_secs(15);
+/// The newest part of it: trouble that shows there began before the Change.
+const LATELY_STEPS: usize = 8;
+
+/// Subscriptions of one Change, one a dependent and signal.
+pub(super) struct Dependents {
+    all: Vec<Watched>,
+    arms: Arms,
+    url: Option<String>,
+    last_at: i64,
+}
+
+#[derive(Clone)]
+struct Who {
+    /// Workload and namespace.
+    name: String,
+    namespace: String,
+    by_callers: bool,
+    /// Workloads of that namespace that are no bystanders: the guarded one and all dependents.
+    concerned: Vec<String>,
+}
+
+struct Watched {
+    who: Who,
+    signals: Vec<(SignalShape, Result<Subscription, Trouble>)>,
+}
+
+impl Dependents {
+    /// Opens the eyes on a Change's dependents; `None` where it has none.
+    pub(super) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Option<Self> {
+        let spec = &change.spec;
+        let url = spec.prometheus_url.as_deref();
+        let space = |dependent: &Dependent| dependent.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let watch = |dependent: &Dependent| {
+            let there = space(dependent);
+            let dependents = spec.dependents.iter().filter(|other| space(other) == there).map(|other| other.name.clone());
+            let guarded = (there == namespace).then(|| spec.target.name.clone());
+            let by_callers = dependent.measured_by == MeasuredBy::Callers;
+            let target = if by_callers { both(change, namespace) } else { Target::whole(&there) };
+            let shapes = dependent.signals.iter().filter_map(convert::shape);
+            let signals = shapes.map(|shape| {
+                let subscription = hub.watch(url, &shape, target.clone());
+                (shape, subscription)
+            });
+            let signals = signals.collect();
+            let concerned = dependents.chain(guarded).collect();
+            Watched { who: Who { name: dependent.name.clone(), namespace: there, by_callers, concerned }, signals }
+        };
+        let all: Vec<Watched> = spec.dependents.iter().map(watch).collect();
+        (!all.is_empty()).then(|| Self { all, arms: Arms::new(change), url: spec.prometheus_url.clone(), last_at: i64::MIN })
+    }
+
+    /// Resolves when there is a new answer; never where nothing could be asked.
+    pub(super) async fn changed(&mut self) {
+        let subscriptions = self.all.iter_mut().flat_map(|watched| &mut watched.signals).filter_map(|(_, s)| s.as_mut().ok());
+        let waits: Vec<_> = subscriptions.map(|subscription| Box::pin(subscription.changed())).collect();
+        if waits.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(waits).await;
+    }
+
+    /// A look, if any signal has an answer newer than the last.
+    pub(super) fn look(&mut self, now: Millis) -> Option<DependentsLook> {
+        let subscriptions = || self.all.iter().flat_map(|watched| &watched.signals).map(|(_, subscription)| subscription);
+        let newest = subscriptions().filter_map(|s| Some(s.as_ref().ok()?.latest()?.at_ms)).max();
+        let refused = subscriptions().any(Result::is_err);
+        let newest = if refused { newest.or(Some(now.0)) } else { newest }?;
+        // The first look is what all count from.
+        let all_there = subscriptions().all(|s| s.as_ref().is_err() || s.as_ref().is_ok_and(|s| s.latest().is_some()));
+        if newest <= self.last_at || !all_there {
+            return None;
+        }
+        let scrape = subscriptions().filter_map(|s| s.as_ref().ok()?.scrape_interval()).map(|interval| interval.as_secs_f64());
+        let scrape_seconds = scrape.fold(0.0, f64::max);
+        let dependents = self.all.iter().map(|watched| {
+            let looks = watched.signals.iter().map(|(_, subscription)| match subscription {
+                Err(trouble) => told(trouble),
+                Ok(subscription) => subscription.latest().map_or_else(
+                    || SignalLook::Read(Vec::new()),
+                    |answer| skewed(&answer).unwrap_or_else(|| watched.who.look(&answer, &self.arms)),
+                ),
+            });
+            looks.collect()
+        });
+        let dependents = dependents.collect();
+        self.last_at = newest;
+        let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
+        Some(DependentsLook { at: Millis(newest), scrape_seconds, dependents })
+    }
+
+    /// What is to be read of their past, up to `until`.
+    pub(super) fn past(&self, until: Millis) -> PastOf {
+        let of = |watched: &Watched| {
+            let shapes = watched.signals.iter().map(|(shape, _)| shape.clone()).collect();
+            (watched.who.clone(), shapes)
+        };
+        PastOf { url: self.url.clone(), all: self.all.iter().map(of).collect(), until }
+    }
+}
+
+impl Who {
+    fn look(&self, answer: &Answer, arms: &Arms) -> SignalLook {
+        let samples = match &answer.result {
+            Err(trouble) => return told(trouble),
+            Ok(samples) => samples,
+        };
+        let mut bystanders = 0;
+        let reading = |sample: &PodSample| {
+            let arm = if self.by_callers { arms.of(&sample.pod)? } else { self.arm(&sample.pod)? };
+            if !self.by_callers && arm == Arm::Stable {
+                bystanders += 1;
+                if bystanders > MOST_BYSTANDERS {
+                    return None;
+                }
+            }
+            Some(Reading {
+                arm,
+                pod: sample.pod.clone(),
+                requests: sample.requests?,
+                failures: sample.failures.unwrap_or(0),
+                read_at: Millis(sample.scraped_at_ms.unwrap_or(answer.at_ms)),
+            })
+        };
+        let readings: Vec<Reading> = samples.iter().filter_map(reading).collect();
+        if !self.by_callers && !readings.iter().any(|reading| reading.arm == Arm::Candidate) {
+            let message = format!(
+                "no series of any pod of {} in namespace {}; check that the Deployment of that name runs there and that its series \
+                 carry the labels namespace and pod",
+                self.name, self.namespace
+            );
+            return SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message };
+        }
+        SignalLook::Read(readings)
+    }
+
+    /// Its own pods stand as the candidate's, those of the bystanders as stable's; `None` of who is concerned otherwise.
+    fn arm(&self, pod: &str) -> Option<Arm> {
+        if is_of(pod, &self.name) {
+            return Some(Arm::Candidate);
+        }
+        let concerned = self.concerned.iter().any(|workload| is_of(pod, workload));
+        (!concerned).then_some(Arm::Stable)
+    }
+}
+
+/// Whether a pod is one of a Deployment's, by name: its ReplicaSets add one part to the name, their pods another of five.
+fn is_of(pod: &str, deployment: &str) -> bool {
+    let parts = pod.strip_prefix(deployment).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-'));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    parts.is_some_and(|(hash, random)| hash.len() >= 5 && plain(hash) && random.len() == 5 && plain(random))
+}
+
+/// Whose past is read, and of what.
+pub(super) struct PastOf {
+    url: Option<String>,
+    all: Vec<(Who, Vec<SignalShape>)>,
+    until: Millis,
+}
+
+impl PastOf {
+    /// One entry a dependent and signal; `None` where it is not needed or could not be read.
+    pub(super) async fn read(&self, hub: &Hub) -> Vec<Vec<Option<DependentPast>>> {
+        let mut all = Vec::new();
+        for (who, shapes) in &self.all {
+            let mut of_one = Vec::new();
+            for shape in shapes {
+                of_one.push(if who.by_callers { None } else { self.of_signal(hub, who, shape).await });
+            }
+            all.push(of_one);
+        }
+        all
+    }
+
+    async fn of_signal(&self, hub: &Hub, who: &Who, shape: &SignalShape) -> Option<DependentPast> {
+        let span = Span { window: PAST, step: PAST_STEP, at_ms: self.until.0 };
+        match hub.history(self.url.as_deref(), shape, &Target::whole(&who.namespace), span).await {
+            Ok(history) => Some(split(who, &history)),
+            Err(trouble) => {
+                tracing::warn!(dependent = who.name, %trouble, "its past cannot be read, so it is not judged");
+                None
+            }
+        }
+    }
+}
+
+fn split(who: &Who, history: &History) -> DependentPast {
+    let of = |arm: Arm| {
+        let pods = history.pods.iter().filter(|(pod, _)| who.arm(pod) == Some(arm));
+        pod_steps(&History { pods: pods.map(|(pod, steps)| (pod.clone(), steps.clone())).collect(), ..*history })
+    };
+    let own: Vec<PodStep> = of(Arm::Candidate);
+    let (before, lately) = own.split_at(own.len().saturating_sub(LATELY_STEPS));
+    DependentPast { before: of_steps(before), lately: of_steps(lately), bystanders: of_steps(&of(Arm::Stable)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("payments-5d4f8c7b9d-x7k2p", true)]
+    #[case("payments-0123456789abcdef-x7k2p", true)]
+    #[case("payments-db-5d4f8c7b9d-x7k2p", false)]
+    #[case("payments-0", false)]
+    #[case("payments-api-x7k2p", false)]
+    #[case("pay-5d4f8c7b9d-x7k2p", false)]
+    fn given_the_name_of_a_pod_then_it_is_the_deployments_or_not(#[case] pod: &str, #[case] is: bool) {
+        assert_eq!(is_of(pod, "payments"), is);
+    }
+
+    #[test]
+    fn given_the_pods_of_a_namespace_then_the_dependents_the_bystanders_and_those_concerned_are_told_apart() {
+        let concerned = vec!["payments".to_owned(), "ledger".to_owned(), "shop".to_owned()];
+        let who = Who { name: "payments".into(), namespace: "shop".into(), by_callers: false, concerned };
+        assert_eq!(who.arm("payments-5d4f8c7b9d-x7k2p"), Some(Arm::Candidate));
+        assert_eq!(who.arm("search-5d4f8c7b9d-x7k2p"), Some(Arm::Stable));
+        assert_eq!(who.arm("shop-5d4f8c7b9d-x7k2p"), None);
+        assert_eq!(who.arm("ledger-5d4f8c7b9d-x7k2p"), None);
+    }
+}

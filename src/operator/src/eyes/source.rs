@@ -1,0 +1,344 @@
+//! The signals of one Change as one metrics source tells them: Prometheus, or the pods' own pages.
+
+use std::{sync::Arc, time::Duration};
+
+use firebreak_api::{Change, guard};
+use firebreak_engine::{
+    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    stats::{Phi, dispersion::PodCounts},
+    units::Millis,
+};
+use tokio::time::Instant;
+
+use crate::{
+    convert,
+    metrics::{self, Addresses, Answer, Hub, Page, PodSample, SignalShape, Subscription, Target, Trouble},
+};
+
+/// A refused subscription is asked for again this often.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Every ready pod of stable is read within this, or counts as come later.
+const FIRST_READ_WITHIN: Duration = Duration::from_secs(20);
+/// Readings older than this many scrapes are stale to the engine.
+const STALE_AFTER_SCRAPES: f64 = 2.5;
+/// How exactly a backend's clock is known: its `Date` is cut to seconds, and the answer took a while.
+const DATE_WITHIN_MS: f64 = 2000.0;
+/// A clock that is further ahead than this is worth a word.
+const MOST_AHEAD_MS: i64 = 5000;
+/// Time between two readings of a pod before it was learned.
+pub(super) const SCRAPE_UNKNOWN: f64 = 15.0;
+
+/// Subscriptions of one Change at one source, one a signal.
+pub(super) struct Source {
+    hub: Arc<Hub>,
+    url: Option<String>,
+    target: Target,
+    skew_told: bool,
+    arms: Arms,
+    signals: Vec<SignalEye>,
+    last_at: i64,
+    /// The pods, where they are read directly.
+    pods: Option<Addresses>,
+    opened: Instant,
+}
+
+/// What the names of both arms' pods begin with.
+#[derive(Clone)]
+pub(super) struct Arms {
+    stable: String,
+    candidate: String,
+}
+
+impl Arms {
+    /// Of a Change.
+    pub(super) fn new(change: &Change) -> Self {
+        Self { stable: prefix(&change.spec.stable.replica_set), candidate: prefix(&change.spec.candidate.replica_set) }
+    }
+
+    /// The arm of a pod, by its name.
+    pub(super) fn of(&self, pod: &str) -> Option<Arm> {
+        // One ReplicaSet's name can begin with the other's: the longer one that fits is meant.
+        let fits = |prefix: &String| pod.starts_with(prefix.as_str()).then_some(prefix.len());
+        match (fits(&self.candidate), fits(&self.stable)) {
+            (None, None) => None,
+            (candidate, stable) if candidate > stable => Some(Arm::Candidate),
+            _ => Some(Arm::Stable),
+        }
+    }
+}
+
+struct SignalEye {
+    name: String,
+    shape: SignalShape,
+    /// Whether what it counts is what users came for.
+    of_successes: bool,
+    subscription: Result<Subscription, Trouble>,
+    asked: Instant,
+}
+
+impl Source {
+    /// The pods' own pages.
+    pub(super) fn of_pods(hub: &Arc<Hub>, change: &Change, namespace: &str, page: Page, addresses: Addresses) -> Self {
+        let (named, target) = (named(change), both(change, namespace));
+        let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
+        let subscriptions = match metrics::read_pods(&shapes, target.clone(), page, Arc::clone(&addresses)) {
+            Ok(subscriptions) => subscriptions.into_iter().map(Ok).collect(),
+            Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
+        };
+        Self { pods: Some(addresses), ..Self::new(hub, change, target, named, subscriptions) }
+    }
+
+    /// Prometheus; one that is missing shows in the looks.
+    pub(super) fn of_prometheus(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Self {
+        let (named, target) = (named(change), both(change, namespace));
+        let url = change.spec.prometheus_url.as_deref();
+        let subscriptions = named.iter().map(|(_, shape)| hub.watch(url, shape, target.clone())).collect();
+        Self::new(hub, change, target, named, subscriptions)
+    }
+
+    fn new(
+        hub: &Arc<Hub>,
+        change: &Change,
+        target: Target,
+        named: Vec<(&guard::Signal, SignalShape)>,
+        subscriptions: Vec<Result<Subscription, Trouble>>,
+    ) -> Self {
+        let eye = |((signal, shape), subscription): ((&guard::Signal, SignalShape), _)| SignalEye {
+            name: signal.name.clone(),
+            shape,
+            of_successes: signal.successes.is_some(),
+            subscription,
+            asked: Instant::now(),
+        };
+        Self {
+            hub: Arc::clone(hub),
+            url: change.spec.prometheus_url.clone(),
+            target,
+            skew_told: false,
+            arms: Arms::new(change),
+            signals: named.into_iter().zip(subscriptions).map(eye).collect(),
+            last_at: i64::MIN,
+            pods: None,
+            opened: Instant::now(),
+        }
+    }
+
+    /// Whether a look was given.
+    pub(super) fn has_looked(&self) -> bool {
+        self.last_at > i64::MIN
+    }
+
+    /// Resolves when a signal has a new answer; never where there is no subscription.
+    pub(super) async fn changed(&mut self) {
+        let subscriptions = self.signals.iter_mut().filter_map(|eye| eye.subscription.as_mut().ok());
+        let waits: Vec<_> = subscriptions.map(|subscription| Box::pin(subscription.changed())).collect();
+        if waits.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(waits).await;
+    }
+
+    /// Where no Prometheus tells stable's past, its pods do: all that each has counted since its process began.
+    pub(super) fn lifetimes(&self, pasts: &mut Pasts) {
+        for eye in &self.signals {
+            let unknown = pasts.get(&eye.name).is_none_or(|past| past.requests == 0);
+            let answer = eye.subscription.as_ref().ok().and_then(Subscription::latest).filter(|_| unknown);
+            let Some(Ok(samples)) = answer.as_ref().map(|answer| &answer.result) else { continue };
+            let of_stable = samples.iter().filter(|sample| self.arms.of(&sample.pod) == Some(Arm::Stable));
+            let counted = |sample: &PodSample| Some(PodCounts { requests: sample.requests?, failures: sample.failures? });
+            let pods: Vec<PodCounts> = of_stable.filter_map(counted).collect();
+            let (requests, failures) = pods.iter().fold((0, 0), |sum, pod| (sum.0 + pod.requests, sum.1 + pod.failures));
+            // How they came is not known: over a life, pods differ by their age and by what was long ago.
+            pasts.insert(eye.name.clone(), Past { requests, failures, phi: Phi::UNKNOWN });
+        }
+    }
+
+    /// Asks again for what was refused: where there were too many subscriptions, others may have ended.
+    fn ask_again(&mut self) {
+        // What pods' pages cannot be asked, they cannot be asked later either.
+        for eye in self
+            .signals
+            .iter_mut()
+            .filter(|eye| self.pods.is_none() && eye.subscription.is_err() && eye.asked.elapsed() >= ASK_AGAIN)
+        {
+            eye.subscription = self.hub.watch(self.url.as_deref(), &eye.shape, self.target.clone());
+            eye.asked = Instant::now();
+        }
+    }
+
+    /// A look, if any signal has an answer newer than the last look.
+    pub(super) fn look(&mut self, now: Millis) -> Option<Look> {
+        self.ask_again();
+        let answers: Vec<Option<Arc<Answer>>> =
+            self.signals.iter().map(|eye| eye.subscription.as_ref().ok().and_then(Subscription::latest)).collect();
+        let refused = self.signals.iter().any(|eye| eye.subscription.is_err());
+        let newest = answers.iter().flatten().map(|answer| answer.at_ms).max();
+        let newest = if refused { newest.or(Some(now.0)) } else { newest }?;
+        // A look needs a first answer of every signal; until then there is nothing to count from.
+        if newest <= self.last_at || (!refused && answers.iter().any(Option::is_none)) {
+            return None;
+        }
+        if self.last_at == i64::MIN && !self.all_read(&answers) {
+            return None;
+        }
+        self.last_at = newest;
+        let scrape = self.signals.iter().filter_map(|eye| eye.subscription.as_ref().ok()?.scrape_interval());
+        let scrape_seconds = scrape.map(|interval| interval.as_secs_f64()).fold(0.0, f64::max);
+        self.tell_skew(&answers);
+        let signals = self.signals.iter().zip(&answers).map(|(eye, answer)| match (&eye.subscription, answer) {
+            (Err(trouble), _) => told(trouble),
+            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer, eye.of_successes)),
+            (Ok(_), None) => SignalLook::Read(Vec::new()),
+        });
+        let signals = signals.collect();
+        let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
+        Some(Look { at: Millis(newest), scrape_seconds, signals })
+    }
+
+    /// Pods count from their first reading when counting begins, and from zero when they come later: so it begins when every
+    /// ready pod of stable that is read directly has been read, for which it waits a while.
+    fn all_read(&self, answers: &[Option<Arc<Answer>>]) -> bool {
+        let Some(addresses) = &self.pods else { return true };
+        let ready = addresses().into_iter().filter(|address| address.ready && self.arms.of(&address.pod) == Some(Arm::Stable));
+        let names: Vec<String> = ready.map(|address| address.pod).collect();
+        let read = |answer: &Arc<Answer>, name: &String| match &answer.result {
+            // What is wrong with all of them is told.
+            Err(_) => true,
+            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up == Some(true)),
+        };
+        let all = answers.iter().flatten().all(|answer| names.iter().all(|name| read(answer, name)));
+        all || self.opened.elapsed() >= FIRST_READ_WITHIN
+    }
+
+    /// A backend whose clock is ahead is asked for its past: everything is judged, but that much later. Said once.
+    fn tell_skew(&mut self, answers: &[Option<Arc<Answer>>]) {
+        let ahead = answers.iter().flatten().filter_map(|answer| answer.backend_ahead_ms).max().unwrap_or(0);
+        if ahead > MOST_AHEAD_MS && !std::mem::replace(&mut self.skew_told, true) {
+            tracing::warn!(
+                seconds = ahead / 1000,
+                "the clock of the metrics backend is ahead of the operator's: harm is seen that much later; set both clocks by NTP"
+            );
+        }
+    }
+
+    fn signal(&self, answer: &Answer, of_successes: bool) -> SignalLook {
+        match &answer.result {
+            Err(trouble) => told(trouble),
+            Ok(samples) => {
+                // Failures appear with the first; successes that are not there are not counted, which is not to say none came.
+                let counted = |sample: &&PodSample| !of_successes || sample.failures_exist;
+                let readings = samples.iter().filter(counted).filter_map(|sample| {
+                    Some(Reading {
+                        arm: self.arms.of(&sample.pod)?,
+                        pod: sample.pod.clone(),
+                        requests: sample.requests?,
+                        failures: sample.failures.unwrap_or(0),
+                        read_at: Millis(sample.scraped_at_ms.unwrap_or(answer.at_ms)),
+                    })
+                });
+                SignalLook::Read(readings.collect())
+            }
+        }
+    }
+
+    /// Candidate pods that every signal's source has seen: by their series, or because it reads them (`up`).
+    pub(super) fn seen(&self) -> Vec<String> {
+        let by_signal = self.signals.iter().map(|eye| -> Vec<String> {
+            let answer = eye.subscription.as_ref().ok().and_then(Subscription::latest);
+            let samples = answer.as_ref().and_then(|answer| answer.result.as_ref().ok());
+            let seen = |sample: &&PodSample| sample.requests.is_some() || sample.up == Some(true);
+            samples.into_iter().flatten().filter(seen).map(|sample| sample.pod.clone()).collect()
+        });
+        by_signal.reduce(|both, one| both.into_iter().filter(|pod| one.contains(pod)).collect()).unwrap_or_default()
+    }
+
+    /// Names of the signals, for logs.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.signals.iter().map(|eye| eye.name.as_str())
+    }
+}
+
+/// The clock of a backend that is so far behind that all its readings look stale. Named, so that nobody searches the pods.
+pub(super) fn skewed(answer: &Answer) -> Option<SignalLook> {
+    let scrape_ms = answer.scrape_interval.map_or(SCRAPE_UNKNOWN * 1000.0, |interval| interval.as_secs_f64() * 1000.0);
+    let behind_ms = answer.backend_ahead_ms?.checked_neg()?;
+    let limit_ms = STALE_AFTER_SCRAPES * scrape_ms + DATE_WITHIN_MS;
+    if answer.result.is_err() || (behind_ms as f64) <= limit_ms {
+        return None;
+    }
+    let message = format!(
+        "the clock of the metrics backend is {} s behind the operator's, so its newest readings look that old and nothing can be \
+         judged; set the clocks of both nodes by NTP",
+        behind_ms / 1000
+    );
+    Some(SignalLook::Trouble { reason: "ClockSkew".to_owned(), message })
+}
+
+/// The pods of both arms.
+pub(super) fn both(change: &Change, namespace: &str) -> Target {
+    Target::of(namespace, [&change.spec.stable.replica_set, &change.spec.candidate.replica_set])
+}
+
+/// The signals that can be asked for, with their shapes.
+fn named(change: &Change) -> Vec<(&guard::Signal, SignalShape)> {
+    change.spec.signals.iter().filter_map(|signal| Some((signal, convert::shape(signal)?))).collect()
+}
+
+/// Pods of a ReplicaSet are named by at most 58 characters of its name and a dash, and five of their own.
+fn prefix(replica_set: &str) -> String {
+    format!("{replica_set}-").chars().take(58).collect()
+}
+
+pub(super) fn told(trouble: &Trouble) -> SignalLook {
+    SignalLook::Trouble { reason: trouble.reason().to_owned(), message: trouble.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{fake, metrics::Limits};
+
+    fn answer(ahead_ms: Option<i64>, scrape: Option<u64>) -> Answer {
+        let scrape_interval = scrape.map(Duration::from_secs);
+        Answer { at_ms: 0, took: Duration::ZERO, scrape_interval, backend_ahead_ms: ahead_ms, result: Ok(Vec::new()) }
+    }
+
+    #[rstest::rstest]
+    #[case::same_clock(Some(0), Some(1), false)]
+    #[case::within_what_a_date_can_tell(Some(-3_000), Some(1), false)]
+    #[case::behind_by_many_scrapes(Some(-30_000), Some(1), true)]
+    #[case::behind_by_less_than_what_is_stale(Some(-30_000), Some(15), false)]
+    #[case::ahead_is_judged_on(Some(30_000), Some(1), false)]
+    #[case::does_not_say(None, Some(1), false)]
+    fn given_a_backend_whose_clock_is_behind_when_looked_at_then_its_clock_is_named(
+        #[case] ahead_ms: Option<i64>,
+        #[case] scrape: Option<u64>,
+        #[case] named: bool,
+    ) {
+        match skewed(&answer(ahead_ms, scrape)) {
+            Some(SignalLook::Trouble { reason, message }) => {
+                assert!(named && reason == "ClockSkew" && message.contains("30 s behind"), "{message}");
+            }
+            other => assert!(!named && other.is_none()),
+        }
+    }
+
+    #[tokio::test]
+    async fn given_a_subscription_that_was_refused_when_there_is_room_again_then_it_is_had() {
+        let hub = Arc::new(Hub::new(Some("http://127.0.0.1:1".to_owned()), Limits::default()));
+        let change = fake::change("shop-x-1");
+        let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
+        let other = |name: usize| Target::of("shop", [&format!("other-{name}")]);
+        let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
+        let mut eyes = Source::of_prometheus(&hub, &change, "shop");
+        assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
+        others.pop();
+        eyes.look(Millis(1));
+        assert!(eyes.signals.first().unwrap().subscription.is_err(), "asked again at once");
+        tokio::time::pause();
+        tokio::time::advance(ASK_AGAIN).await;
+        eyes.look(Millis(2));
+        assert!(eyes.signals.first().unwrap().subscription.is_ok());
+    }
+}

@@ -143,6 +143,9 @@ impl Turn<'_> {
             next: self.next_weight(),
         };
         self.memory.judgement.enter(self.setup, look, &standing);
+        let memory = &mut self.memory;
+        let opens = memory.phase == Phase::Progressing;
+        memory.curve.record(self.setup, &memory.judgement, look.at, memory.granted, opens);
     }
 
     fn next_weight(&self) -> Weight {

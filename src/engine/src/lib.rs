@@ -6,6 +6,7 @@
 //! be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages. [`memory`] is all that outlives a look.
 
 pub mod counters;
+pub mod curve;
 pub mod decide;
 pub mod effect;
 pub mod judge;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    curve::Curve,
     decide::Answer,
     judge::Judgement,
     plan::Setup,
@@ -58,6 +59,9 @@ pub struct Memory {
     pub heard: Vec<Answer>,
     /// What the traffic shows.
     pub judgement: Judgement,
+    /// How the evidence went, for people.
+    #[serde(default, skip_serializing_if = "Curve::is_empty")]
+    pub curve: Curve,
 }
 
 /// The time in which candidate pods, started before the workload was held, had traffic that nobody granted.
@@ -145,6 +149,7 @@ impl Memory {
             contention: None,
             heard: Vec::new(),
             judgement: Judgement::new(setup),
+            curve: Curve::default(),
         }
     }
 }

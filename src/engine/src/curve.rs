@@ -32,8 +32,8 @@ pub struct Curve {
 pub struct Point {
     /// Whole seconds since the first point.
     pub seconds: u32,
-    /// The share that the candidate may have.
-    pub granted: Weight,
+    /// The share in effect.
+    pub share: Weight,
     exposure: Option<u16>,
     harm: i32,
     safety: Option<i32>,
@@ -43,14 +43,14 @@ pub struct Point {
 type Stored = (u32, Weight, Option<u16>, i32, Option<i32>);
 
 impl From<Stored> for Point {
-    fn from((seconds, granted, exposure, harm, safety): Stored) -> Self {
-        Self { seconds, granted, exposure, harm, safety }
+    fn from((seconds, share, exposure, harm, safety): Stored) -> Self {
+        Self { seconds, share, exposure, harm, safety }
     }
 }
 
 impl From<Point> for Stored {
     fn from(point: Point) -> Self {
-        (point.seconds, point.granted, point.exposure, point.harm, point.safety)
+        (point.seconds, point.share, point.exposure, point.harm, point.safety)
     }
 }
 
@@ -108,11 +108,14 @@ impl Curve {
         &self.points
     }
 
-    /// Records what a look at `at` showed while the candidate might have `granted`; `opens` where another stage follows.
+    /// Records what a look at `at` showed with this share in effect (`None` while one is coming into effect: what is counted
+    /// until then is of the share before); `opens` where another stage follows.
     ///
     /// Without a share there is nothing to see but that it is gone.
-    pub fn record(&mut self, setup: &Setup, judgement: &Judgement, at: Millis, granted: Weight, opens: bool) {
-        if granted == Weight::ZERO && self.points.last().is_none_or(|newest| newest.granted == Weight::ZERO) {
+    pub fn record(&mut self, setup: &Setup, judgement: &Judgement, at: Millis, share: Option<Weight>, opens: bool) {
+        let before = self.points.last().map_or(Weight::ZERO, |newest| newest.share);
+        let share = share.unwrap_or(before);
+        if share == Weight::ZERO && before == Weight::ZERO {
             return;
         }
         let since = *self.since.get_or_insert(at);
@@ -120,7 +123,7 @@ impl Curve {
         let exposure = judgement.signals.first().and_then(|signal| signal.exposure());
         self.add(Point {
             seconds: at.seconds_since(since) as u32,
-            granted,
+            share,
             exposure: exposure.map(|share| (share * TEN_THOUSANDTHS).round() as u16),
             harm: hundredths(judgement.harm_ln_e(setup)),
             safety: safety.map(hundredths),
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
 
     fn point(seconds: u32, harm: i32) -> Point {
-        Point { seconds, granted: Weight::percent(5), exposure: Some(493), harm, safety: Some(-12) }
+        Point { seconds, share: Weight::percent(5), exposure: Some(493), harm, safety: Some(-12) }
     }
 
     fn recorded(seconds: u32, harm: impl Fn(u32) -> i32) -> Curve {

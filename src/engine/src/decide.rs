@@ -144,8 +144,8 @@ impl Turn<'_> {
         };
         self.memory.judgement.enter(self.setup, look, &standing);
         let memory = &mut self.memory;
-        let opens = memory.phase == Phase::Progressing;
-        memory.curve.record(self.setup, &memory.judgement, look.at, memory.granted, opens);
+        let share = if memory.granted == Weight::ZERO { Some(Weight::ZERO) } else { standing.in_effect };
+        memory.curve.record(self.setup, &memory.judgement, look.at, share, memory.phase == Phase::Progressing);
     }
 
     fn next_weight(&self) -> Weight {

@@ -26,9 +26,9 @@ fn given_a_harmful_candidate_when_taken_back_then_the_curve_crosses_what_took_it
     let curve = &cluster.memory.curve;
     let highest = curve.points().iter().map(|point| point.harm()).fold(f64::MIN, f64::max);
     assert!(highest >= needed - 0.005, "{highest} of {needed}: {curve:?}");
-    assert_eq!(curve.points().last().unwrap().granted, Weight::ZERO);
-    assert_eq!(curve.points()[0].granted, Weight::percent(5));
-    assert_eq!(curve.points().iter().filter(|point| point.granted == Weight::ZERO).count(), 1, "{curve:?}");
+    assert_eq!(curve.points().last().unwrap().share, Weight::ZERO);
+    assert_eq!(curve.points()[0].share, Weight::percent(5));
+    assert_eq!(curve.points().iter().filter(|point| point.share == Weight::ZERO).count(), 1, "{curve:?}");
 }
 
 #[test]
@@ -36,20 +36,18 @@ fn given_a_harmless_candidate_when_promoted_then_the_curve_shows_every_stage_pro
     let cluster = ended((1, 1));
     assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Promoted));
     let curve = &cluster.memory.curve;
-    let shares: Vec<u16> = curve.points().iter().map(|point| point.granted.as_permille()).collect();
+    let shares: Vec<u16> = curve.points().iter().map(|point| point.share.as_permille()).collect();
     let mut stages = shares.clone();
     stages.dedup();
     assert_eq!(stages, [50, 200, 500, 950], "{curve:?}");
-    // A stage's first look still counts what came before its share was in effect.
-    for two in curve.points().windows(2).filter(|two| two[0].granted == two[1].granted) {
-        let (exposure, granted) = (two[1].exposure().unwrap(), two[1].granted.share());
-        assert!((exposure - granted).abs() < 0.01, "{two:?}");
+    // But for its last look, in which the next share is on its way, a stage's requests follow its share.
+    for two in curve.points().windows(2).filter(|two| two[0].share == two[1].share) {
+        assert!((two[0].exposure().unwrap() - two[0].share.share()).abs() < 0.01, "{two:?}");
     }
     let last = curve.points().last().unwrap();
-    assert_eq!((last.granted, last.safety()), (Weight::permille(950), None), "nothing opens after the last stage");
+    assert_eq!((last.share, last.safety()), (Weight::permille(950), None), "nothing opens after the last stage");
     for stage in [50, 200, 500] {
-        let safety =
-            curve.points().iter().filter(|point| point.granted.as_permille() == stage).filter_map(|point| point.safety());
+        let safety = curve.points().iter().filter(|point| point.share.as_permille() == stage).filter_map(|point| point.safety());
         assert!(safety.fold(f64::MIN, f64::max) > 3.1, "{stage}: {curve:?}");
     }
     // Evidence of harm never came near what would have taken it back.

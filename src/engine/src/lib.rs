@@ -5,6 +5,7 @@
 //! ([`judge`], over [`counters`] and [`stats`]), moves the Change along its [`plan::Plan`], and says as data what is to
 //! be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages. [`memory`] is all that outlives a look.
 
+mod again;
 pub mod counters;
 pub mod curve;
 pub mod decide;

@@ -1,7 +1,8 @@
 //! The Kubernetes resources of Firebreak (`firebreak.dev/v1alpha1`) as Rust types.
 //!
 //! Holds: the four kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`Intervention`]), the names of annotations and
-//! labels ([`names`]), the comparison of pod templates ([`template`]), conditions ([`conditions`]), stored values ([`packed`]).
+//! labels ([`names`]), the comparison of pod templates ([`template`]), conditions ([`conditions`]), stored values ([`packed`]),
+//! what a policy means to the engine ([`plan`]).
 //! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
 //! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
 
@@ -18,6 +19,7 @@ pub mod guard;
 pub mod intervention;
 pub mod names;
 pub mod packed;
+pub mod plan;
 pub mod policy;
 pub mod span;
 pub mod template;

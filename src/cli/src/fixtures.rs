@@ -1,6 +1,6 @@
 //! Guards and Changes as the operator writes them, for tests.
 
-use firebreak_api::{Change, Guard, change::Phase};
+use firebreak_api::{Change, Guard, change::Phase, packed::pack};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -91,7 +91,26 @@ pub(crate) fn healthy() -> Change {
     decide(&mut change, "12:01:10", "StageStarted", "1 % of the traffic may reach the candidate.");
     decide(&mut change, "12:04:02", "StageStarted", "5 %: safety of errors 3.3, of slow 4.0 of 3.1; nothing suspected.");
     decide(&mut change, "12:06:48", "StageStarted", "20 %: safety of errors 3.2, of slow 3.6 of 3.1; nothing suspected.");
+    remember(&mut change, 0.0);
     change
+}
+
+/// The evidence so far, a point every 6 s: stages of 1, 5 and 20 %; harm grows from the 60th on by so much a point.
+fn remember(change: &mut Change, growth: f64) {
+    let stages = [(28, 10), (56, 50), (89, 200)];
+    let points: Vec<Value> = (0..89)
+        .map(|at| {
+            let nth = stages.iter().position(|(until, _)| at < *until).unwrap();
+            let began = if nth == 0 { 0 } else { stages[nth - 1].0 };
+            let harm = -0.3 + 0.3 * f64::sin(f64::from(at) / 4.0) + growth * f64::from((at - 60).max(0));
+            let safety = f64::from(at - began) * 0.12 - 0.004 * growth * f64::from((at - 60).max(0)).powi(2) * 60.0;
+            let share = stages[nth].1;
+            json!([at * 6, share, share * 10 - 7, (harm * 100.0).round() as i32, (safety * 100.0).round() as i32])
+        })
+        .collect();
+    let curve =
+        json!({"since": "2026-07-01T12:01:10Z".parse::<Timestamp>().unwrap().as_millisecond(), "spacing": 4, "points": points});
+    change.status.as_mut().unwrap().memory = Some(pack("memory", &json!({ "curve": curve })).unwrap());
 }
 
 /// The same with errors that become more.
@@ -110,6 +129,7 @@ pub(crate) fn harm_rising() -> Change {
                 "sharePercentLow": 0.005, "projectedPercent": 0.139, "growing": "no"}
         }),
     );
+    remember(&mut change, 0.12);
     change
 }
 

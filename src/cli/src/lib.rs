@@ -11,6 +11,7 @@
 
 pub mod args;
 pub mod cluster;
+pub mod curve;
 pub mod error;
 pub mod explain;
 pub mod facts;

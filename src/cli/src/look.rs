@@ -34,6 +34,10 @@ pub struct Glyphs {
     pub up: &'static str,
     pub down: &'static str,
     pub levels: [&'static str; 8],
+    pub braille: bool,
+    pub upright: &'static str,
+    pub corner: &'static str,
+    pub dashed: &'static str,
 }
 
 static UNICODE: Glyphs = Glyphs {
@@ -50,6 +54,10 @@ static UNICODE: Glyphs = Glyphs {
     up: "↑",
     down: "↓",
     levels: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    braille: true,
+    upright: "│",
+    corner: "└",
+    dashed: "╌",
 };
 
 static ASCII: Glyphs = Glyphs {
@@ -66,6 +74,10 @@ static ASCII: Glyphs = Glyphs {
     up: "^",
     down: "v",
     levels: ["_", "_", ".", ".", "-", "-", "=", "#"],
+    braille: false,
+    upright: "|",
+    corner: "+",
+    dashed: "-",
 };
 
 impl Look {

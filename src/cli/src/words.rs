@@ -67,6 +67,16 @@ pub fn chance(ln_e: f64, more: f64) -> Option<String> {
     })
 }
 
+/// The same probability at most as one case of so many: `1 of 22`, rounded so that it stays a bound. None from one of two on.
+#[must_use]
+pub fn cases(ln_e: f64, more: f64) -> Option<String> {
+    let of = 1.0 / ((-ln_e).exp() + more);
+    // Less than it was computed to it is not rounded by; beyond the largest nobody asks for more.
+    let of = (of + 1e-4).floor().min(1e6);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 2..=10^6
+    (of >= 2.0).then(|| format!("1 of {}", count(of as u64)))
+}
+
 /// A count with separators: `12,034`.
 #[must_use]
 pub fn count(value: u64) -> String {

@@ -136,6 +136,10 @@ impl Turn<'_> {
             next: self.next_weight(),
         };
         self.memory.witness(self.setup, self.seen, &standing);
+        let Some(look) = &self.seen.look else { return };
+        let memory = &mut self.memory;
+        let share = if memory.granted == Weight::ZERO { Some(Weight::ZERO) } else { standing.in_effect };
+        memory.curve.record(self.setup, &memory.judgement, look.at, share, memory.phase == Phase::Progressing);
     }
 
     fn next_weight(&self) -> Weight {

@@ -3,6 +3,7 @@
 //! Harm is one e-process over all signals (a weighted mean of e-values is an e-value under any dependence). Safety is
 //! proved signal by signal and anew at every stage. Everything here is known before the look it judges.
 
+mod again;
 mod verdict;
 
 use std::collections::VecDeque;

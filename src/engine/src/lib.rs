@@ -2,11 +2,14 @@
 //! randomness, so every decision can be computed again from what was recorded.
 //!
 //! Start at [`decide`]: `decide(&Setup, &Memory, &Observation) -> Decision`. It judges the newest [`observation::Look`]
-//! ([`judge`], over [`counters`] and [`stats`]; [`checks`] and [`dependents`] beside it), moves the Change along its [`plan::Plan`], and says as data what is to
-//! be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages. [`memory`] is all that outlives a look.
+//! ([`judge`], over [`counters`] and [`stats`]; [`checks`] and [`dependents`] beside it), moves the Change along its
+//! [`plan::Plan`], and says as data what is to be done ([`effect`]). [`risk`] makes the level, [`plan`] the stages.
+//! [`memory`] is all that outlives a look.
 
+mod again;
 pub mod checks;
 pub mod counters;
+pub mod curve;
 pub mod decide;
 pub mod dependents;
 pub mod effect;

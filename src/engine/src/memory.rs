@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checks::CheckMemory,
+    curve::Curve,
     decide::Answer,
     dependents::Reach,
     judge::Judgement,
@@ -69,6 +70,9 @@ pub struct Memory {
     /// What the dependents show.
     #[serde(default)]
     pub reach: Reach,
+    /// How the evidence went, for people.
+    #[serde(default, skip_serializing_if = "Curve::is_empty")]
+    pub curve: Curve,
 }
 
 /// The time in which candidate pods, started before the workload was held, had traffic that nobody granted.
@@ -159,6 +163,7 @@ impl Memory {
             second: setup.both_sources.then(|| Judgement::new(setup)),
             checks: setup.checks.iter().map(|_| CheckMemory::default()).collect(),
             reach: Reach::new(setup),
+            curve: Curve::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use firebreak_api::{
     Change, ChangeSpec, ClusterRiskPolicy, Guard,
     change::{Candidate, Claims, Factor, Risk},
     guard::{Hold, Revision},
-    names, template,
+    names, plan, template,
 };
 use firebreak_engine::risk;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use crate::{convert, raw};
+use crate::raw;
 
 /// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
 const LONGEST_REPLICA_SET: usize = 57;
@@ -80,7 +80,7 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
                 .collect(),
         },
         claims: Claims { problems: assessment.problems, ..claims },
-        plan: convert::level_plan(from.policy, assessment.level),
+        plan: plan::level(from.policy, assessment.level),
         policy: from.policy.map_or_else(|| "built-in".to_owned(), kube::ResourceExt::name_any),
         availability: from.guard.spec.slo.as_ref().map(|slo| slo.availability),
         traffic: from.guard.spec.traffic.clone(),

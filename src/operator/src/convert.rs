@@ -1,17 +1,16 @@
-//! Between the resources' words and the engine's: plans, signals, setups.
+//! Between the resources' words and the engine's: signals, setups. Plans are converted beside the policies.
 
 use firebreak_api::{
-    Change, ClusterRiskPolicy, Span,
+    Change,
     evidence::{Check, Dependent, MeasuredBy, OnFailure, OnMissing},
     guard,
-    policy::{self, Inconclusive, Level as PlanLevel, NoData},
+    plan::plan,
 };
 use firebreak_engine::{
     checks::{self, CheckSetup},
     dependents::{DependentSetup, Measured},
-    plan::{self, Exposure, Plan, Setup, SignalCounts, SignalSetup},
-    risk::Level,
-    units::{Millis, Weight},
+    plan::{Exposure, Late, Setup, SignalCounts, SignalSetup},
+    units::Millis,
 };
 
 use crate::metrics::SignalShape;
@@ -21,86 +20,13 @@ const FAILURES_SHARE: f64 = 0.5;
 const SLOW_SHARE: f64 = 0.3;
 const SUCCESSES_SHARE: f64 = 0.2;
 
-/// The plan of a level, from the named policy or the built-in one.
-pub(crate) fn level_plan(policy: Option<&ClusterRiskPolicy>, level: Level) -> PlanLevel {
-    match policy {
-        Some(policy) => {
-            let levels = &policy.spec.levels;
-            match level {
-                Level::Low => levels.low.clone(),
-                Level::Medium => levels.medium.clone(),
-                Level::High => levels.high.clone(),
-                Level::Critical => levels.critical.clone(),
-            }
-        }
-        None => built_in(level),
-    }
-}
-
-fn built_in(level: Level) -> PlanLevel {
-    let (plan, slo_factor) = Plan::built_in(level);
-    let span = |seconds: f64| Span(std::time::Duration::from_secs_f64(seconds));
-    let percent = |weight: &Weight| i32::from(weight.as_permille() / 10);
-    PlanLevel {
-        alpha: plan.alpha,
-        beta: plan.beta,
-        margin: plan.margin,
-        budget_percent: plan.budget * 100.0,
-        slo_factor,
-        stages: plan.stages.iter().map(percent).collect(),
-        min_bake: span(plan.min_bake_seconds),
-        max_bake: span(plan.max_bake_seconds),
-        final_bake: span(plan.final_bake_seconds),
-        holdback_percent: percent(&plan.holdback),
-        approval_at: plan.approval_at.iter().map(percent).collect(),
-        inconclusive: match plan.inconclusive {
-            plan::Inconclusive::Promote => Inconclusive::Promote,
-            plan::Inconclusive::Hold => Inconclusive::Hold,
-            plan::Inconclusive::RollBack => Inconclusive::RollBack,
-        },
-        no_data: match plan.no_data {
-            plan::NoData::Hold => NoData::Hold,
-            plan::NoData::HoldAlert => NoData::HoldAlert,
-            plan::NoData::RollBack => NoData::RollBack,
-        },
-        no_data_after: span(plan.no_data_after_seconds),
-    }
-}
-
-fn engine_plan(level: &policy::Level, availability: Option<f64>) -> Plan {
-    let plan = Plan {
-        alpha: level.alpha,
-        beta: level.beta,
-        margin: level.margin,
-        budget: level.budget_percent / 100.0,
-        stages: level.stages.iter().map(|&stage| Weight::percent(stage)).collect(),
-        min_bake_seconds: level.min_bake.as_secs_f64(),
-        max_bake_seconds: level.max_bake.as_secs_f64(),
-        final_bake_seconds: level.final_bake.as_secs_f64(),
-        holdback: Weight::percent(level.holdback_percent),
-        approval_at: level.approval_at.iter().map(|&stage| Weight::percent(stage)).collect(),
-        inconclusive: match level.inconclusive {
-            Inconclusive::Promote => plan::Inconclusive::Promote,
-            Inconclusive::Hold => plan::Inconclusive::Hold,
-            Inconclusive::RollBack => plan::Inconclusive::RollBack,
-        },
-        no_data: match level.no_data {
-            NoData::Hold => plan::NoData::Hold,
-            NoData::HoldAlert => plan::NoData::HoldAlert,
-            NoData::RollBack => plan::NoData::RollBack,
-        },
-        no_data_after_seconds: level.no_data_after.as_secs_f64(),
-    };
-    plan.with_objective(availability, level.slo_factor)
-}
-
 /// The engine's setup of a Change. `ready_deadline_seconds` is the workload's progressDeadlineSeconds.
 pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
     let spec = &change.spec;
     let availability = spec.availability.map(|percent| percent / 100.0);
     let routed = spec.is_routed();
     Setup {
-        plan: engine_plan(&spec.plan, availability),
+        plan: plan(&spec.plan, availability),
         signals: signals(&spec.signals),
         checks: spec.checks.iter().map(check).collect(),
         dependents: spec.dependents.iter().map(|named| dependent(named, change.metadata.namespace.as_deref())).collect(),
@@ -110,7 +36,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         availability,
         restore_template: spec.restore_template,
         taken_over: spec.candidate.taken_over,
-        late: (spec.candidate.late_pods > 0).then(|| plan::Late {
+        late: (spec.candidate.late_pods > 0).then(|| Late {
             pods: spec.candidate.late_pods,
             since: Millis(spec.candidate.late_since.unwrap_or(spec.detected_at).as_millisecond()),
         }),

@@ -15,7 +15,10 @@ use super::{
     numbers::{self, Number},
     outcome,
 };
-use crate::facts::{self, Facts, Stage};
+use crate::{
+    curve::Evidence,
+    facts::{self, Facts, Stage},
+};
 
 /// Decisions in the explanation: what fits a screen.
 const DECISIONS: usize = 8;
@@ -48,6 +51,8 @@ pub struct Explanation {
     pub state: State,
     /// The numbers with their meaning.
     pub numbers: Vec<Number>,
+    /// How the evidence went, once it was seen twice.
+    pub curve: Option<Evidence>,
     /// Pods of the two arms.
     pub arms: Option<Arms>,
     /// Damage done.
@@ -206,6 +211,7 @@ impl Explanation {
                 needs: facts.needs(),
             },
             numbers: numbers::of(&facts),
+            curve: Evidence::of(change),
             arms: status.arms,
             blast_radius: status.blast_radius.clone(),
             blast_words: numbers::blast(&facts),

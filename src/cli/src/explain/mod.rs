@@ -1,9 +1,10 @@
 //! `explain`: a Change in words, on one screen.
 //!
-//! [`build`] makes the explanation as data (what `-o json` prints), [`text`] lays it out, [`outcome`] and [`numbers`] find the
-//! words for what would change it and for what the numbers mean. All of it comes from the Change; nothing is decided here.
+//! [`build`] makes the explanation as data (what `-o json` prints), [`text`] lays it out with the [`course`] of the evidence drawn,
+//! [`outcome`] and [`numbers`] find the words for what would change it and for what the numbers mean. All of it comes from the Change; nothing is decided here.
 
 pub mod build;
+pub mod course;
 pub mod numbers;
 pub mod outcome;
 pub mod text;
@@ -30,7 +31,9 @@ pub async fn run(global: &Global, args: &args::Explain) -> Result<(), Error> {
     let snapshot = cluster.snapshot(false).await?;
     output::notes(&snapshot.notes);
     let change = resolve(&snapshot, args.name.as_deref(), &cluster.namespace)?;
-    let explanation = build::Explanation::new(change, Timestamp::now());
+    // The snapshot leaves out the memory, which holds how the evidence went.
+    let change = cluster.change(facts::name(change)).await?;
+    let explanation = build::Explanation::new(&change, Timestamp::now());
     if let Some(format) = args.output {
         return output::print(&explanation, format);
     }

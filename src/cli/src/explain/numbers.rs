@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     facts::Facts,
     screen::parts,
-    words::{chance, count, failure_rate, ln_e, rate},
+    words::{cases, count, failure_rate, ln_e, rate},
 };
 
 /// A number, what it is measured against, and what it means.
@@ -28,14 +28,15 @@ pub struct Number {
 pub fn of(facts: &Facts<'_>) -> Vec<Number> {
     let mut numbers = Vec::new();
     if let Some(harm) = facts.status.harm {
-        let mut meaning = match chance(harm.evidence, 0.0) {
-            Some(chance) => format!(
-                "ln E {} of {} that take it back: a harmless release shows this much with probability at most {chance}",
-                ln_e(harm.evidence),
-                ln_e(harm.needed)
+        let meaning = match cases(harm.evidence, 0.0) {
+            Some(cases) => format!(
+                "a harmless release (at most {} times stable's failures) would ever look this bad in at most {cases} cases",
+                facts.change.spec.plan.margin
             ),
-            None => format!("ln E {} of {} that take it back: no sign of harm", ln_e(harm.evidence), ln_e(harm.needed)),
+            None if harm.evidence > 0.0 => "says next to nothing: every other harmless release may look this bad".to_owned(),
+            None => "no sign of harm".to_owned(),
         };
+        let mut meaning = format!("ln E {} of {} that take it back: {meaning}", ln_e(harm.evidence), ln_e(harm.needed));
         if harm.proved_ratio > 0.0 {
             meaning = format!("{meaning}; proved: it fails at least {} times as often as stable", harm.proved_ratio);
         }
@@ -55,10 +56,10 @@ pub fn of(facts: &Facts<'_>) -> Vec<Number> {
         );
         let safety = match (
             facts.next_stage().filter(|_| evidence.safety_needed > 0.0).filter(|_| facts.phase() == Phase::Progressing),
-            chance(evidence.safety, facts.unsure()),
+            cases(evidence.safety, facts.unsure()),
         ) {
-            (Some(next), Some(chance)) => format!(
-                "; safety ln E {} of {} for {next} %: a release that harms more than the budget there shows this much with probability at most {chance}",
+            (Some(next), Some(cases)) => format!(
+                "; safety ln E {} of {} for {next} %: a release that harms more than the budget there would ever look this safe at this stage in at most {cases} cases",
                 ln_e(evidence.safety),
                 ln_e(evidence.safety_needed)
             ),

@@ -29,7 +29,28 @@ fn given_a_change_when_explained_then_these_words(#[case] name: &str, #[case] ch
 
 #[test]
 fn given_a_change_when_explained_for_machines_then_this_structure() {
-    insta::assert_yaml_snapshot!("explain_structured", Explanation::new(&fix::harm_rising(), fix::now()));
+    let mut explanation = Explanation::new(&fix::harm_rising(), fix::now());
+    explanation.curve.as_mut().unwrap().points.truncate(2);
+    insta::assert_yaml_snapshot!("explain_structured", explanation);
+}
+
+#[test]
+fn given_little_room_or_a_poor_terminal_when_explained_then_the_curves_are_drawn_all_the_same() {
+    let explanation = Explanation::new(&fix::harm_rising(), fix::now());
+    let page = ansi::text(&text::lines(&explanation, 72, &fix::look().ascii()), false);
+    let drawn = page.split("CURVE").nth(1).unwrap().split("BLAST").next().unwrap();
+    assert!(page.is_ascii(), "{page}");
+    insta::assert_snapshot!("explain_curve_ascii", drawn);
+}
+
+#[test]
+fn given_no_memory_or_one_of_another_version_when_explained_then_all_but_the_curve() {
+    for memory in [None, Some("!!".to_owned())] {
+        let mut change = fix::harm_rising();
+        change.status.as_mut().unwrap().memory = memory;
+        let page = page(&change, 100);
+        assert!(!page.contains("CURVE") && page.contains("NUMBERS"), "{page}");
+    }
 }
 
 #[rstest]

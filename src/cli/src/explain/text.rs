@@ -6,7 +6,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::build::Explanation;
+use super::{build::Explanation, course};
 use crate::{
     look::Look,
     screen::parts,
@@ -29,6 +29,9 @@ pub fn lines(explanation: &Explanation, to: usize, look: &Look) -> Vec<Line<'sta
     page.items(explanation.plan.words.iter().cloned());
     state(&mut page, explanation);
     numbers(&mut page, explanation);
+    if let Some(curve) = &explanation.curve {
+        page.drawn("CURVE", course::lines(curve, explanation.at, page.room(), look));
+    }
     let grows = explanation.blast_radius.as_ref().is_some_and(parts::grows);
     page.part("BLAST", std::slice::from_ref(&explanation.blast_words), if grows { look.bad() } else { Style::new() });
     page.part("OUTCOME", &[], Style::new());
@@ -61,6 +64,17 @@ impl Page<'_> {
         // A label without text of its own: the items that follow stand beside it.
         if let Some(label) = label {
             self.lines.push(Line::from(vec![label]));
+        }
+    }
+
+    /// A labelled part that is drawn.
+    fn drawn(&mut self, label: &str, lines: Vec<Line<'static>>) {
+        for (at, line) in lines.into_iter().enumerate() {
+            let label = words::pad(if at == 0 { label } else { "" }, LABEL, "");
+            let mut spans = vec![Span::styled(label, self.look.strong())];
+            let style = line.style;
+            spans.extend(line.spans.into_iter().map(|span| span.patch_style(style)));
+            self.lines.push(Line::from(spans));
         }
     }
 

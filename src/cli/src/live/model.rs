@@ -47,6 +47,8 @@ pub struct Model {
     pub over_since: Option<Timestamp>,
     /// Harm evidence of the shown Change, the oldest first.
     pub history: VecDeque<(Timestamp, f64)>,
+    /// What each Change remembered of its harm evidence when it was first seen.
+    pub remembered: BTreeMap<String, Vec<(Timestamp, f64)>>,
     /// The Change that `history` is about.
     pub history_of: Option<String>,
     /// Decisions scrolled away at the top, the newest.
@@ -122,6 +124,7 @@ impl Model {
             followed: None,
             over_since: None,
             history: VecDeque::new(),
+            remembered: BTreeMap::new(),
             history_of: None,
             scroll: 0,
             end: None,

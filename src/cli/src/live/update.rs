@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::{
     How, Until,
-    model::{HISTORY, LINGER, Lost, Message, Model, Seen, Source},
+    model::{HISTORY, LINGER, Lost, Message, Model, Seen, Source, TREND_OVER},
 };
-use crate::facts;
+use crate::{curve::Evidence, facts};
 
 /// Changes the model by one message.
 pub fn update(model: &mut Model, message: Message) {
@@ -50,17 +50,24 @@ fn changes(model: &mut Model, seen: Seen<Change>) {
     let ours = |change: &Change| change.spec.guard == model.guard_name;
     match seen {
         Seen::All(all) => {
-            model.changes =
-                all.into_iter().filter(ours).map(|change| (facts::name(&change).to_owned(), facts::slim(change))).collect();
+            let all: Vec<Change> = all.into_iter().filter(ours).collect();
+            model.changes.clear();
+            all.into_iter().for_each(|change| take_in(model, change));
         }
-        Seen::One(change) if ours(&change) => {
-            model.changes.insert(facts::name(&change).to_owned(), facts::slim(change));
-        }
+        Seen::One(change) if ours(&change) => take_in(model, change),
         Seen::One(_) => {}
         Seen::Gone(name) => {
             model.changes.remove(&name);
+            model.remembered.remove(&name);
         }
     }
+}
+
+fn take_in(model: &mut Model, change: Change) {
+    let name = facts::name(&change).to_owned();
+    let harm = || Evidence::of(&change).map_or_else(Vec::new, |evidence| evidence.harm());
+    model.remembered.entry(name.clone()).or_insert_with(harm);
+    model.changes.insert(name, facts::slim(change));
 }
 
 fn back(model: &mut Model, source: Source) {
@@ -73,7 +80,10 @@ fn remember_harm(model: &mut Model) {
     let name = facts::name(change).to_owned();
     let harm = facts::status(change).harm.map(|harm| harm.evidence);
     if model.history_of.as_ref() != Some(&name) {
-        model.history.clear();
+        // What was remembered is the largest of a while: whether harm rises is told by what is seen from now on.
+        let before = |(at, _): &&(Timestamp, f64)| model.now.duration_since(*at) > TREND_OVER;
+        let remembered = model.remembered.get(&name).map_or(&[][..], Vec::as_slice);
+        model.history = remembered.iter().filter(before).copied().collect();
         model.scroll = 0;
         model.history_of = Some(name);
     }

@@ -138,7 +138,7 @@ impl Row<'_> {
     }
 }
 
-/// Harm evidence since the view was opened, as a curve below its bar, where there is room.
+/// Harm evidence so far, as a curve below its bar, where there is room.
 fn curve(shown: &Shown<'_>, column: usize, to: usize) -> Option<Line<'static>> {
     let look = shown.look;
     let needed = shown.facts?.status.harm?.needed;

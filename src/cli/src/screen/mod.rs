@@ -4,6 +4,7 @@
 //! little room is decided by the caller. Start at [`Shown`] and [`whole`].
 
 pub mod ansi;
+pub mod chart;
 pub mod evidence;
 pub mod header;
 pub mod parts;
@@ -31,7 +32,7 @@ pub struct Shown<'a> {
     pub guard: Option<&'a Guard>,
     /// The Change, where there is one.
     pub facts: Option<Facts<'a>>,
-    /// Harm evidence seen so far, the oldest first.
+    /// Harm evidence so far, the oldest first.
     pub history: &'a [f64],
     /// Where the harm evidence is going.
     pub trend: Trend,

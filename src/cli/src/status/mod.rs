@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     args::{self, Global, When},
     cluster::{Cluster, Snapshot},
+    curve::Evidence,
     error::Error,
     facts::{self, Facts},
     live::{self, Until},
@@ -41,7 +42,7 @@ pub async fn run(global: &Global, args: &args::Status) -> Result<(), Error> {
         let guard = snapshot.guard(name, &cluster.namespace)?;
         return match args.output {
             Some(format) => output::print(&row::Row::new(&snapshot, guard, now), format),
-            None => output::write(&detail(&snapshot, guard, now)),
+            None => output::write(&detail(&snapshot, guard, &past(&cluster, &snapshot, guard).await, now)),
         };
     }
     let mut guards: Vec<&Guard> = snapshot.guards.iter().collect();
@@ -62,7 +63,14 @@ pub async fn run(global: &Global, args: &args::Status) -> Result<(), Error> {
     output::write(&table::text(&rows, args.all_namespaces, now, &Look::of_stdout()))
 }
 
-fn detail(snapshot: &Snapshot, guard: &Guard, now: Timestamp) -> String {
+/// Harm evidence so far, which the snapshot leaves out; without it the picture is whole but for its curve.
+async fn past(cluster: &Cluster, snapshot: &Snapshot, guard: &Guard) -> Vec<f64> {
+    let Some(shown) = facts::shown(&snapshot.changes_of(guard), Some(guard)) else { return Vec::new() };
+    let evidence = cluster.change(facts::name(shown)).await.ok().and_then(|change| Evidence::of(&change));
+    evidence.map_or_else(Vec::new, |evidence| evidence.points.iter().map(|point| point.harm).collect())
+}
+
+fn detail(snapshot: &Snapshot, guard: &Guard, history: &[f64], now: Timestamp) -> String {
     let changes = snapshot.changes_of(guard);
     let look = Look::of_stdout();
     let shown = Shown {
@@ -70,7 +78,7 @@ fn detail(snapshot: &Snapshot, guard: &Guard, now: Timestamp) -> String {
         guard_name: guard.metadata.name.as_deref().unwrap_or_default(),
         guard: Some(guard),
         facts: facts::shown(&changes, Some(guard)).map(|change| Facts::new(change, now)),
-        history: &[],
+        history,
         trend: Trend::Steady,
         look: &look,
     };

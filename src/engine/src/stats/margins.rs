@@ -147,6 +147,13 @@ impl MarginGrid {
         self.own
     }
 
+    /// The same tests with another of their margins as the level's own; `None` where harm was not tested at it.
+    #[must_use]
+    pub fn at_margin(&self, own: Margin) -> Option<Self> {
+        let tested = self.rungs.iter().any(|rung| rung.margin == own);
+        tested.then(|| Self { own, ..self.clone() })
+    }
+
     /// How many intervals were judged.
     #[must_use]
     pub const fn evaluations(&self) -> u64 {

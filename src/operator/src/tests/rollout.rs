@@ -196,7 +196,7 @@ pub(crate) fn weights(server: &ApiServer) -> Vec<(String, u64)> {
 /// The Change of the rollout.
 pub(super) fn change() -> Change {
     let hash = candidate_hash();
-    let plan = crate::convert::level_plan(None, firebreak_engine::risk::Level::Medium);
+    let plan = firebreak_api::plan::level(None, firebreak_engine::risk::Level::Medium);
     serde_json::from_value(json!({
         "apiVersion": "firebreak.dev/v1alpha1", "kind": "Change",
         "metadata": {"name": "checkout-1", "namespace": "shop", "uid": "uid-change", "resourceVersion": "1",

@@ -2,13 +2,10 @@
 
 use std::{
     fmt::{self, Display, Formatter},
-    num::NonZero,
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
     time::Instant,
 };
 
-use crate::{Arms, Run};
+use crate::{Arms, Run, parallel};
 
 /// How many standard errors a measured share may lie above its bar by chance.
 const ERRORS: f64 = 3.0;
@@ -199,25 +196,7 @@ impl Row {
 }
 
 fn all(arms: &Arms, runs: u64, seed: u64) -> Vec<Run> {
-    let next = AtomicU64::new(0);
-    let work = || {
-        let mut mine = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= runs {
-                return mine;
-            }
-            mine.push((at, arms.run(seed.wrapping_mul(1_000_003).wrapping_add(at))));
-        }
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut results: Vec<(u64, Run)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
-    });
-    // Sums are of the same order on any number of cores.
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, run)| run).collect()
+    parallel::each(runs, |at| arms.run(seed.wrapping_mul(1_000_003).wrapping_add(at)))
 }
 
 /// Measures every row whose name has `only` in it and tells each as it is there; whether all are kept.

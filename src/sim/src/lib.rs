@@ -4,14 +4,21 @@
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
 //! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
-//! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`].
+//! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand.
+//! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`].
 
 pub mod accept;
 mod arms;
+mod load;
+mod parallel;
 mod random;
+pub mod rollout;
+mod rules;
 mod world;
 
 pub use arms::{Arms, Run};
+pub use load::{Fails, Load, Wander};
+pub use rollout::Rollout;
 pub use world::{Scenario, Trace, World};
 
 use firebreak_engine::{

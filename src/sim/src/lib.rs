@@ -4,16 +4,18 @@
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
 //! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
-//! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand.
+//! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand;
+//! [`rules`] are what it can be run under, and [`compare`] sets them side by side.
 //! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`].
 
 pub mod accept;
 mod arms;
+pub mod compare;
 mod load;
 mod parallel;
 mod random;
 pub mod rollout;
-mod rules;
+pub mod rules;
 mod world;
 
 pub use arms::{Arms, Run};

@@ -107,6 +107,12 @@ impl Load {
         (at(&self.candidate, second).probability(stable), stable)
     }
 
+    /// Failed requests beyond stable's to be expected around a second, where all requests are the candidate's.
+    pub(crate) fn expected_excess(&self, second: f64, seconds: f64) -> f64 {
+        let (candidate, stable) = self.failing(second);
+        self.rate(second) * seconds * (candidate - stable)
+    }
+
     fn rate(&self, second: f64) -> f64 {
         let (part, period) = self.swing;
         self.rate * (1.0 + part * (std::f64::consts::TAU * second / period).sin())

@@ -13,8 +13,11 @@ use firebreak_engine::{
 use crate::{
     load::{Load, Stream},
     parallel,
-    rules::{Firebreak, Rule, Ruling, Seen},
+    rules::{Rule, RuleKind, Ruling, Seen},
 };
+
+/// Step in which expectations are summed, seconds.
+const EXPECTED_STEP: f64 = 10.0;
 
 /// What is true of a rollout.
 #[derive(Debug, Clone)]
@@ -88,15 +91,47 @@ impl Rollout {
     /// One run under Firebreak. The same seed gives the same run.
     #[must_use]
     pub fn run(&self, seed: u64) -> Run {
+        self.run_under(&RuleKind::Firebreak, seed)
+    }
+
+    /// One run under a rule. Rules that give the candidate the same share in a second see the same requests in it.
+    #[must_use]
+    pub fn run_under(&self, rule: &RuleKind, seed: u64) -> Run {
         let mut stream = Stream::new(&self.load, seed);
-        let mut rule = Firebreak::new(&self.setup, stream.past(), self.look_seconds, self.ready_after);
-        self.walk(&mut stream, &mut rule)
+        let mut rule = rule.start(self, stream.past());
+        self.walk(&mut stream, &mut *rule)
     }
 
     /// So many runs under Firebreak, on every core. The same seed gives the same runs on any number of cores.
     #[must_use]
     pub fn many(&self, runs: u64, seed: u64) -> Summary {
-        Summary::of(&parallel::each(runs, |at| self.run(nth_seed(seed, at))))
+        self.many_under(&RuleKind::Firebreak, runs, seed)
+    }
+
+    /// The same under any rule, with the same requests.
+    #[must_use]
+    pub fn many_under(&self, rule: &RuleKind, runs: u64, seed: u64) -> Summary {
+        Summary::of(&self.runs_under(rule, runs, seed))
+    }
+
+    /// Each of the runs of [`Self::many_under`].
+    #[must_use]
+    pub fn runs_under(&self, rule: &RuleKind, runs: u64, seed: u64) -> Vec<Run> {
+        parallel::each(runs, |at| self.run_under(rule, nth_seed(seed, at)))
+    }
+
+    /// Failed requests beyond stable's that are to be expected of a promoted candidate after its end, until nobody waits any
+    /// longer: all requests are its own then.
+    #[must_use]
+    pub fn excess_after(&self, run: &Run) -> f64 {
+        if run.end != End::Promoted {
+            return 0.0;
+        }
+        let left = (self.longest_seconds - run.seconds).max(0.0);
+        let steps = (left / EXPECTED_STEP).ceil().max(1.0);
+        let seconds = left / steps;
+        let excess = |step: u32| self.load.expected_excess(run.seconds + (f64::from(step) + 0.5) * seconds, seconds);
+        (0..steps as u32).map(excess).sum()
     }
 
     /// Asks a rule until it is over.

@@ -16,6 +16,8 @@ use crate::{
     rules::{Rule, RuleKind, Ruling, Seen},
 };
 
+/// Standard errors of a difference from which it is not put down to chance.
+const BEYOND_CHANCE: f64 = 3.0;
 /// Step in which expectations are summed, seconds.
 const EXPECTED_STEP: f64 = 10.0;
 
@@ -237,6 +239,14 @@ impl Measured {
         let count = whole.max(1) as f64;
         let (value, eased) = (part as f64 / count, (part as f64 + 0.5) / (count + 1.0));
         Self { value, error: (eased * (1.0 - eased) / count).sqrt() }
+    }
+}
+
+impl Measured {
+    /// Whether it is less beyond chance: by more than three standard errors of the difference.
+    #[must_use]
+    pub fn is_less(self, than: Self) -> bool {
+        than.value - self.value > BEYOND_CHANCE * self.error.hypot(than.error)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod accept;
 mod arms;
 pub mod compare;
 mod load;
+mod opening;
 mod parallel;
 mod random;
 pub mod rollout;
@@ -20,6 +21,7 @@ mod world;
 
 pub use arms::{Arms, Run};
 pub use load::{Fails, Load, Wander};
+pub use opening::Guards;
 pub use rollout::Rollout;
 pub use world::{Scenario, Trace, World};
 

@@ -54,7 +54,7 @@ pub enum End {
 }
 
 /// What came of one run.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// How it ended.
     pub end: End,
@@ -70,6 +70,8 @@ pub struct Run {
     pub looks: u64,
     /// The stage it reached, from 1.
     pub stage: usize,
+    /// When each stage after the first was asked for.
+    pub steps: Vec<f64>,
 }
 
 impl Rollout {
@@ -138,7 +140,16 @@ impl Rollout {
 
     /// Asks a rule until it is over.
     pub(crate) fn walk(&self, stream: &mut Stream<'_>, rule: &mut dyn Rule) -> Run {
-        let mut run = Run { end: End::StillRunning, seconds: 0.0, requests: 0, failures: 0, excess: 0.0, looks: 0, stage: 1 };
+        let mut run = Run {
+            end: End::StillRunning,
+            seconds: 0.0,
+            requests: 0,
+            failures: 0,
+            excess: 0.0,
+            looks: 0,
+            stage: 1,
+            steps: Vec::new(),
+        };
         let mut routes = Gateway::new(self.setup.share(0).share());
         let mut unseen: VecDeque<(f64, Counts)> = VecDeque::new();
         let (mut now, mut until) = (0.0, 0.0);
@@ -156,6 +167,9 @@ impl Rollout {
             }
             run.looks += 1;
             let ruling = rule.look(Seen { now, until, counts });
+            if rule.stage() + 1 > run.stage {
+                run.steps.push(now);
+            }
             run.stage = rule.stage() + 1;
             run.seconds = now;
             run.end = match ruling {

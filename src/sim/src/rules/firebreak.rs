@@ -8,10 +8,12 @@ use firebreak_engine::{
     judge::{Judgement, Standing, Verdict},
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     plan::{Inconclusive, Setup},
+    stats::Phi,
     units::{Millis, Weight},
 };
 
 use super::{Rule, Ruling, Seen};
+use crate::opening::{Guards, Opening};
 
 const BEGIN: Millis = Millis(1_800_000_000_000);
 /// The operator reads stable's past again after so many seconds.
@@ -31,6 +33,8 @@ pub(crate) struct Firebreak<'a> {
     routes: Weight,
     in_effect: Option<f64>,
     learns_at: f64,
+    /// The next stage's proof with other guards than the engine's.
+    opening: Option<Opening>,
 }
 
 fn instant(second: f64) -> Millis {
@@ -59,11 +63,31 @@ impl<'a> Firebreak<'a> {
             routes: setup.share(0),
             in_effect: None,
             learns_at: LEARN_EVERY,
+            opening: None,
         };
         rule.judge();
         rule.judgement.begin_exposure(BEGIN);
         rule.judgement.settle_split(BEGIN, look_seconds);
         rule
+    }
+
+    /// The same with other guards around stable's rate than the engine's.
+    pub(crate) fn with_guards(mut self, guards: Guards, past: Past) -> Self {
+        self.opening = Some(Opening::new(guards, past));
+        self
+    }
+
+    /// What follows, the next stage's proof by other guards where there are some.
+    fn verdict(&mut self, seen: Seen) -> Verdict {
+        let mut verdict = self.judgement.verdict(self.setup, instant(seen.now));
+        let next = self.setup.plan.weight(self.stage + 1);
+        if let Some(opening) = &mut self.opening {
+            let phi = self.judgement.signals.first().map_or(Phi::UNKNOWN, |signal| signal.phi());
+            let frozen = verdict.stable_unhealthy.is_some();
+            opening.look(seen.until, seen.counts, &self.setup.plan, next.share(), phi, frozen);
+            verdict.open = opening.is_open(self.setup.plan.beta);
+        }
+        verdict
     }
 
     fn judge(&mut self) {
@@ -104,6 +128,7 @@ impl<'a> Firebreak<'a> {
         if ready && !barred && followed {
             self.in_effect = Some(now);
             self.judgement.begin_stage(instant(now), self.look.scrape_seconds);
+            self.opening.iter_mut().for_each(Opening::begin_stage);
         }
         self.in_effect.is_some()
     }
@@ -149,7 +174,7 @@ impl Rule for Firebreak<'_> {
             }
         }
         self.judge();
-        let verdict = self.judgement.verdict(self.setup, instant(seen.now));
+        let verdict = self.verdict(seen);
         if verdict.harm.is_some() {
             return Ruling::Back;
         }

@@ -20,7 +20,7 @@ pub use mann_whitney::MannWhitney;
 pub use ratio::Ratio;
 pub use threshold::{Failing, Threshold};
 
-use crate::Rollout;
+use crate::{Rollout, opening::Guards};
 
 /// One look of a rule.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +68,8 @@ pub(crate) trait Rule {
 pub enum RuleKind {
     /// Firebreak, under the rollout's own plan.
     Firebreak,
+    /// Firebreak with other guards around stable's rate than the engine's, to see what they do.
+    Guarded(Guards),
     /// A success rate that has to be reached: Flagger, Argo Rollouts.
     Threshold(Threshold),
     /// A failure rate that may be so many times stable's.
@@ -93,6 +95,7 @@ impl RuleKind {
     pub fn name(&self) -> String {
         match self {
             Self::Firebreak => "Firebreak".to_owned(),
+            Self::Guarded(guards) => format!("Firebreak, guards {}, {}", guards.upper, guards.lower),
             Self::Threshold(rule) => rule.name.to_owned(),
             Self::Ratio(rule) => format!("ratio {}x", rule.ratio),
             Self::MannWhitney(_) => "Kayenta-like".to_owned(),
@@ -104,7 +107,7 @@ impl RuleKind {
     pub fn settings(&self, rollout: &Rollout) -> String {
         let plan = &rollout.setup.plan;
         match self {
-            Self::Firebreak => format!(
+            Self::Firebreak | Self::Guarded(_) => format!(
                 "alpha {}, beta {}, margin {}x, budget {} %, a look every {} s, {} to {} s at a stage, {} s at the last with {} left to stable",
                 plan.alpha,
                 plan.beta,
@@ -124,8 +127,10 @@ impl RuleKind {
 
     pub(crate) fn start<'a>(&self, rollout: &'a Rollout, past: Past) -> Box<dyn Rule + 'a> {
         let steps = || Steps::new(rollout);
+        let firebreak = || Firebreak::new(&rollout.setup, past, rollout.look_seconds, rollout.ready_after);
         match self {
-            Self::Firebreak => Box::new(Firebreak::new(&rollout.setup, past, rollout.look_seconds, rollout.ready_after)),
+            Self::Firebreak => Box::new(firebreak()),
+            Self::Guarded(guards) => Box::new(firebreak().with_guards(*guards, past)),
             Self::Threshold(rule) => Box::new(threshold::Thresholding::new(rule.clone(), steps())),
             Self::Ratio(rule) => Box::new(ratio::Comparing::new(rule.clone(), steps())),
             Self::MannWhitney(rule) => Box::new(mann_whitney::Ranking::new(rule.clone(), steps())),

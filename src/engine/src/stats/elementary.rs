@@ -104,6 +104,15 @@ pub(crate) fn max(values: &[f64]) -> f64 {
     strands.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
+/// The smallest value, +inf for none.
+pub(crate) fn min(values: &[f64]) -> f64 {
+    let mut strands = [f64::INFINITY; 4];
+    for group in values.chunks(4) {
+        strands.iter_mut().zip(group).for_each(|(strand, v)| *strand = if *v < *strand { *v } else { *strand });
+    }
+    strands.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::portable;

@@ -8,9 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::blast::attributable;
+use super::factor::{Comparison, Factor};
 use super::harm::ln_e_once;
 use super::interval::Counts;
-use super::mixture::{Comparison, Factor};
 
 /// Evidence at which intensity counts as rising: ln 20.
 const INTENSITY_LN_E: f64 = 2.995_732_273_553_991;

@@ -1,7 +1,7 @@
 //! The harm e-process: evidence that the candidate fails more than r0 times as often as stable.
 //!
-//! `W_t(j) = L_t(g_j) (W_{t-1}(j) + a_t pi_j)`, `E_t = sum_j W_t(j) + R_t` with the factor L and the prior pi of
-//! [`super::mixture`] and the start masses a, reserve R of [`super::start`]. If p_c <= r0 p_s in every interval and
+//! `W_t(j) = L_t(g_j) (W_{t-1}(j) + a_t pi_j)`, `E_t = sum_j W_t(j) + R_t` with the factor L of [`super::factor`], the
+//! prior pi of the grid of bets and the start masses a, reserve R of [`super::start`]. If p_c <= r0 p_s in every interval and
 //! requests fail independently given the past, the probability that ln E ever reaches ln(1/alpha) is at most alpha
 //! (Ville's inequality), whenever and however often one looks. 1/max E is an always-valid p-value.
 //!
@@ -10,8 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::factor::{Comparison, Factor, Margin};
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Comparison, Factor, Margin, Mixture, Placed};
+use super::mixture::{Mixture, Placed};
 use super::portable::ln;
 use super::start::{StartMass, Starts};
 
@@ -40,7 +41,7 @@ impl HarmProcess {
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         if let Some(comparison) = Comparison::of(counts, self.margin) {
-            self.mixture.multiply(Placed::take(&mut self.starts), &comparison.ln_factors(factor));
+            self.mixture.judge(Placed::take(&mut self.starts), &comparison, factor);
             self.max_ln_e = self.max_ln_e.max(self.ln_e());
         }
         mark
@@ -89,6 +90,6 @@ pub(crate) fn ln_e_once(comparison: &Comparison, factor: Factor) -> f64 {
     let mut starts = Starts::new(StartMass::AllAtOnce);
     starts.advance(0.0);
     let mut mixture = Mixture::new();
-    mixture.multiply(Placed::take(&mut starts), &comparison.ln_factors(factor));
+    mixture.judge(Placed::take(&mut starts), comparison, factor);
     mixture.ln_e()
 }

@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bets::{BETS, PerBet};
+use super::factor::{Comparison, Factor, Margin};
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{BETS, Comparison, Factor, Margin, Mixture, PerBet, Placed};
+use super::mixture::{Mixture, Placed};
 use super::one_arm::Alone;
 use super::portable::ln;
 use super::special::log_add_exp;
@@ -49,7 +51,7 @@ impl Rung {
             self.mixture.join(&alone);
         }
         if let Some(comparison) = Comparison::of(counts, self.margin) {
-            self.mixture.multiply(placed, &comparison.ln_factors(factor));
+            self.mixture.judge(placed, &comparison, factor);
         }
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
     }
@@ -61,8 +63,11 @@ impl Rung {
         });
         let compared = Comparison::of(counts, self.margin);
         let compared = compared.map_or(NO_EVIDENCE, |comparison| comparison.ln_factors(factor));
-        self.mixture.multiply(placed.halved(), &compared);
-        alone.multiply(placed.halved(), &of_candidate.ln_factors(self.margin, factor));
+        let Placed { mass, reserve } = placed.halved();
+        self.mixture.multiply_ln(mass, &compared);
+        self.mixture.sum_up(reserve);
+        alone.multiply_ln(mass, &of_candidate.ln_factors(self.margin, factor));
+        alone.sum_up(reserve);
         self.alone = Some(alone);
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
     }

@@ -11,17 +11,19 @@
 //! Sources: Lindon & Malek (NeurIPS 2022); Lindon, Sanden & Shirikian (KDD 2022); Howard, Ramdas, McAuliffe & Sekhon
 //! (Annals of Statistics 2021); Turner, Ly & Grunwald (JSPI 2024); the rest is derived in the modules' headers.
 
+mod bets;
 pub mod bits;
 pub mod blast;
 pub mod confidence;
 pub mod dispersion;
 mod elementary;
 pub mod exposure;
+pub mod factor;
 pub mod growth;
 pub mod harm;
 pub mod interval;
 pub mod margins;
-pub mod mixture;
+mod mixture;
 pub(crate) mod one_arm;
 pub mod past;
 pub(crate) mod portable;
@@ -34,11 +36,11 @@ pub mod start;
 pub use blast::BlastRadius;
 pub use confidence::{Bounds, RatioSequence, rate_bounds};
 pub use dispersion::Phi;
+pub use factor::{Factor, Margin};
 pub use growth::Growth;
 pub use harm::HarmProcess;
 pub use interval::{Counts, Mark};
 pub use margins::MarginGrid;
-pub use mixture::{Factor, Margin};
 pub use past::PastProcess;
 pub use promotion::{PromotionInput, PromotionProcess};
 pub use rates::StableRates;

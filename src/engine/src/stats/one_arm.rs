@@ -3,13 +3,14 @@
 //! With all requests on the candidate every comparison has factor 1. Then half of the bet goes on the candidate alone
 //! against a bound U of stable's rate from before: `g^x_c exp(-n_c r0 U (g-1))` has mean at most 1 while
 //! p_c <= r0 p_s and p_s <= U (Poisson bound of the binomial). Under bursts the weight per failure is that of the
-//! negative binomial, as in [`super::mixture`].
+//! negative binomial, as in [`super::factor`].
 //!
 //! It rests on the past: trouble that both arms would share looks like the candidate's. So it is asked only where no
 //! request of stable's can tell.
 
+use super::bets::{Bets, PerBet};
+use super::factor::{BurstWeight, Factor, Margin, bursts};
 use super::interval::Counts;
-use super::mixture::{Bets, BurstWeight, Factor, Margin, PerBet, bursts};
 
 /// The candidate alone, against the rate that stable had.
 #[derive(Debug, Clone, Copy)]

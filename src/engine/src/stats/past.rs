@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::factor::{Factor, Margin};
 use super::interval::{Counts, Mark, Waiting};
-use super::mixture::{Factor, Margin, Mixture, Placed};
+use super::mixture::{Mixture, Placed};
 use super::one_arm::Alone;
 use super::start::{StartMass, Starts};
 
@@ -33,8 +34,9 @@ impl PastProcess {
         let (mark, counts) = self.waiting.admit(Counts::new(requests, 0, failures, 0));
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
-        let placed = Placed::take(&mut self.starts);
-        self.mixture.multiply(placed, &Alone::of(counts, upper_rate).ln_factors(self.margin, factor));
+        let Placed { mass, reserve } = Placed::take(&mut self.starts);
+        self.mixture.multiply_ln(mass, &Alone::of(counts, upper_rate).ln_factors(self.margin, factor));
+        self.mixture.sum_up(reserve);
         mark
     }
 

@@ -62,13 +62,13 @@ pub struct ChangeSpec {
     /// Percent of requests that must not fail, where the Guard names an objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<f64>,
-    /// How traffic is divided.
+    /// How traffic is divided, as in the Guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
-    /// What is compared.
+    /// What is compared, as in the Guard, presets written out.
     #[schemars(length(min = 1, max = 8))]
     pub signals: Vec<Signal>,
-    /// Where the pods' own metrics pages are, if the evidence comes from there.
+    /// Where the pods' own metrics pages are, if the evidence comes from there, as in the Guard's spec.metrics.pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_pages: Option<PodPages>,
     /// Query API the evidence comes from. Default: the operator's.

@@ -18,6 +18,7 @@ pub mod intervention;
 pub mod names;
 pub mod packed;
 pub mod policy;
+pub mod presets;
 pub mod span;
 pub mod template;
 

@@ -317,6 +317,12 @@ pub struct Arms {
     pub stable_pods: u32,
     /// Stable pods ready.
     pub stable_ready: u32,
+    /// Ready candidate pods that are read, where not all pods are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_read: Option<u32>,
+    /// Ready stable pods that are read, where not all pods are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_read: Option<u32>,
 }
 
 /// Damage done by the candidate: the signal with the largest, with lower bounds.

@@ -142,7 +142,15 @@ impl Turn<'_> {
             in_effect: self.memory.in_effect.map(|_| self.memory.granted),
             next: self.next_weight(),
         };
+        let before = self.memory.judgement.sampled().is_some();
         self.memory.judgement.enter(self.setup, look, &standing);
+        if let Some(sampled) = self.memory.judgement.sampled().filter(|_| !before) {
+            let message = format!(
+                "reads {sampled}, the same ones as long as they live: counts and shares are worked out from these, and a split that \
+                 does not follow the weights shows when it is off by half"
+            );
+            self.note("PodsSampled", message, false);
+        }
     }
 
     fn next_weight(&self) -> Weight {

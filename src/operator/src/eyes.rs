@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use firebreak_api::{
     Change,
-    guard::{self, PodPages},
+    guard::{self, KeyRef, PodPages, Scheme},
 };
 use firebreak_engine::{
-    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    judge::Judgement,
+    observation::{Arm, Look, Part, Past, Pasts, Reading, Sampled, SignalLook},
     stats::{
         Phi,
         dispersion::{PodCounts, PodStep},
@@ -16,15 +17,16 @@ use firebreak_engine::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::{
     convert,
     metrics::{
-        self, Address, Addresses, Answer, History, Hub, Page, PodSample, SignalShape, Span, Subscription, Target, Trouble,
+        self, Access, Address, Addresses, Answer, Before, History, Hub, Job, Kept, Key, Page, PodSample, ReadKey, SignalShape,
+        Span, Started, Subscription, Target, Trouble, Trust,
     },
     observe,
-    world::Cache,
+    world::{Cache, View},
 };
 
 /// Stable's past that is read: the longest that is asked for.
@@ -61,10 +63,28 @@ pub(crate) struct Eyes {
     last_at: i64,
     /// The pods that are read directly.
     pods: Option<Addresses>,
+    /// How many of them are, where not all.
+    sampled: Option<watch::Receiver<Option<Arc<metrics::Sampled>>>>,
     opened: Instant,
     stable: Stable,
     pasts: Option<JoinHandle<Pasts>>,
     past_due: Instant,
+}
+
+/// What it takes to read pods directly.
+pub(crate) struct Directly {
+    addresses: Addresses,
+    read_key: ReadKey,
+    before: Before,
+}
+
+impl Directly {
+    /// Of the pods that are there; what was `judged` of them goes on.
+    pub(crate) fn of(view: &View, judged: &Judgement) -> Self {
+        let pods = judged.pods().map(str::to_owned).collect();
+        let before = Before { pods, sampled: judged.sampled().is_some() };
+        Self { addresses: addresses(&view.pods), read_key: view.read_key(), before }
+    }
 }
 
 /// Whose past is read, and of what.
@@ -101,7 +121,7 @@ struct SignalEye {
 
 impl Eyes {
     /// Opens the eyes of a Change; a backend that is missing shows in the looks.
-    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, addresses: Addresses) -> Self {
+    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, directly: Directly) -> Self {
         let spec = &change.spec;
         let sets = vec![spec.stable.replica_set.clone(), spec.candidate.replica_set.clone()];
         let url = spec.prometheus_url.as_deref();
@@ -109,12 +129,21 @@ impl Eyes {
         let named: Vec<(&guard::Signal, SignalShape)> =
             spec.signals.iter().filter_map(|signal| Some((signal, convert::shape(signal)?))).collect();
         let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
+        let Directly { addresses, read_key, before } = directly;
+        let mut sampled = None;
         let subscriptions: Vec<Result<Subscription, Trouble>> = match &spec.pod_pages {
             None => shapes.iter().map(|shape| hub.watch(url, shape, target.clone())).collect(),
-            Some(pages) => match metrics::read_pods(&shapes, target.clone(), page(pages), Arc::clone(&addresses)) {
-                Ok(subscriptions) => subscriptions.into_iter().map(Ok).collect(),
-                Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
-            },
+            Some(pages) => {
+                let addresses = Arc::clone(&addresses);
+                match metrics::read_pods(&shapes, Job { target: target.clone(), page: page(pages), addresses, read_key, before })
+                {
+                    Ok(Started { subscriptions, sampled: seen }) => {
+                        sampled = Some(seen);
+                        subscriptions.into_iter().map(Ok).collect()
+                    }
+                    Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
+                }
+            }
         };
         let eye = |((signal, shape), subscription): ((&guard::Signal, SignalShape), _)| SignalEye {
             name: signal.name.clone(),
@@ -133,7 +162,8 @@ impl Eyes {
             candidate_prefix: prefix(&spec.candidate.replica_set),
             signals,
             last_at: i64::MIN,
-            pods: spec.pod_pages.is_some().then(|| Arc::clone(&addresses)),
+            pods: spec.pod_pages.is_some().then_some(addresses),
+            sampled,
             opened: Instant::now(),
             stable: Stable::of(change, namespace),
             pasts: None,
@@ -225,7 +255,18 @@ impl Eyes {
         });
         let signals = signals.collect();
         let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
-        Some(Look { at: Millis(newest), scrape_seconds, signals })
+        Some(Look { at: Millis(newest), scrape_seconds, signals, sampled: self.sampled() })
+    }
+
+    /// How many pods are read, where not all are.
+    fn sampled(&self) -> Option<Sampled> {
+        let sampled = self.sampled.as_ref()?.borrow().clone()?;
+        let part = |arm| {
+            let of_arm = sampled.arms.iter().filter(|(set, _)| self.arm(&format!("{set}-")) == Some(arm));
+            of_arm.fold(Part { read: 0, of: 0 }, |sum, (_, part)| Part { read: sum.read + part.read, of: sum.of + part.of })
+        };
+        let late = sampled.late.iter().cloned().collect();
+        Some(Sampled { candidate: part(Arm::Candidate), stable: part(Arm::Stable), late })
     }
 
     /// Pods count from their first reading when counting begins, and from zero when they come later: so it begins when every
@@ -237,7 +278,8 @@ impl Eyes {
         let read = |answer: &Arc<Answer>, name: &String| match &answer.result {
             // What is wrong with all of them is told.
             Err(_) => true,
-            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up == Some(true)),
+            // One beside the sample is not read, or not yet.
+            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up != Some(false)),
         };
         let all = answers.iter().flatten().all(|answer| names.iter().all(|name| read(answer, name)));
         all || self.opened.elapsed() >= FIRST_READ_WITHIN
@@ -325,11 +367,26 @@ fn is_link_local(ip: std::net::IpAddr) -> bool {
 }
 
 fn page(pages: &PodPages) -> Page {
-    Page { port: pages.port, path: pages.path.clone() }
+    let kept = |kept: Kept, key: &KeyRef| Key { kept, name: key.name.clone(), key: key.key.clone() };
+    let access = match pages.scheme {
+        Scheme::HTTP => Access::Plain,
+        Scheme::HTTPS => {
+            let tls = pages.tls.clone().unwrap_or_default();
+            let trust = match (&tls.ca_secret, &tls.ca_config_map) {
+                _ if tls.insecure_skip_verify => Trust::Anyone,
+                (Some(secret), _) => Trust::Authorities(kept(Kept::Secret, secret)),
+                (None, Some(map)) => Trust::Authorities(kept(Kept::ConfigMap, map)),
+                (None, None) => Trust::Image,
+            };
+            let token = pages.bearer_token_secret.as_ref().map(|secret| kept(Kept::Secret, secret));
+            Access::Tls { trust, server_name: tls.server_name, token }
+        }
+    };
+    Page { port: pages.port, path: pages.path.clone(), access, most_per_arm: pages.max_per_arm.into() }
 }
 
 /// The pods that can be asked for their pages now.
-pub(crate) fn addresses(pods: &Cache<Pod>) -> Addresses {
+fn addresses(pods: &Cache<Pod>) -> Addresses {
     let pods = pods.clone();
     Arc::new(move || {
         let address = |pod: &Arc<Pod>| {
@@ -439,7 +496,12 @@ mod tests {
         let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
         let other = |name: usize| Target { namespace: "shop".to_owned(), replica_sets: vec![format!("other-{name}")] };
         let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
-        let mut eyes = Eyes::open(&hub, &change, "shop", Arc::new(Vec::new));
+        let directly = Directly {
+            addresses: Arc::new(Vec::new),
+            read_key: Arc::new(|_| unreachable!("no key is named")),
+            before: Before::default(),
+        };
+        let mut eyes = Eyes::open(&hub, &change, "shop", directly);
         assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
         others.pop();
         eyes.look(Millis(1));

@@ -132,7 +132,8 @@ impl Arms {
         let names = [["c".to_owned()], ["s".to_owned()]];
         let reading = |arm, pod: &[String; 1]| Reading { pod: pod[0].clone(), arm, requests: 0, failures: 0, read_at: BEGIN };
         let readings = vec![reading(Arm::Candidate, &names[0]), reading(Arm::Stable, &names[1])];
-        let mut look = Look { at: BEGIN, scrape_seconds: self.look_seconds, signals: vec![SignalLook::Read(readings)] };
+        let mut look =
+            Look { at: BEGIN, scrape_seconds: self.look_seconds, signals: vec![SignalLook::Read(readings)], sampled: None };
         let present = Present { candidate: &names[0], stable: &names[1], unready: &[] };
         let next = Weight::permille(self.next);
         judgement.enter(&setup, &look, &Standing { present, in_effect: None, next });

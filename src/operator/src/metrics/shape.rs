@@ -105,8 +105,15 @@ impl Target {
 
     /// Whether a pod is one of its pods, by name.
     pub(crate) fn owns(&self, namespace: &str, pod: &str) -> bool {
+        namespace == self.namespace && self.set_of(pod).is_some()
+    }
+
+    /// The ReplicaSet that a pod in the namespace belongs to, by name.
+    pub(crate) fn set_of(&self, pod: &str) -> Option<&str> {
         let random =
             |text: &str| text.len() == RANDOM_CHARACTERS && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        namespace == self.namespace && self.pod_prefixes().any(|prefix| pod.strip_prefix(prefix.as_str()).is_some_and(random))
+        let sets = self.replica_sets.iter().zip(self.pod_prefixes());
+        let mut of = sets.filter(|(_, prefix)| pod.strip_prefix(prefix.as_str()).is_some_and(random));
+        of.next().map(|(set, _)| set.as_str())
     }
 }

@@ -63,10 +63,10 @@ pub struct ChangeSpec {
     /// Percent of requests that must not fail, where the Guard names an objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<f64>,
-    /// How traffic is divided.
+    /// How traffic is divided, as in the Guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
-    /// What is compared.
+    /// What is compared, as in the Guard, presets written out.
     #[schemars(length(min = 1, max = 8))]
     pub signals: Vec<Signal>,
     /// Absolute checks.
@@ -78,7 +78,7 @@ pub struct ChangeSpec {
     /// Whether Prometheus is asked for the signals beside the pods' pages.
     #[serde(default)]
     pub both_sources: bool,
-    /// Where the pods' own metrics pages are, if the evidence comes from there.
+    /// Where the pods' own metrics pages are, if the evidence comes from there, as in the Guard's spec.metrics.pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_pages: Option<PodPages>,
     /// Query API the evidence comes from. Default: the operator's.
@@ -330,6 +330,12 @@ pub struct Arms {
     pub stable_pods: u32,
     /// Stable pods ready.
     pub stable_ready: u32,
+    /// Ready candidate pods that are read, where not all pods are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_read: Option<u32>,
+    /// Ready stable pods that are read, where not all pods are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_read: Option<u32>,
 }
 
 /// One workload that must not be hurt.

@@ -24,6 +24,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
             if name == "changes.yaml" {
                 without_what_guards_say(schema);
             }
+            REPEATED.iter().filter(|(file, _)| *file == name).for_each(|(_, path)| say_once(schema, path));
         });
         (name, definition)
     };
@@ -34,11 +35,44 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
 /// all definitions together stay small enough for a plain `kubectl apply`.
 const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
 
+/// Of these not even the shape is told again: only the operator writes them.
+const WHOLE: [&str; 2] = ["checks", "dependents"];
+
 fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
     let Some(fields) = spec.and_then(|spec| spec.properties.as_mut()) else { return };
     for (_, field) in fields.iter_mut().filter(|(name, _)| COPIED.contains(&name.as_str())) {
         inside(field, &mut |inner| (inner.description, inner.x_kubernetes_validations) = (None, None));
+    }
+    for (_, field) in fields.iter_mut().filter(|(name, _)| WHOLE.contains(&name.as_str())) {
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut field.items {
+            **items = JSONSchemaProps {
+                type_: Some("object".to_owned()),
+                x_kubernetes_preserve_unknown_fields: Some(true),
+                ..JSONSchemaProps::default()
+            };
+        }
+    }
+}
+
+/// Parts that are explained elsewhere in the same definition: their checks stay, their words do not.
+const REPEATED: [(&str, &[&str]); 4] = [
+    ("clusterriskpolicies.yaml", &["spec", "levels", "medium"]),
+    ("clusterriskpolicies.yaml", &["spec", "levels", "high"]),
+    ("clusterriskpolicies.yaml", &["spec", "levels", "critical"]),
+    ("guards.yaml", &["spec", "dependents", "signals"]),
+];
+
+fn say_once(schema: &mut JSONSchemaProps, path: &[&str]) {
+    let Some((first, rest)) = path.split_first() else {
+        return inside(schema, &mut |inner| inner.description = None);
+    };
+    let place = match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => items.as_mut(),
+        _ => schema,
+    };
+    if let Some(field) = place.properties.as_mut().and_then(|properties| properties.get_mut(*first)) {
+        say_once(field, rest);
     }
 }
 

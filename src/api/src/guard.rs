@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Span,
     evidence::{Check, Dependent},
+    presets::Preset,
 };
 
 /// Puts one workload under guard: its next template is held, let through in stages, and taken back if it does harm.
@@ -149,8 +150,10 @@ pub struct Metrics {
     pub signals: Vec<Signal>,
 }
 
-/// Where every pod of the workload has its metrics page, in the Prometheus text format or in OpenMetrics, over plain HTTP.
+/// Where every pod of the workload has its metrics page, in the Prometheus text format or in OpenMetrics.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("!has(self.tls) || self.scheme == 'HTTPS'").message("tls is for scheme: HTTPS; write that, or leave out tls"))]
+#[x_kube(validation = Rule::new("!has(self.bearerTokenSecret) || self.scheme == 'HTTPS'").message("a token takes scheme: HTTPS: over HTTP whoever is on the way can read it"))]
 #[serde(rename_all = "camelCase")]
 pub struct PodPages {
     /// Number of the port.
@@ -160,10 +163,72 @@ pub struct PodPages {
     #[serde(default = "metrics_path")]
     #[schemars(length(max = 1024), regex(pattern = "^/[^?#\\s]*$"))]
     pub path: String,
+    /// How it is asked for.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// Whom to trust over HTTPS. Default: who has a certificate of an authority that the operator's image knows, for the pod's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<PageTls>,
+    /// Key of a Secret in the Guard's namespace with a token that pods ask for (`Authorization: Bearer`). The operator needs the
+    /// right to get that Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token_secret: Option<KeyRef>,
+    /// Of more pods than this in one arm, so many are read: the same ones as long as they live. What is said of counts and shares
+    /// is then worked out from them, and a split that does not follow the weights shows only when it is off by half.
+    #[serde(default = "max_per_arm")]
+    #[schemars(range(min = 2, max = 200))]
+    pub max_per_arm: u16,
 }
 
 fn metrics_path() -> String {
     "/metrics".to_owned()
+}
+
+const fn max_per_arm() -> u16 {
+    50
+}
+
+/// How a page is asked for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    HTTP,
+    /// Over TLS.
+    HTTPS,
+}
+
+/// Whom to trust over HTTPS.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("!has(self.caSecret) || !has(self.caConfigMap)").message("name one of caSecret and caConfigMap"))]
+#[x_kube(validation = Rule::new("!self.insecureSkipVerify || !(has(self.caSecret) || has(self.caConfigMap))").message("insecureSkipVerify trusts everyone: leave it out, or caSecret and caConfigMap"))]
+#[serde(rename_all = "camelCase")]
+pub struct PageTls {
+    /// Trust everyone: then whoever takes a pod's address can answer for it, and gets the token.
+    #[serde(default)]
+    pub insecure_skip_verify: bool,
+    /// Key of a Secret in the Guard's namespace with the certificate authorities to trust, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<KeyRef>,
+    /// The same in a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_config_map: Option<KeyRef>,
+    /// Name that the certificates are for. Default: the pod's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    pub server_name: Option<String>,
+}
+
+/// One key of a Secret or ConfigMap in the Guard's namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
 }
 
 /// A Prometheus query API.
@@ -178,10 +243,12 @@ pub struct Prometheus {
 
 /// What is compared: failures among requests, slow requests among requests, or successes among requests.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[x_kube(validation = Rule::new("has(self.requests) != has(self.histogram)").message("a signal needs either requests and failures, or histogram and slowerThan"))]
+#[x_kube(validation = Rule::new("!has(self.preset) || !(has(self.requests) || has(self.failures) || has(self.successes) || has(self.histogram))").message("a preset names what is counted itself: leave out requests, failures, successes and histogram, or leave out preset"))]
+#[x_kube(validation = Rule::new("has(self.preset) || has(self.requests) != has(self.histogram)").message("a signal needs either requests and failures, or histogram and slowerThan, or a preset"))]
 #[x_kube(validation = Rule::new("has(self.requests) == (has(self.failures) || has(self.successes))").message("requests and failures go together: write both, for example requests: http_requests_total and failures: 'http_requests_total{code=~\"5..\"}'; for what fewer of is worse, requests and successes"))]
 #[x_kube(validation = Rule::new("!has(self.failures) || !has(self.successes)").message("failures and successes are two signals: give each a name of its own"))]
-#[x_kube(validation = Rule::new("has(self.histogram) == has(self.slowerThan)").message("histogram and slowerThan go together: write both, for example histogram: http_request_duration_seconds and slowerThan: 300ms"))]
+#[x_kube(validation = Rule::new("!has(self.unit) || has(self.histogram)").message("unit is that of a histogram; a preset knows its own"))]
+#[x_kube(validation = Rule::new("has(self.preset) || has(self.histogram) == has(self.slowerThan)").message("histogram and slowerThan go together: write both, for example histogram: http_request_duration_seconds and slowerThan: 300ms"))]
 #[serde(rename_all = "camelCase")]
 pub struct Signal {
     /// Its name.
@@ -191,6 +258,9 @@ pub struct Signal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.01, max = 100))]
     pub weight: Option<f64>,
+    /// Who counts, in place of selectors: failed requests, or with `slowerThan` slow ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// PromQL series selector of a counter of requests, with labels `namespace` and `pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
@@ -205,13 +275,25 @@ pub struct Signal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub failures: Option<String>,
-    /// Name (or series selector) of a classic histogram of durations in seconds, without `_bucket`.
+    /// Name (or series selector) of a classic histogram of durations, without `_bucket`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub histogram: Option<String>,
+    /// In which the histogram's bounds are written. Default: `Seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// A request slower than this counts as slow. Must be the upper bound of one of the histogram's buckets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slower_than: Option<Span>,
+}
+
+/// In which a histogram's bounds are written.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// As Prometheus asks for.
+    Seconds,
+    /// As Envoy and the meshes write them.
+    Milliseconds,
 }
 
 /// The service level objective.

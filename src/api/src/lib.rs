@@ -21,6 +21,7 @@ pub mod names;
 pub mod packed;
 pub mod plan;
 pub mod policy;
+pub mod presets;
 pub mod span;
 pub mod template;
 

@@ -73,6 +73,25 @@ impl CounterBook {
         self.pods.contains_key(pod)
     }
 
+    /// Notes what a pod had counted before anyone counted it, where it is new here: its next reading counts from there.
+    pub fn meet(&mut self, reading: &Reading, unready: &[String]) {
+        if self.opened && !self.knows(&reading.pod) && self.pods.len() < MOST_PODS {
+            let last = Last {
+                arm: reading.arm,
+                requests: reading.requests,
+                failures: reading.failures,
+                read_at: reading.read_at,
+                served: !unready.contains(&reading.pod),
+            };
+            self.pods.insert(reading.pod.as_str().into(), last);
+        }
+    }
+
+    /// Names of the pods that were read, but those that are long gone.
+    pub fn pods(&self) -> impl Iterator<Item = &str> {
+        self.pods.keys().map(|pod| &**pod)
+    }
+
     /// Enters one look taken at `at`; `scrape_seconds` is the time between two readings of one pod.
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
         let mut counts = Counts::default();
@@ -164,6 +183,19 @@ mod tests {
         enter(&mut book, &[reading("s1", 100, 5, 1)], 1);
         let step = enter(&mut book, &[reading("s1", 100, 5, 2), reading("c1", 7, 2, 2)], 2);
         assert_eq!(step.counts, Counts::new(7, 0, 2, 0));
+    }
+
+    #[test]
+    fn given_a_pod_that_was_there_uncounted_when_it_is_met_then_it_counts_from_that_value() {
+        let mut book = CounterBook::default();
+        enter(&mut book, &[reading("s1", 100, 5, 1)], 1);
+        book.meet(&reading("s2", 9000, 400, 2), &[]);
+        let second = enter(&mut book, &[reading("s1", 100, 5, 2), reading("s2", 9000, 400, 2)], 2);
+        assert_eq!(second.counts, Counts::default());
+        book.meet(&reading("s2", 9010, 401, 3), &[]);
+        let third = enter(&mut book, &[reading("s1", 100, 5, 3), reading("s2", 9010, 401, 3)], 3);
+        assert_eq!(third.counts, Counts::new(0, 10, 0, 1), "met once");
+        assert_eq!(book.pods().collect::<Vec<_>>(), ["s1", "s2"]);
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Curve {
         }
         let since = *self.since.get_or_insert(at);
         let safety = if opens { least_safety(setup, judgement) } else { None };
-        let exposure = judgement.signals.first().and_then(|signal| signal.exposure());
+        let exposure = judgement.exposure();
         self.add(Point {
             seconds: at.seconds_since(since) as u32,
             share,

@@ -135,11 +135,19 @@ impl Turn<'_> {
             in_effect: self.memory.in_effect.map(|_| self.memory.granted),
             next: self.next_weight(),
         };
+        let before = self.memory.judgement.sampled().is_some();
         self.memory.witness(self.setup, self.seen, &standing);
         let Some(look) = &self.seen.look else { return };
         let memory = &mut self.memory;
         let share = if memory.granted == Weight::ZERO { Some(Weight::ZERO) } else { standing.in_effect };
         memory.curve.record(self.setup, &memory.judgement, look.at, share, memory.phase == Phase::Progressing);
+        if let Some(sampled) = self.memory.judgement.sampled().filter(|_| !before) {
+            let message = format!(
+                "reads {sampled}, the same ones as long as they live: counts and shares are worked out from these, and a split that \
+                 does not follow the weights shows when it is off by half"
+            );
+            self.note("PodsSampled", message, false);
+        }
     }
 
     fn next_weight(&self) -> Weight {

@@ -13,11 +13,15 @@ use serde::{Deserialize, Serialize};
 pub use self::verdict::{Harm, NamedHold, Verdict};
 use crate::{
     counters::{CounterBook, Present},
-    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    observation::{Arm, Look, Past, Pasts, Reading, Sampled, SignalLook},
     plan::{Exposure, Setup, SignalCounts},
     stats::{
         BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
-        dispersion::ENOUGH_FAILURES, exposure::split_ln_e, portable::ln, promotion::opening_ln_e, rate_bounds,
+        dispersion::ENOUGH_FAILURES,
+        exposure::{split_ln_e, split_ln_e_within},
+        portable::ln,
+        promotion::opening_ln_e,
+        rate_bounds,
         special::log_sum_exp,
     },
     units::{Millis, Weight},
@@ -31,6 +35,9 @@ const CLOSE_AFTER_SECONDS: f64 = 30.0;
 const SPLIT_BROKEN: f64 = 6.907_755_278_982_137;
 /// Dispersion of the request counts in the split check: pods are read at different moments of a second.
 const SPLIT_PHI: f64 = 4.0;
+/// Where only some pods are read, a split whose odds are off by at most this factor counts as followed: requests fall unevenly on
+/// the pods of an arm, and which of them are read does not change.
+const SPLIT_OF_SAMPLE: f64 = 1.5;
 /// A split that did not follow is asked again over windows of this many seconds, with as many requests expected of the
 /// candidate; below this evidence against it, ln 5, it follows again.
 const SPLIT_AGAIN: (f64, f64, f64) = (60.0, 20.0, 1.609_437_912_434_100_3);
@@ -95,6 +102,9 @@ pub struct Judgement {
     split_open: Counts,
     /// The requests that showed that the split does not follow, until it does again.
     split_broken: Option<Counts>,
+    /// How many pods the last look read, where not all.
+    #[serde(default)]
+    sampled: Option<Sampled>,
     /// Largest ratio of failure rates that all signals together have proved.
     proved_ratio: f64,
     harm_proved: bool,
@@ -184,12 +194,6 @@ impl SignalMemory {
         self.past.map_or(Phi::UNKNOWN, |past| past.phi)
     }
 
-    /// Share of requests that reached the candidate since this stage began; `None` without requests.
-    #[must_use]
-    pub fn exposure(&self) -> Option<f64> {
-        self.stage.rho()
-    }
-
     /// ln E of harm at the plan's margin.
     #[must_use]
     pub fn harm_ln_e(&self) -> f64 {
@@ -210,6 +214,10 @@ impl SignalMemory {
     /// Enters a look's readings; the increments, or why they are incomplete.
     fn enter(&mut self, readings: &[Reading], present: Present<'_>, look: &Look) -> Result<(), (Arm, String)> {
         let first = !self.book.is_open();
+        if let Some(sampled) = &look.sampled {
+            let late = readings.iter().filter(|reading| sampled.late.contains(&reading.pod));
+            late.for_each(|reading| self.book.meet(reading, present.unready));
+        }
         let step = self.book.enter(readings, present, look.at, look.scrape_seconds);
         if !first {
             self.open = self.open.plus(step.counts);
@@ -331,6 +339,7 @@ impl Judgement {
             split: Counts::default(),
             split_open: Counts::default(),
             split_broken: None,
+            sampled: None,
             proved_ratio: 0.0,
             harm_proved: false,
             frozen_by_stable: false,
@@ -393,6 +402,28 @@ impl Judgement {
         self.trouble.is_none() && self.signals.iter().all(|signal| signal.book.is_open())
     }
 
+    /// Share of requests that reached the candidate since this stage began, of both arms as a whole; `None` without requests.
+    #[must_use]
+    pub fn exposure(&self) -> Option<f64> {
+        self.signals.first().and_then(|signal| self.whole(signal.stage).rho())
+    }
+
+    /// How many pods the last look read, where not all.
+    #[must_use]
+    pub fn sampled(&self) -> Option<&Sampled> {
+        self.sampled.as_ref()
+    }
+
+    /// Names of the pods that were counted.
+    pub fn pods(&self) -> impl Iterator<Item = &str> {
+        self.signals.iter().flat_map(|signal| signal.book.pods())
+    }
+
+    /// What both arms counted, worked out from what was read of them.
+    fn whole(&self, read: Counts) -> Counts {
+        self.sampled.as_ref().map_or(read, |sampled| sampled.whole(read))
+    }
+
     /// Largest ratio of failure rates that was proved; 0 while none was.
     #[must_use]
     pub fn proved_ratio(&self) -> f64 {
@@ -439,6 +470,7 @@ impl Judgement {
         self.last_at = Some(look.at);
         self.scrape_seconds = look.scrape_seconds;
         let troubles = self.read(setup, look, standing.present);
+        self.note_sample(look);
         let whole: Vec<bool> = troubles.iter().map(Option::is_none).collect();
         self.check_split(setup, look, standing.in_effect, whole.first() == Some(&true));
         self.trouble = troubles.into_iter().flatten().next().map(|(reason, message)| {
@@ -486,6 +518,20 @@ impl Judgement {
         troubles.collect()
     }
 
+    /// Of other parts of the arms another share is expected: what was counted of the split before says nothing of it.
+    fn note_sample(&mut self, look: &Look) {
+        let same = match (&self.sampled, &look.sampled) {
+            (Some(before), Some(now)) => before.same_parts(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !same {
+            self.split = Counts::default();
+            self.split_open = Counts::default();
+            self.split_since = self.split_since.map(|since| since.max(look.at));
+        }
+        self.sampled.clone_from(&look.sampled);
+    }
+
     /// Whether the requests follow the share in effect. What came while a pod could not be read counts once it can: then both
     /// arms were counted over the same time.
     fn check_split(&mut self, setup: &Setup, look: &Look, in_effect: Option<Weight>, whole: bool) {
@@ -498,7 +544,7 @@ impl Judgement {
             return;
         }
         self.split = self.split.plus(std::mem::take(&mut self.split_open));
-        let ln_e = split_ln_e(self.split.n_c, self.split.n_s, weight.share(), Phi::new(SPLIT_PHI));
+        let ln_e = self.split_evidence(weight);
         let (seconds, requests, follows) = SPLIT_AGAIN;
         let asked_again = self.split_broken.is_some()
             && look.at.seconds_since(since) >= seconds
@@ -511,6 +557,19 @@ impl Judgement {
         if asked_again || ln_e >= SPLIT_BROKEN {
             self.split = Counts::default();
             self.split_since = Some(look.at);
+        }
+    }
+
+    /// ln E of "the requests do not follow this share".
+    fn split_evidence(&self, weight: Weight) -> f64 {
+        let (n_c, n_s, phi) = (self.split.n_c, self.split.n_s, Phi::new(SPLIT_PHI));
+        match &self.sampled {
+            None => split_ln_e(n_c, n_s, weight.share(), phi),
+            Some(sampled) => {
+                let (candidate, stable) =
+                    (weight.share() * sampled.candidate.share(), (1.0 - weight.share()) * sampled.stable.share());
+                split_ln_e_within(n_c, n_s, candidate / (candidate + stable).max(f64::MIN_POSITIVE), SPLIT_OF_SAMPLE, phi)
+            }
         }
     }
 
@@ -567,9 +626,9 @@ impl Judgement {
         let worst = self.worst(setup);
         let (signal, memory) = setup.signals.get(worst).zip(self.signals.get(worst))?;
         if signal.counts == SignalCounts::Successes {
-            return Some(BlastRadius::lost(memory.total, self.proved_ratio, projected.share()));
+            return Some(BlastRadius::lost(self.whole(memory.total), self.proved_ratio, projected.share()));
         }
-        Some(BlastRadius::of(memory.total, self.proved_ratio, projected.share(), setup.availability))
+        Some(BlastRadius::of(self.whole(memory.total), self.proved_ratio, projected.share(), setup.availability))
     }
 
     /// How the harm of the worst signal grows; of lost successes that is not asked.

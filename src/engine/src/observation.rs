@@ -1,6 +1,6 @@
 //! What was seen: everything [`crate::decide`] may know. A missing source is a value here, never a zero.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{
     checks::CheckLook,
     dependents::{DependentPast, DependentsLook},
     risk::Level,
-    stats::Phi,
+    stats::{Counts, Phi},
     units::Millis,
 };
 
@@ -142,6 +142,65 @@ pub struct Look {
     pub scrape_seconds: f64,
     /// One entry a signal, in the order of the setup.
     pub signals: Vec<SignalLook>,
+    /// How many pods were read, where not all were.
+    #[serde(default)]
+    pub sampled: Option<Sampled>,
+}
+
+/// How many pods of each arm were read, where not all were: what they counted is not the arms' count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// Of the candidate.
+    pub candidate: Part,
+    /// Of stable.
+    pub stable: Part,
+    /// Pods that were there, uncounted, before they were first read: counting begins with what they say then.
+    pub late: Vec<String>,
+}
+
+/// How many ready pods of an arm were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// So many were read.
+    pub read: u32,
+    /// Of these.
+    pub of: u32,
+}
+
+impl Part {
+    /// The share that was read, in `0..=1`; 1 where there is no pod.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        if self.of == 0 { 1.0 } else { f64::from(self.read.min(self.of)) / f64::from(self.of) }
+    }
+
+    /// What the whole arm counted, if its other pods counted as those that were read.
+    fn whole(self, counted: u64) -> u64 {
+        if self.read == 0 || self.read >= self.of { counted } else { (counted as f64 / self.share()).round() as u64 }
+    }
+}
+
+impl Sampled {
+    /// What both arms counted, if their other pods counted as those that were read.
+    #[must_use]
+    pub fn whole(&self, read: Counts) -> Counts {
+        let (candidate, stable) = (self.candidate, self.stable);
+        Counts::new(candidate.whole(read.n_c), stable.whole(read.n_s), candidate.whole(read.x_c), stable.whole(read.x_s))
+    }
+
+    /// Whether these are the same parts of both arms.
+    #[must_use]
+    pub fn same_parts(&self, other: &Self) -> bool {
+        (self.candidate, self.stable) == (other.candidate, other.stable)
+    }
+}
+
+impl fmt::Display for Sampled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (candidate, stable) = (self.candidate, self.stable);
+        write!(f, "{} of {} stable pods", stable.read, stable.of)?;
+        if candidate.of > 0 { write!(f, " and {} of {} of the candidate's", candidate.read, candidate.of) } else { Ok(()) }
+    }
 }
 
 /// What one look says of one signal.

@@ -65,6 +65,7 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
             at: Millis(at - 100),
             scrape_seconds: 1.0,
             signals: vec![SignalLook::Read(of_candidate.chain(of_stable).collect())],
+            sampled: None,
         }),
         seen: candidate.names.clone(),
         stable,

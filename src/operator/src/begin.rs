@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use firebreak_api::{
     Change, ChangeSpec, ClusterRiskPolicy, Guard,
     change::{Candidate, Claims, Factor, Risk},
-    guard::{Hold, Revision},
+    guard::{Hold, Revision, Signal},
     names, plan, template,
 };
 use firebreak_engine::risk;
@@ -84,7 +84,8 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         policy: from.policy.map_or_else(|| "built-in".to_owned(), kube::ResourceExt::name_any),
         availability: from.guard.spec.slo.as_ref().map(|slo| slo.availability),
         traffic: from.guard.spec.traffic.clone(),
-        signals: from.guard.spec.metrics.signals.clone(),
+        // Written out: another version's presets change nothing of a Change that runs.
+        signals: from.guard.spec.metrics.signals.iter().map(Signal::expanded).collect(),
         checks: from.guard.spec.metrics.checks.clone(),
         dependents: from.guard.spec.dependents.clone(),
         both_sources: from.guard.spec.metrics.both_sources,

@@ -44,7 +44,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
 }
 
 fn signals(signals: &[guard::Signal]) -> Vec<SignalSetup> {
-    let counts = |signal: &guard::Signal| match (&signal.histogram, &signal.successes) {
+    let counts = |signal: &guard::Signal| match (signal.slower_than, &signal.successes) {
         (Some(_), _) => SignalCounts::Slow,
         (None, Some(_)) => SignalCounts::Successes,
         (None, None) => SignalCounts::Failures,
@@ -96,15 +96,66 @@ fn dependent(dependent: &Dependent, home: Option<&str>) -> DependentSetup {
 
 /// What a signal asks of the metrics source; `None` where it is neither of the two shapes (the API server refuses those).
 pub(crate) fn shape(signal: &guard::Signal) -> Option<SignalShape> {
+    let signal = signal.expanded();
     // Successes are counted as failures are; what they mean is the engine's to know.
     match (&signal.requests, signal.failures.as_ref().or(signal.successes.as_ref()), &signal.histogram, signal.slower_than) {
         (Some(requests), Some(failures), None, None) => {
             Some(SignalShape::Requests { requests: requests.clone(), failures: failures.clone() })
         }
-        (None, None, Some(histogram), Some(edge)) => Some(SignalShape::Histogram {
-            histogram: histogram.clone(),
-            edge_ms: u64::try_from(edge.0.as_millis()).unwrap_or(u64::MAX),
-        }),
+        (None, None, Some(histogram), Some(edge)) => {
+            let milliseconds = u64::try_from(edge.0.as_millis()).unwrap_or(u64::MAX);
+            let milli = match signal.unit {
+                None | Some(guard::Unit::Seconds) => milliseconds,
+                Some(guard::Unit::Milliseconds) => milliseconds.saturating_mul(1000),
+            };
+            Some(SignalShape::Histogram { histogram: histogram.clone(), edge_ms: milli })
+        }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape_of(signal: serde_json::Value) -> Option<SignalShape> {
+        shape(&serde_json::from_value(signal).unwrap())
+    }
+
+    #[rstest::rstest]
+    #[case::seconds(json!({"name": "slow", "histogram": "h", "slowerThan": "300ms"}), 300)]
+    #[case::milliseconds(json!({"name": "slow", "histogram": "h", "slowerThan": "300ms", "unit": "Milliseconds"}), 300_000)]
+    #[case::a_preset_knows_its_unit(json!({"name": "slow", "preset": "Linkerd", "slowerThan": "300ms"}), 300_000)]
+    fn given_a_histogram_when_its_shape_is_asked_then_the_edge_is_in_thousandths_of_its_unit(
+        #[case] signal: serde_json::Value,
+        #[case] edge: u64,
+    ) {
+        assert!(matches!(shape_of(signal), Some(SignalShape::Histogram { edge_ms, .. }) if edge_ms == edge));
+    }
+
+    #[test]
+    fn given_a_preset_when_its_shape_is_asked_then_every_source_can_read_it() {
+        for preset in firebreak_api::presets::Preset::ALL {
+            let preset = serde_json::to_value(preset).unwrap();
+            for signal in [json!({"name": "a", "preset": preset}), json!({"name": "a", "preset": preset, "slowerThan": "250ms"})]
+            {
+                let shape = shape_of(signal).unwrap();
+                crate::metrics::validate(&shape).unwrap();
+                crate::metrics::validate_pages(&shape).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn given_presets_when_a_change_is_set_up_then_they_count_what_they_stand_for() {
+        let mut change = crate::fake::change("shop-x-1");
+        let signals = json!([{"name": "errors", "preset": "HTTP"}, {"name": "slow", "preset": "HTTP", "slowerThan": "250ms"}]);
+        change.spec.signals = serde_json::from_value(signals).unwrap();
+        let setup = setup(&change, 600.0);
+        let counts: Vec<SignalCounts> = setup.signals.iter().map(|signal| signal.counts).collect();
+        assert_eq!(counts, [SignalCounts::Failures, SignalCounts::Slow]);
     }
 }

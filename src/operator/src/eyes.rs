@@ -9,10 +9,14 @@ mod source;
 
 use std::{sync::Arc, time::Duration};
 
-use firebreak_api::{Change, guard::PodPages};
+use firebreak_api::{
+    Change,
+    guard::{KeyRef, PodPages, Scheme},
+};
 use firebreak_engine::{
     checks::CheckLook,
     dependents::{DependentPast, DependentsLook},
+    judge::Judgement,
     observation::{Look, Pasts},
     units::Millis,
 };
@@ -23,9 +27,9 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use self::{checks::Checks, dependents::Dependents, past::Stable, source::Source};
 use crate::{
-    metrics::{Address, Addresses, Hub, Page},
+    metrics::{Access, Address, Addresses, Before, Hub, Kept, Key, Page, ReadKey, Trust},
     observe,
-    world::Cache,
+    world::{Cache, View},
 };
 
 /// The past is read again this often.
@@ -44,6 +48,22 @@ pub(crate) struct Eyes {
     stable: Stable,
     pasts: Option<JoinHandle<Found>>,
     past_due: Instant,
+}
+
+/// What it takes to read pods directly.
+pub(crate) struct Directly {
+    addresses: Addresses,
+    read_key: ReadKey,
+    before: Before,
+}
+
+impl Directly {
+    /// Of the pods that are there; what was `judged` of them goes on.
+    pub(crate) fn of(view: &View, judged: &Judgement) -> Self {
+        let pods = judged.pods().map(str::to_owned).collect();
+        let before = Before { pods, sampled: judged.sampled().is_some() };
+        Self { addresses: addresses(&view.pods), read_key: view.read_key(), before }
+    }
 }
 
 /// What was counted before, as it was found.
@@ -90,12 +110,12 @@ impl Looks {
 
 impl Eyes {
     /// Opens the eyes of a Change; a backend that is missing shows in the looks.
-    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, addresses: Addresses) -> Self {
+    pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, directly: Directly) -> Self {
         let prometheus = || Source::of_prometheus(hub, change, namespace);
         let (first, second) = match &change.spec.pod_pages {
             None => (prometheus(), None),
             Some(pages) => {
-                let first = Source::of_pods(hub, change, namespace, page(pages), addresses);
+                let first = Source::of_pods(hub, change, namespace, page(pages), directly);
                 (first, change.spec.both_sources.then(prometheus))
             }
         };
@@ -183,7 +203,22 @@ impl Eyes {
 }
 
 fn page(pages: &PodPages) -> Page {
-    Page { port: pages.port, path: pages.path.clone() }
+    let kept = |kept: Kept, key: &KeyRef| Key { kept, name: key.name.clone(), key: key.key.clone() };
+    let access = match pages.scheme {
+        Scheme::HTTP => Access::Plain,
+        Scheme::HTTPS => {
+            let tls = pages.tls.clone().unwrap_or_default();
+            let trust = match (&tls.ca_secret, &tls.ca_config_map) {
+                _ if tls.insecure_skip_verify => Trust::Anyone,
+                (Some(secret), _) => Trust::Authorities(kept(Kept::Secret, secret)),
+                (None, Some(map)) => Trust::Authorities(kept(Kept::ConfigMap, map)),
+                (None, None) => Trust::Image,
+            };
+            let token = pages.bearer_token_secret.as_ref().map(|secret| kept(Kept::Secret, secret));
+            Access::Tls { trust, server_name: tls.server_name, token }
+        }
+    };
+    Page { port: pages.port, path: pages.path.clone(), access, most_per_arm: pages.max_per_arm.into() }
 }
 
 fn is_link_local(ip: std::net::IpAddr) -> bool {
@@ -194,7 +229,7 @@ fn is_link_local(ip: std::net::IpAddr) -> bool {
 }
 
 /// The pods that can be asked for their pages now.
-pub(crate) fn addresses(pods: &Cache<Pod>) -> Addresses {
+fn addresses(pods: &Cache<Pod>) -> Addresses {
     let pods = pods.clone();
     Arc::new(move || {
         let address = |pod: &Arc<Pod>| {

@@ -17,6 +17,7 @@ mod fake;
 mod fit;
 mod guard;
 mod http;
+mod keys;
 mod lease;
 pub mod metrics;
 mod observe;

@@ -63,7 +63,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
         phase,
         stage: Some(format!("{}/{}", memory.stage + 1, setup.plan.stages.len())),
         weight_percent: percent(memory.granted),
-        exposure_percent: judgement.signals.first().and_then(|signal| signal.exposure()).map(|share| share * 100.0),
+        exposure_percent: judgement.exposure().map(|share| share * 100.0),
         highest_weight_percent: percent(memory.highest),
         waiting: memory.waiting.as_ref().map(|waiting| Waiting {
             reason: waiting.reason.clone(),
@@ -85,6 +85,8 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
             candidate_ready: seen.candidate.ready,
             stable_pods: seen.stable.wanted,
             stable_ready: seen.stable.ready,
+            candidate_read: judgement.sampled().map(|sampled| sampled.candidate.read),
+            stable_read: judgement.sampled().map(|sampled| sampled.stable.read),
         }),
         dependents: dependents(setup, memory),
         blast_radius: blast(setup, memory, seen.now),

@@ -15,7 +15,7 @@ use crate::{
     answers::Reply,
     convert,
     events::Teller,
-    eyes::{self, Eyes, Found, Looks},
+    eyes::{Directly, Eyes, Found, Looks},
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raw,
@@ -103,7 +103,7 @@ impl Work {
                 (memory, vec![note])
             }
         };
-        let eyes = Eyes::open(hub, &change, namespace, eyes::addresses(&view.pods));
+        let eyes = Eyes::open(hub, &change, namespace, Directly::of(view, &memory.judgement));
         // Told now, so that nothing has changed before the first look: what that look showed is then what is stored first.
         memory.judgement.watch_since(now);
         tracing::info!(change = %change.name_any(), phase = ?memory.phase, signals = ?eyes.names().collect::<Vec<_>>(), "working on");

@@ -32,6 +32,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
+use crate::{keys, metrics::ReadKey};
+
 /// Objects of one page of a first list.
 const PAGE: u32 = 500;
 /// A watch whose first list takes longer is reported as not usable.
@@ -259,6 +261,11 @@ impl View {
     /// The namespace.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Reads the keys that a Guard of the namespace names.
+    pub(crate) fn read_key(&self) -> ReadKey {
+        keys::of(&self.client, &self.namespace)
     }
 
     /// Rings when anything in the namespace changed.

@@ -79,7 +79,8 @@ impl Judged {
         let reading = |arm, pod: &[String; 1]| Reading { pod: pod.concat(), arm, requests: 0, failures: 0, read_at: BEGIN };
         let [candidate, stable] = &names;
         let readings = vec![reading(Arm::Candidate, candidate), reading(Arm::Stable, stable)];
-        let look = Look { at: BEGIN, scrape_seconds: arms.look_seconds, signals: vec![SignalLook::Read(readings)] };
+        let look =
+            Look { at: BEGIN, scrape_seconds: arms.look_seconds, signals: vec![SignalLook::Read(readings)], sampled: None };
         let mut judged = Self { setup, judgement, look, names, next: Weight::permille(arms.next) };
         judged.enter();
         judged.judgement.begin_exposure(BEGIN);

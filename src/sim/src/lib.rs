@@ -178,7 +178,7 @@ impl Cluster {
             all.extend(reading(Arm::Candidate, &Self::names("c", self.candidate.min(1)), failing(self.candidate_total)));
             SignalLook::Read(all)
         });
-        Look { at: self.now, scrape_seconds: 1.0, signals: signals.collect() }
+        Look { at: self.now, scrape_seconds: 1.0, signals: signals.collect(), sampled: None }
     }
 
     /// What the operator would see now.

@@ -82,6 +82,9 @@ impl Rollout {
         let setup = Setup {
             plan,
             signals: vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0 }],
+            checks: Vec::new(),
+            dependents: Vec::new(),
+            both_sources: false,
             exposure: Exposure::Routes,
             ready_deadline_seconds: 600.0,
             availability: None,

@@ -303,7 +303,7 @@ impl World {
             SignalLook::Read(all)
         };
         let signals = self.scenario.setup.signals.iter().map(|_| signal()).collect();
-        Look { at: self.now, scrape_seconds: self.scenario.scrape_seconds, signals }
+        Look { at: self.now, scrape_seconds: self.scenario.scrape_seconds, signals, sampled: None }
     }
 
     fn pods(&self, pods: &[Pod], exists: bool, owned_by_change: bool) -> Pods {

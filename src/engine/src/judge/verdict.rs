@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Judgement, SignalMemory, Trouble};
 use crate::{
+    observation::Sampled,
     plan::{Exposure, Setup, SignalCounts},
     stats::{Counts, Growth, portable::ln},
     units::{Millis, Weight},
@@ -87,7 +88,7 @@ impl Judgement {
             blind: trouble.clone(),
             hold: None,
             trouble,
-            split_broken: self.split_broken.map(split_words),
+            split_broken: self.split_broken.map(|found| split_words(found, self.sampled.as_ref())),
             stable_unhealthy: if self.frozen_by_stable { self.stable_health(setup, now) } else { None },
         }
     }
@@ -217,12 +218,14 @@ impl Judgement {
     }
 }
 
-fn split_words(found: Counts) -> String {
-    let measured = found.rho().unwrap_or(0.0) * 100.0;
+fn split_words(found: Counts, sampled: Option<&Sampled>) -> String {
+    let whole = sampled.map_or(found, |sampled| sampled.whole(found));
+    let measured = whole.rho().unwrap_or(0.0) * 100.0;
+    let from = sampled.map_or(String::new(), |sampled| format!(" (worked out from {sampled})"));
     format!(
-        "{measured:.1} % of {} requests reached the candidate, which is not the weight in the routes; the Change is frozen and goes \
-         on when a minute of requests follows it. Check that every route to the Service is named in spec.traffic.routes and that \
+        "{measured:.1} % of {} requests{from} reached the candidate, which is not the weight in the routes; the Change is frozen and \
+         goes on when a minute of requests follows it. Check that every route to the Service is named in spec.traffic.routes and that \
          the gateway follows its weights, or take it back: kubectl firebreak abort",
-        found.requests()
+        whole.requests()
     )
 }

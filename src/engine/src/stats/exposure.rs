@@ -69,6 +69,17 @@ pub fn split_ln_e(n_c: u64, n_s: u64, expected_share: f64, phi: Phi) -> f64 {
     dirichlet_ln_e(&arms, CONCENTRATION)
 }
 
+/// ln E of "the odds of candidate against stable are as set, or off by at most the factor `tolerance` (1 or more)", tempered as
+/// [`split_ln_e`]: against the nearest of the shares that this allows.
+#[must_use]
+pub fn split_ln_e_within(n_c: u64, n_s: u64, expected_share: f64, tolerance: f64, phi: Phi) -> f64 {
+    let share = expected_share.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE);
+    let (odds, tolerance) = (share / (1.0 - share), tolerance.max(1.0));
+    let measured = n_c as f64 / (n_s as f64).max(SMALLEST_SHARE);
+    let nearest = measured.clamp(odds / tolerance, odds * tolerance);
+    split_ln_e(n_c, n_s, nearest / (1.0 + nearest), phi)
+}
+
 /// ln E of "the candidate has at most the share s of the failures": the two-arm test with its prior cut to larger
 /// shares.
 ///

@@ -4,15 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use firebreak_api::{Change, guard};
 use firebreak_engine::{
-    observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
+    observation::{Arm, Look, Part, Past, Pasts, Reading, Sampled, SignalLook},
     stats::{Phi, dispersion::PodCounts},
     units::Millis,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
+use super::Directly;
 use crate::{
     convert,
-    metrics::{self, Addresses, Answer, Hub, Page, PodSample, SignalShape, Subscription, Target, Trouble},
+    metrics::{self, Addresses, Answer, Hub, Job, Page, PodSample, SignalShape, Started, Subscription, Target, Trouble},
 };
 
 /// A refused subscription is asked for again this often.
@@ -39,6 +40,8 @@ pub(super) struct Source {
     last_at: i64,
     /// The pods, where they are read directly.
     pods: Option<Addresses>,
+    /// How many of them are, where not all.
+    sampled: Option<watch::Receiver<Option<Arc<metrics::Sampled>>>>,
     opened: Instant,
 }
 
@@ -78,14 +81,16 @@ struct SignalEye {
 
 impl Source {
     /// The pods' own pages.
-    pub(super) fn of_pods(hub: &Arc<Hub>, change: &Change, namespace: &str, page: Page, addresses: Addresses) -> Self {
+    pub(super) fn of_pods(hub: &Arc<Hub>, change: &Change, namespace: &str, page: Page, directly: Directly) -> Self {
         let (named, target) = (named(change), both(change, namespace));
         let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
-        let subscriptions = match metrics::read_pods(&shapes, target.clone(), page, Arc::clone(&addresses)) {
-            Ok(subscriptions) => subscriptions.into_iter().map(Ok).collect(),
-            Err(trouble) => shapes.iter().map(|_| Err(trouble.clone())).collect(),
+        let Directly { addresses, read_key, before } = directly;
+        let job = Job { target: target.clone(), page, addresses: Arc::clone(&addresses), read_key, before };
+        let (subscriptions, sampled) = match metrics::read_pods(&shapes, job) {
+            Ok(Started { subscriptions, sampled }) => (subscriptions.into_iter().map(Ok).collect(), Some(sampled)),
+            Err(trouble) => (shapes.iter().map(|_| Err(trouble.clone())).collect(), None),
         };
-        Self { pods: Some(addresses), ..Self::new(hub, change, target, named, subscriptions) }
+        Self { pods: Some(addresses), sampled, ..Self::new(hub, change, target, named, subscriptions) }
     }
 
     /// Prometheus; one that is missing shows in the looks.
@@ -119,6 +124,7 @@ impl Source {
             signals: named.into_iter().zip(subscriptions).map(eye).collect(),
             last_at: i64::MIN,
             pods: None,
+            sampled: None,
             opened: Instant::now(),
         }
     }
@@ -192,7 +198,18 @@ impl Source {
         });
         let signals = signals.collect();
         let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
-        Some(Look { at: Millis(newest), scrape_seconds, signals })
+        Some(Look { at: Millis(newest), scrape_seconds, signals, sampled: self.sampled() })
+    }
+
+    /// How many pods are read, where not all are.
+    fn sampled(&self) -> Option<Sampled> {
+        let sampled = self.sampled.as_ref()?.borrow().clone()?;
+        let part = |arm| {
+            let of_arm = sampled.arms.iter().filter(|(set, _)| self.arms.of(&format!("{set}-")) == Some(arm));
+            of_arm.fold(Part { read: 0, of: 0 }, |sum, (_, part)| Part { read: sum.read + part.read, of: sum.of + part.of })
+        };
+        let late = sampled.late.iter().cloned().collect();
+        Some(Sampled { candidate: part(Arm::Candidate), stable: part(Arm::Stable), late })
     }
 
     /// Pods count from their first reading when counting begins, and from zero when they come later: so it begins when every
@@ -204,7 +221,8 @@ impl Source {
         let read = |answer: &Arc<Answer>, name: &String| match &answer.result {
             // What is wrong with all of them is told.
             Err(_) => true,
-            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up == Some(true)),
+            // One beside the sample is not read, or not yet.
+            Ok(samples) => samples.iter().any(|sample| sample.pod == *name && sample.up != Some(false)),
         };
         let all = answers.iter().flatten().all(|answer| names.iter().all(|name| read(answer, name)));
         all || self.opened.elapsed() >= FIRST_READ_WITHIN

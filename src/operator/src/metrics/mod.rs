@@ -31,7 +31,10 @@ pub use asking::{Asking, Told, Values};
 pub use client::Limits;
 pub use history::{History, Span, Step};
 pub use hub::{Hub, Subscription};
-pub use pods::{Address, Addresses, Page, start as read_pods, validate as validate_pages};
+pub use pods::{
+    Access, Address, Addresses, Before, Job, Kept, Key, KeyError, Page, Part, ReadKey, Sampled, Started, Trust,
+    start as read_pods, validate as validate_pages,
+};
 pub use poller::Answer;
 pub use reading::PodSample;
 pub use shape::{SignalShape, Target, validate};

@@ -12,11 +12,12 @@ pub enum SignalShape {
         /// PromQL selector of the counter of failed requests.
         failures: String,
     },
-    /// A classic histogram of durations in seconds.
+    /// A classic histogram of durations.
     Histogram {
         /// Its name or selector, without `_bucket`.
         histogram: String,
-        /// A request slower than this many milliseconds counts as slow.
+        /// A request slower than this counts as slow: in thousandths of the unit in which the bounds are written, so in milliseconds
+        /// where that is seconds.
         edge_ms: u64,
     },
 }
@@ -54,13 +55,13 @@ pub(crate) enum Selectors {
     Histogram {
         /// The histogram itself, as a native one would be called.
         histogram: Selector,
-        /// Upper bound in milliseconds of the requests that are not slow.
+        /// Upper bound of the requests that are not slow, as in [`SignalShape`].
         edge_ms: u64,
     },
 }
 
-/// Longest edge: a day. Beyond, exposition formats begin to write bounds with exponents.
-const MAX_EDGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Largest edge, in thousandths: from a million on, exposition formats begin to write bounds with exponents.
+const MAX_EDGE_MS: u64 = 999_999_999;
 
 impl Selectors {
     pub(crate) fn parse(shape: &SignalShape) -> Result<Self, Trouble> {
@@ -81,7 +82,9 @@ impl Selectors {
                 if *edge_ms == 0 || *edge_ms > MAX_EDGE_MS {
                     return bad(
                         "slowerThan",
-                        "give a duration from 1ms to 24h that is the upper bound of one of the histogram's buckets".to_owned(),
+                        "give a duration that is the upper bound of one of the histogram's buckets: from 1ms on, up to 11 days where its \
+                         bounds are written in seconds, up to 16m where they are in milliseconds"
+                            .to_owned(),
                     );
                 }
                 Ok(Self::Histogram { histogram: selector, edge_ms: *edge_ms })
@@ -116,9 +119,15 @@ impl Target {
 
     /// Whether a pod is one of its pods, by name.
     pub(crate) fn owns(&self, namespace: &str, pod: &str) -> bool {
+        namespace == self.namespace && (self.whole_namespace || self.set_of(pod).is_some())
+    }
+
+    /// The ReplicaSet that a pod in the namespace belongs to, by name.
+    pub(crate) fn set_of(&self, pod: &str) -> Option<&str> {
         let random =
             |text: &str| text.len() == RANDOM_CHARACTERS && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        namespace == self.namespace
-            && (self.whole_namespace || self.pod_prefixes().any(|prefix| pod.strip_prefix(prefix.as_str()).is_some_and(random)))
+        let sets = self.replica_sets.iter().zip(self.pod_prefixes());
+        let mut of = sets.filter(|(_, prefix)| pod.strip_prefix(prefix.as_str()).is_some_and(random));
+        of.next().map(|(set, _)| set.as_str())
     }
 }

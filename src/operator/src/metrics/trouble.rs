@@ -26,6 +26,22 @@ pub enum Trouble {
         /// What the connection said.
         detail: String,
     },
+    /// No pod of a workload, or of one of its arms, can be asked for its metrics page.
+    #[error("the metrics pages at {url} cannot be read: {detail}")]
+    PagesUnread {
+        /// Where they are.
+        url: String,
+        /// A pod, what it said, and what to do.
+        detail: String,
+    },
+    /// What pods ask for, or are known by, cannot be had.
+    #[error("spec.metrics.pods: {key} cannot be used: {detail}")]
+    KeyUnread {
+        /// Where it is kept; never what it is.
+        key: String,
+        /// What happened, and what to do.
+        detail: String,
+    },
     /// No whole answer in time.
     #[error(
         "Prometheus at {url} gave no whole answer within {after:?}: it is overloaded or far away; look at its query load, or make the selectors narrower"
@@ -163,6 +179,8 @@ impl Trouble {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "BackendUnreachable",
+            Self::PagesUnread { .. } => "PagesUnreadable",
+            Self::KeyUnread { .. } => "KeyUnreadable",
             Self::TimedOut { .. } => "BackendTimeout",
             Self::Failing { .. } => "BackendFailing",
             Self::Refused { .. } => "QueryRefused",
@@ -185,7 +203,11 @@ impl Trouble {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Failing { .. } => Class::Retry,
+            Self::Unreachable { .. }
+            | Self::PagesUnread { .. }
+            | Self::KeyUnread { .. }
+            | Self::TimedOut { .. }
+            | Self::Failing { .. } => Class::Retry,
             Self::Warnings { .. } | Self::Incoherent { .. } | Self::ScrapedTwice { .. } | Self::TooMany { .. } => Class::Wait,
             _ => Class::Invalid,
         }

@@ -50,7 +50,7 @@ impl<'a> Firebreak<'a> {
         let reading = |arm, pod: &[String; 1]| Reading { pod: pod.concat(), arm, requests: 0, failures: 0, read_at: BEGIN };
         let [candidate, stable] = &names;
         let readings = vec![reading(Arm::Candidate, candidate), reading(Arm::Stable, stable)];
-        let look = Look { at: BEGIN, scrape_seconds: look_seconds, signals: vec![SignalLook::Read(readings)] };
+        let look = Look { at: BEGIN, scrape_seconds: look_seconds, signals: vec![SignalLook::Read(readings)], sampled: None };
         let mut rule = Self {
             setup,
             judgement,

@@ -21,6 +21,7 @@ mod outages;
 mod pods;
 mod refusals;
 mod releases;
+mod witnesses;
 
 /// Cases that run side by side.
 const SIDE_BY_SIDE: usize = 6;
@@ -98,6 +99,9 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),
         case!(Shared, exposure::pods_are_the_share_of_a_failing_release),
         case!(Shared, pods::releases_are_judged_without_prometheus),
+        case!(Shared, witnesses::a_check_that_fails_takes_back),
+        case!(Shared, witnesses::a_hurt_dependent_takes_back_and_platform_trouble_holds),
+        case!(Shared, witnesses::sources_that_disagree_hold),
         case!(Shared, exposure::grpc_route_is_divided_and_restored),
         case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
     ]

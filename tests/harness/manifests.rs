@@ -102,6 +102,16 @@ pub fn guard_with_slow(slower_than: &str) -> Value {
     })
 }
 
+/// A workload of the demo service beside the guarded one, behind a Service and a route of its own; its version is its name.
+#[must_use]
+pub fn neighbour(name: &str, host: &str, replicas: u32, env: Env<'_>) -> [Value; 3] {
+    let renamed = |object: &Value| {
+        let text = object.to_string().replace(&format!("\"{APP}\""), &format!("\"{name}\""));
+        serde_json::from_str(&text).unwrap_or_default()
+    };
+    [renamed(&deployment(name, replicas, env)), renamed(&service()), renamed(&route(host))]
+}
+
 /// The policy of the tests.
 #[must_use]
 pub fn policy() -> Value {

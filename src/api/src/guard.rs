@@ -45,7 +45,7 @@ pub struct GuardSpec {
     /// Workloads that must not be hurt: a Change that hurts one is taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
-    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name && b.?namespace == a.?namespace))").message("spec.dependents: name each workload once"))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name && has(b.__namespace__) == has(a.__namespace__) && (!has(a.__namespace__) || b.__namespace__ == a.__namespace__)))").message("spec.dependents: name each workload once"))]
     pub dependents: Vec<Dependent>,
     /// What happens after a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! The dependents of one Change, as Prometheus tells them: by their callers' counters, or by their own.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use firebreak_api::{
     Change,
@@ -15,7 +15,7 @@ use firebreak_engine::{
 use futures::future::select_all;
 
 use super::{
-    past::{of_steps, pod_steps},
+    past::{PAST, PAST_STEP, YOUNG_PAST, YOUNG_PAST_STEP, of_steps, pod_steps},
     source::{Arms, SCRAPE_UNKNOWN, both, skewed, told},
 };
 use crate::{
@@ -25,10 +25,7 @@ use crate::{
 
 /// Most pods of bystanders that are read: enough to tell what everyone suffers.
 const MOST_BYSTANDERS: usize = 200;
-/// Their past that is read, and its steps.
-const PAST: Duration = Duration::from_secs(45 * 60);
-const PAST_STEP: Duration = Duration::from_secs(15);
-/// The newest part of it: trouble that shows there began before the Change.
+/// The newest part of it, at most a third: trouble that shows there began before the Change.
 const LATELY_STEPS: usize = 8;
 
 /// Subscriptions of one Change, one a dependent and signal.
@@ -202,14 +199,22 @@ impl PastOf {
     }
 
     async fn of_signal(&self, hub: &Hub, who: &Who, shape: &SignalShape) -> Option<DependentPast> {
-        let span = Span { window: PAST, step: PAST_STEP, at_ms: self.until.0 };
-        match hub.history(self.url.as_deref(), shape, &Target::whole(&who.namespace), span).await {
-            Ok(history) => Some(split(who, &history)),
-            Err(trouble) => {
-                tracing::warn!(dependent = who.name, %trouble, "its past cannot be read, so it is not judged");
-                None
+        for (window, step) in [(PAST, PAST_STEP), (YOUNG_PAST, YOUNG_PAST_STEP)] {
+            let span = Span { window, step, at_ms: self.until.0 };
+            match hub.history(self.url.as_deref(), shape, &Target::whole(&who.namespace), span).await {
+                Ok(history) => {
+                    let past = split(who, &history);
+                    if past.before.requests > 0 {
+                        return Some(past);
+                    }
+                }
+                Err(trouble) => {
+                    tracing::warn!(dependent = who.name, %trouble, "its past cannot be read, so it is not judged");
+                    return None;
+                }
             }
         }
+        None
     }
 }
 
@@ -219,7 +224,9 @@ fn split(who: &Who, history: &History) -> DependentPast {
         pod_steps(&History { pods: pods.map(|(pod, steps)| (pod.clone(), steps.clone())).collect(), ..*history })
     };
     let own: Vec<PodStep> = of(Arm::Candidate);
-    let (before, lately) = own.split_at(own.len().saturating_sub(LATELY_STEPS));
+    let first = own.iter().position(|step| step.pods.iter().any(|pod| pod.requests > 0)).unwrap_or(own.len());
+    let lately = LATELY_STEPS.min((own.len() - first) / 3);
+    let (before, lately) = own.split_at(own.len() - lately);
     DependentPast { before: of_steps(before), lately: of_steps(lately), bystanders: of_steps(&of(Arm::Stable)) }
 }
 

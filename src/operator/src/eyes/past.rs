@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// Stable's past that is read: the longest that is asked for.
-const PAST: Duration = Duration::from_secs(45 * 60);
+pub(super) const PAST: Duration = Duration::from_secs(45 * 60);
 /// Steps in which it is read.
-const PAST_STEP: Duration = Duration::from_secs(15);
+pub(super) const PAST_STEP: Duration = Duration::from_secs(15);
 /// Where nothing was read at both ends of such a step, stable is younger than two of them: then this much in shorter ones.
-const YOUNG_PAST: Duration = Duration::from_secs(2 * 60);
-const YOUNG_PAST_STEP: Duration = Duration::from_secs(5);
+pub(super) const YOUNG_PAST: Duration = Duration::from_secs(2 * 60);
+pub(super) const YOUNG_PAST_STEP: Duration = Duration::from_secs(5);
 
 /// Whose past is read, and of what.
 #[derive(Clone)]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use firebreak_engine::risk::Level;
+
+use crate::policy;
 
 /// See, explain and steer guarded rollouts.
 #[derive(Parser, Debug)]
@@ -52,12 +55,17 @@ pub enum Command {
   kubectl firebreak explain checkout
   kubectl firebreak explain change/checkout-bcdfghjklm-1 -o json")]
     Explain(Explain),
-    /// Compute the recorded decisions of a Change again and say whether each comes out the same
-    #[command(after_help = "Exit code 1 where one does not.
+    /// Compute the recorded decisions of a Change again: whether each comes out the same, or what another policy would have decided
+    #[command(
+        after_help = "Exit code 1 where one does not come out the same; with another policy a difference is an answer, not a failure.
 
 Examples:
   kubectl firebreak replay checkout
-  kubectl firebreak replay change/checkout-bcdfghjklm-1 -o json")]
+  kubectl firebreak replay change/checkout-bcdfghjklm-1 -o json
+  kubectl firebreak replay checkout --level high
+  kubectl firebreak replay checkout --policy stricter.yaml --level medium
+  kubectl firebreak replay checkout --alpha 0.001 --budget 0.05%"
+    )]
     Replay(Replay),
     /// Let the active Change go to its next stage now, on your word
     #[command(after_help = "Example:
@@ -131,9 +139,35 @@ pub struct Replay {
     /// A Change, or a Guard: its active or last Change; without one, the namespace's only active Change
     #[arg(value_name = "CHANGE|GUARD")]
     pub name: Option<String>,
+    /// What would have been decided under another policy.
+    #[command(flatten)]
+    pub policy: Policy,
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// A policy other than the one that holds.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Policy {
+    /// Another level of the policy
+    #[arg(long, value_name = "LEVEL", value_parser = policy::level, help_heading = "Another policy")]
+    pub level: Option<Level>,
+    /// A ClusterRiskPolicy manifest in place of the policy
+    #[arg(long, value_name = "FILE", help_heading = "Another policy")]
+    pub policy: Option<PathBuf>,
+    /// Probability, ever, of taking back a harmless release, for example 0.01
+    #[arg(long, value_name = "P", value_parser = policy::probability, help_heading = "Another policy")]
+    pub alpha: Option<f64>,
+    /// Probability, per stage, of going on although the next stage harms more than the budget, for example 0.05
+    #[arg(long, value_name = "P", value_parser = policy::probability, help_heading = "Another policy")]
+    pub beta: Option<f64>,
+    /// Ratio of failure rates that is tolerated, for example 1.25
+    #[arg(long, value_name = "RATIO", value_parser = policy::margin, help_heading = "Another policy")]
+    pub margin: Option<f64>,
+    /// Share of all requests that the next stage may harm, for example 0.1%
+    #[arg(long, value_name = "PERCENT", value_parser = policy::budget, help_heading = "Another policy")]
+    pub budget: Option<f64>,
 }
 
 /// Options of the commands that steer a Change.

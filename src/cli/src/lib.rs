@@ -18,6 +18,7 @@ pub mod facts;
 pub mod live;
 pub mod look;
 pub mod output;
+pub mod policy;
 pub mod replay;
 pub mod screen;
 pub mod status;

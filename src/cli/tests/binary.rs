@@ -52,6 +52,10 @@ fn given_wrong_usage_when_run_then_exit_code_2() {
         &["status", "--until", "ended"],
         &["status", "-o", "xml"],
         &["promote", "checkout", "--wait=perhaps"],
+        &["replay", "checkout", "--level", "severe"],
+        &["replay", "checkout", "--alpha", "0.7"],
+        &["replay", "checkout", "--budget", "0.1"],
+        &["replay", "checkout", "--margin", "0.5"],
         &["dance"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");

@@ -1,34 +1,31 @@
-//! Two arms under chance alone: requests that come at random, failures that come one by one or in bursts, looked at as the
-//! operator looks, judged by exactly what judges there. Nothing moves a weight: what is measured is the judging.
+//! Two arms under chance alone, looked at as the operator looks, judged by exactly what judges there. Nothing moves a weight
+//! but a clock: what is measured is the judging.
 
 use firebreak_engine::{
     counters::Present,
     judge::{Judgement, Standing},
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     plan::{Exposure, Inconclusive, NoData, Plan, Setup, SignalCounts, SignalSetup},
-    stats::dispersion::{Phi, PodCounts, PodStep},
+    stats::Counts,
     units::{Millis, Weight},
 };
 
-use crate::random::Random;
+use crate::{
+    load::{Fails, Load, Stream, at},
+    opening::{Guards, Opening},
+};
 
 const BEGIN: Millis = Millis(1_800_000_000_000);
-/// Stable's past: so many pods, so many steps of so many seconds.
-const PAST: (usize, u32, f64) = (10, 180, 10.0);
+/// The operator reads stable's past again after so many seconds.
+const LEARN_EVERY: f64 = 300.0;
 
 /// What is true of two arms.
 #[derive(Debug, Clone)]
 pub struct Arms {
-    /// Requests a second, both arms together.
-    pub rate: f64,
+    /// The requests.
+    pub load: Load,
     /// The candidate's share from each second on, thousandths.
     pub shares: Vec<(f64, u16)>,
-    /// Stable's failure probability from each second on; its past has the first.
-    pub stable: Vec<(f64, f64)>,
-    /// The candidate's failure probability from each second on.
-    pub candidate: Vec<(f64, f64)>,
-    /// variance/mean of failures, of each arm by itself: 1 one by one, more in bursts.
-    pub bursts: f64,
     /// Seconds between two looks.
     pub look_seconds: f64,
     /// Seconds until it is over.
@@ -43,6 +40,10 @@ pub struct Arms {
     pub budget: f64,
     /// The next stage, thousandths.
     pub next: u16,
+    /// Whether nothing takes it back, for what only asks when the next stage opens.
+    pub only_opens: bool,
+    /// Other guards around stable's rate than the engine's.
+    pub guards: Option<Guards>,
 }
 
 /// What came of one run.
@@ -60,16 +61,62 @@ pub struct Run {
     pub looks: u64,
 }
 
+/// Two arms, judged.
+struct Judged {
+    setup: Setup,
+    judgement: Judgement,
+    look: Look,
+    names: [[String; 1]; 2],
+    next: Weight,
+}
+
+impl Judged {
+    fn new(arms: &Arms, past: Past) -> Self {
+        let setup = arms.setup();
+        let mut judgement = Judgement::new(&setup);
+        judgement.learn(&setup, &pasts(past));
+        let names = [["c".to_owned()], ["s".to_owned()]];
+        let reading = |arm, pod: &[String; 1]| Reading { pod: pod.concat(), arm, requests: 0, failures: 0, read_at: BEGIN };
+        let [candidate, stable] = &names;
+        let readings = vec![reading(Arm::Candidate, candidate), reading(Arm::Stable, stable)];
+        let look = Look { at: BEGIN, scrape_seconds: arms.look_seconds, signals: vec![SignalLook::Read(readings)] };
+        let mut judged = Self { setup, judgement, look, names, next: Weight::permille(arms.next) };
+        judged.enter();
+        judged.judgement.begin_exposure(BEGIN);
+        judged.judgement.begin_stage(BEGIN, arms.look_seconds);
+        judged
+    }
+
+    fn look(&mut self, second: f64, counts: Counts) {
+        self.look.at = BEGIN.plus_seconds(second);
+        if let Some(SignalLook::Read(readings)) = self.look.signals.first_mut() {
+            for (reading, (requests, failures)) in readings.iter_mut().zip([(counts.n_c, counts.x_c), (counts.n_s, counts.x_s)]) {
+                (reading.requests, reading.failures) = (reading.requests + requests, reading.failures + failures);
+                reading.read_at = self.look.at;
+            }
+        }
+        self.enter();
+    }
+
+    fn enter(&mut self) {
+        let [candidate, stable] = &self.names;
+        // The split is what this world draws: its check is not what is measured.
+        let standing = Standing { present: Present { candidate, stable, unready: &[] }, in_effect: None, next: self.next };
+        self.judgement.enter(&self.setup, &self.look, &standing);
+    }
+}
+
+fn pasts(past: Past) -> Pasts {
+    Pasts::from([("errors".to_owned(), past)])
+}
+
 impl Arms {
     /// One signal of errors at 5 % of 100 requests a second for two hours, 1 % failing in both arms.
     #[must_use]
     pub fn even() -> Self {
         Self {
-            rate: 100.0,
+            load: Load::even(100.0, 0.01),
             shares: vec![(0.0, 50)],
-            stable: vec![(0.0, 0.01)],
-            candidate: vec![(0.0, 0.01)],
-            bursts: 1.0,
             look_seconds: 1.0,
             seconds: 7200.0,
             alpha: 0.01,
@@ -77,7 +124,16 @@ impl Arms {
             margin: 1.25,
             budget: 0.001,
             next: 200,
+            only_opens: false,
+            guards: None,
         }
+    }
+
+    /// The same with a candidate that fails so from the beginning.
+    #[must_use]
+    pub fn with_candidate(mut self, fails: Fails) -> Self {
+        self.load.candidate = vec![(0.0, fails)];
+        self
     }
 
     fn setup(&self) -> Setup {
@@ -108,69 +164,67 @@ impl Arms {
         }
     }
 
-    /// Stable's last half hour, pod by pod, and what the operator would learn of it.
-    fn past(&self, random: &mut Random) -> Past {
-        let (pods, steps, seconds) = PAST;
-        let mean = self.rate * seconds / pods as f64;
-        let failing = at(&self.stable, 0.0);
-        let mut pod = || {
-            let requests = random.poisson(mean);
-            PodCounts { requests, failures: random.bursty(mean * failing, self.bursts).min(requests) }
-        };
-        let history: Vec<PodStep> = (0..steps).map(|_| PodStep { seconds, pods: (0..pods).map(|_| pod()).collect() }).collect();
-        let sum = |of: fn(&PodCounts) -> u64| history.iter().flat_map(|step| &step.pods).map(of).sum();
-        Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(&history) }
-    }
-
     /// Runs until it is taken back or over. The same seed gives the same run.
     #[must_use]
     pub fn run(&self, seed: u64) -> Run {
-        let mut random = Random::new(seed, 7);
-        let setup = self.setup();
-        let mut judgement = Judgement::new(&setup);
-        judgement.learn(&setup, &Pasts::from([("errors".to_owned(), self.past(&mut random))]));
-        let names = [["c".to_owned()], ["s".to_owned()]];
-        let reading = |arm, pod: &[String; 1]| Reading { pod: pod[0].clone(), arm, requests: 0, failures: 0, read_at: BEGIN };
-        let readings = vec![reading(Arm::Candidate, &names[0]), reading(Arm::Stable, &names[1])];
-        let mut look = Look { at: BEGIN, scrape_seconds: self.look_seconds, signals: vec![SignalLook::Read(readings)] };
-        let present = Present { candidate: &names[0], stable: &names[1], unready: &[] };
-        let next = Weight::permille(self.next);
-        judgement.enter(&setup, &look, &Standing { present, in_effect: None, next });
-        judgement.begin_exposure(BEGIN);
-        judgement.begin_stage(BEGIN, self.look_seconds);
+        let mut stream = Stream::new(&self.load, seed);
+        let past = stream.past();
+        let mut judged = Judged::new(self, past);
+        let mut opening = self.guards.map(|guards| Opening::new(guards, past));
         let mut run = Run { taken_back: None, opened: None, failures: 0, excess: 0.0, looks: 0 };
-        let mut second = 0.0;
-        while second < self.seconds && run.taken_back.is_none() {
+        let (mut second, mut learns_at) = (0.0, LEARN_EVERY);
+        while second < self.seconds {
             let share = f64::from(at(&self.shares, second)) / 1000.0;
-            let (p_c, p_s) = (at(&self.candidate, second), at(&self.stable, second));
+            let drawn = stream.draw(self.look_seconds, share);
             second += self.look_seconds;
-            let requests = self.rate * self.look_seconds;
-            let drawn = [(share * requests, p_c), ((1.0 - share) * requests, p_s)].map(|(mean, failing)| {
-                let requests = random.poisson(mean);
-                (requests, random.bursty(mean * failing, self.bursts).min(requests))
-            });
-            look.at = BEGIN.plus_seconds(second);
-            if let Some(SignalLook::Read(readings)) = look.signals.first_mut() {
-                for (reading, (requests, failures)) in readings.iter_mut().zip(drawn) {
-                    (reading.requests, reading.failures) = (reading.requests + requests, reading.failures + failures);
-                    reading.read_at = look.at;
-                }
+            if second >= learns_at {
+                learns_at += LEARN_EVERY;
+                judged.judgement.learn_again(&judged.setup, &pasts(stream.past()));
             }
-            // The split is what this world draws: its check is not what is measured.
-            judgement.enter(&setup, &look, &Standing { present, in_effect: None, next });
-            let verdict = judgement.verdict(&setup, look.at);
-            let (of_candidate, failed) = drawn[0];
-            run.failures += failed;
-            run.excess += failed as f64 - of_candidate as f64 * p_s;
+            judged.look(second, drawn.counts);
+            let verdict = judged.judgement.verdict(&judged.setup, BEGIN.plus_seconds(second));
+            run.failures += drawn.counts.x_c;
+            run.excess += drawn.excess;
             run.looks += 1;
-            run.taken_back = verdict.harm.map(|_| second);
-            run.opened = run.opened.or(verdict.open.then_some(second));
+            let open = match &mut opening {
+                None => verdict.open,
+                Some(opening) => {
+                    let phi = judged.judgement.signals.first().map_or(past.phi, |signal| signal.phi());
+                    let frozen = verdict.stable_unhealthy.is_some();
+                    opening.look(second, drawn.counts, &judged.setup.plan, judged.next.share(), phi, frozen);
+                    opening.is_open(self.beta)
+                }
+            };
+            run.opened = run.opened.or(open.then_some(second));
+            if self.only_opens {
+                if run.opened.is_some() {
+                    break;
+                }
+            } else if verdict.harm.is_some() {
+                run.taken_back = Some(second);
+                break;
+            }
         }
         run
     }
 }
 
-/// What holds at a second.
-fn at<T: Copy + Default>(from: &[(f64, T)], second: f64) -> T {
-    from.iter().rev().find(|(since, _)| *since <= second).map(|(_, value)| *value).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_the_engines_guards_when_computed_here_then_the_next_stage_opens_in_the_same_look() {
+        let mut opened = 0;
+        for (rate, bursts) in [(1000.0, 1.0), (1000.0, 4.0), (20.0, 1.0)] {
+            for seed in 0..5 {
+                let load = Load { bursts, ..Load::even(rate, 0.001) };
+                let engine = Arms { load, seconds: 3000.0, budget: 0.002, only_opens: true, ..Arms::even() };
+                let own = Arms { guards: Some(Guards::ENGINE), ..engine.clone() };
+                assert_eq!(engine.run(seed), own.run(seed), "{rate} rps, v/m {bursts}, seed {seed}");
+                opened += u32::from(engine.run(seed).opened.is_some());
+            }
+        }
+        assert!(opened >= 10, "{opened} opened");
+    }
 }

@@ -4,14 +4,25 @@
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
 //! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
-//! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`].
+//! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand;
+//! [`rules`] are what it can be run under, and [`compare`] sets them side by side.
+//! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`].
 
 pub mod accept;
 mod arms;
+pub mod compare;
+mod load;
+mod opening;
+mod parallel;
 mod random;
+pub mod rollout;
+pub mod rules;
 mod world;
 
 pub use arms::{Arms, Run};
+pub use load::{Fails, Load, Wander};
+pub use opening::Guards;
+pub use rollout::Rollout;
 pub use world::{Scenario, Trace, World};
 
 use firebreak_engine::{

@@ -1,20 +1,24 @@
-//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured.
+//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured; `compare`: beside other rules.
 
 use std::{process::ExitCode, str::FromStr};
 
-const USAGE: &str = "usage: firebreak-sim accept [--runs N] [--seed N] [--only WORDS]
+use firebreak_engine::risk::Level;
+use firebreak_sim::{accept::accept, compare::compare};
 
-Runs seeded worlds and prints a table: what was measured, its standard error, its bar. Exits 1 if a bar is missed.
-  --runs N   runs of a row (10000); rows with long runs get a part of them
-  --seed N   another seed gives other runs (1)
-  --only X   rows with X in their name";
+const USAGE: &str = "usage: firebreak-sim accept [--runs N] [--seed N] [--only WORDS]
+       firebreak-sim compare [--runs N] [--seed N] [--only WORDS] [--level LEVEL]
+
+accept runs seeded worlds and prints a table: what was measured, its standard error, its bar. Exits 1 if a bar is missed.
+compare runs rules that others use beside Firebreak, on the same requests.
+  --runs N       runs of a row (accept 10000, of which rows with long runs get a part; compare 200)
+  --seed N       another seed gives other runs (1)
+  --only X       rows with X in their name
+  --level LEVEL  low, medium, high or critical: whose built-in plan is walked (medium)";
 
 fn main() -> ExitCode {
-    match options(std::env::args().skip(1)) {
-        Ok((runs, seed, only)) if firebreak_sim::accept::accept(runs, seed, &only, |line| println!("{line}")) => {
-            ExitCode::SUCCESS
-        }
-        Ok(_) => ExitCode::FAILURE,
+    match command(std::env::args().skip(1)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("{problem}{USAGE}");
             ExitCode::from(2)
@@ -22,22 +26,46 @@ fn main() -> ExitCode {
     }
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<(u64, u64, String), String> {
-    let (mut runs, mut seed, mut only) = (10_000, 1, String::new());
-    match words.next().as_deref() {
-        Some("accept") => {}
-        Some(other) => return Err(format!("unknown command {other}\n")),
-        None => return Err(String::new()),
+/// Runs what was asked for; whether every bar is kept.
+fn command(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
+    let command = words.next().unwrap_or_default();
+    let tell = |line: &str| println!("{line}");
+    match command.as_str() {
+        "accept" => {
+            let Options { runs, seed, only, .. } = options(words, false)?;
+            Ok(accept(runs.unwrap_or(10_000), seed, &only, tell))
+        }
+        "compare" => {
+            let Options { runs, seed, only, level } = options(words, true)?;
+            compare(runs.unwrap_or(200), seed, level, &only, tell);
+            Ok(true)
+        }
+        "" => Err(String::new()),
+        other => Err(format!("unknown command {other}\n")),
     }
+}
+
+struct Options {
+    runs: Option<u64>,
+    seed: u64,
+    only: String,
+    level: Level,
+}
+
+fn options(mut words: impl Iterator<Item = String>, has_level: bool) -> Result<Options, String> {
+    let mut options = Options { runs: None, seed: 1, only: String::new(), level: Level::Medium };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value\n"))?;
         let number = || u64::from_str(&value).map_err(|_| format!("{word} {value} is no number\n"));
         match word.as_str() {
-            "--runs" => runs = number()?,
-            "--seed" => seed = number()?,
-            "--only" => only = value,
+            "--runs" => options.runs = Some(number()?),
+            "--seed" => options.seed = number()?,
+            "--level" if has_level => {
+                options.level = Level::read(&value).ok_or_else(|| format!("{value} is no level\n"))?;
+            }
+            "--only" => options.only = value,
             _ => return Err(format!("unknown option {word}\n")),
         }
     }
-    Ok((runs, seed, only))
+    Ok(options)
 }

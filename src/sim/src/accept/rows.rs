@@ -1,0 +1,181 @@
+//! The list: what is promised, in which worlds, with which bar.
+
+use firebreak_engine::{plan::Plan, risk::Level, units::Weight};
+
+use super::{Measure, Row, World};
+use crate::{Arms, Fails, Guards, Load, Rollout, Wander, rules::RuleKind};
+
+/// Seconds from the last step to the end of a step's share: a slope that is followed.
+const RAMP: f64 = 1800.0;
+/// Where stable's past has trouble, seconds before the first exposure, and how many times as much fails in it.
+const PAST_OUTAGE: (f64, f64, f64) = (-1800.0, -1200.0, 10.0);
+/// Trouble that both arms share during a Change: from, to, times.
+const OUTAGE: (f64, f64, f64) = (60.0, 660.0, 10.0);
+/// Stable's health is judged over this many seconds: so long after trouble began a stage may still begin.
+const HEALTH: f64 = 30.0;
+/// Pods of stable and candidate where pods are not alike.
+const SEVERAL_PODS: (usize, usize) = (10, 4);
+
+/// All rows.
+#[must_use]
+pub fn rows() -> Vec<Row> {
+    [taken_back(), opens_wrongly(), harm(), promotion(), shared_trouble()].into_iter().flatten().collect()
+}
+
+fn of_arms(name: String, arms: Arms, measure: Measure, part: f64) -> Row {
+    Row { name, world: World::Arms(Box::new(arms)), measure, part, informs: false }
+}
+
+/// How failures come.
+fn noises(load: &Load) -> Vec<(&'static str, Load)> {
+    let wander = Some(Wander { deviation: 0.3, seconds: 300.0 });
+    let (from, to, times) = PAST_OUTAGE;
+    let shared = vec![(f64::NEG_INFINITY, 1.0), (from, times), (to, 1.0)];
+    vec![
+        ("one by one", load.clone()),
+        ("v/m 2", Load { bursts: 2.0, ..load.clone() }),
+        ("v/m 4", Load { bursts: 4.0, ..load.clone() }),
+        ("slow pods", Load { wander, pods: SEVERAL_PODS, ..load.clone() }),
+        // The rate swings by half within the two hours, as a day does within its own.
+        ("past with outage, swing", Load { shared, swing: (0.5, 14_400.0), ..load.clone() }),
+    ]
+}
+
+/// A harmless candidate, or one exactly at the margin, is taken back with probability alpha at most.
+fn taken_back() -> Vec<Row> {
+    let ramp: Vec<(f64, u16)> = [10, 50, 200, 500].iter().zip(0..).map(|(share, at)| (f64::from(at) * RAMP, *share)).collect();
+    let weights = [("5 %", vec![(0.0, 50)]), ("1/5/20/50 %", ramp)];
+    let mut rows = Vec::new();
+    for (ratio, kind) in [(1.0, "harmless"), (1.25, "at the border")] {
+        for p in [0.01, 0.001] {
+            for (noise, load) in noises(&Load::even(100.0, p)) {
+                for (weight, shares) in &weights {
+                    for look_seconds in [1.0, 2.0, 10.0] {
+                        let arms = Arms { load: load.clone(), shares: shares.clone(), look_seconds, ..Arms::even() };
+                        let arms = arms.with_candidate(Fails::Times(ratio));
+                        let name = format!("taken back {kind}: {noise}, {weight}, p {} %, {look_seconds} s looks", p * 100.0);
+                        let part = if look_seconds > 5.0 { 1.0 } else { 0.5 };
+                        rows.push(of_arms(name, arms.clone(), Measure::TakenBack(arms.alpha), part));
+                    }
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// Where the next stage would harm exactly the budget, it opens with probability beta at most.
+fn opens_wrongly() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (guards, kind) in [(None, "opens wrongly"), (Some(Guards::NONE), "opens wrongly, unguarded")] {
+        for (from, next) in [(10_u16, 50_u16), (50, 200), (200, 500), (500, 1000)] {
+            for (shift, what) in [(1.0, "constant"), (1.5, "+50 %"), (0.5, "-50 %")] {
+                for bursts in [1.0, 4.0] {
+                    let p = 0.001;
+                    // The past has the first rate; what follows comes at once.
+                    let stable = vec![(f64::NEG_INFINITY, p), (0.0, p * shift)];
+                    let arms = Arms {
+                        load: Load { stable, bursts, ..Load::even(1000.0, p) },
+                        shares: vec![(0.0, from)],
+                        seconds: 1000.0,
+                        next,
+                        only_opens: true,
+                        guards,
+                        ..Arms::even()
+                    };
+                    let arms = arms.clone().with_candidate(Fails::Beyond(arms.budget / Weight::permille(next).share()));
+                    let percent = |share: u16| f64::from(share) / 10.0;
+                    let name = format!("{kind} {}->{} %: base rate {what}, v/m {bursts}", percent(from), percent(next));
+                    let row = of_arms(name, arms.clone(), Measure::OpensWrongly(arms.beta), 0.2);
+                    rows.push(Row { informs: guards.is_some(), ..row });
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// What harm costs until it is taken back.
+fn harm() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for ratio in [2.0, 3.0, 5.0, 10.0] {
+        let arms = Arms::even().with_candidate(Fails::Times(ratio));
+        let bar = 2.0 * theory_line(&arms, ratio, 0.05);
+        let name = format!("failed beyond stable's, {ratio}x, 5 % of 100 rps, twice the theory line");
+        rows.push(of_arms(name, arms, Measure::Excess(bar), 0.1));
+    }
+    let fast = Arms { load: Load::even(2000.0, 0.01), seconds: 60.0, ..Arms::even() };
+    let all = Arms { shares: vec![(0.0, 10)], ..fast.clone() }.with_candidate(Fails::All);
+    let name = "failed, every request fails, 1 % of 2,000 rps, median".to_owned();
+    rows.push(of_arms(name, all, Measure::Failures(60.0), 0.1));
+    let mut late = Arms { seconds: 7200.0, ..fast };
+    late.load.candidate = vec![(0.0, Fails::Times(1.0)), (5400.0, Fails::Times(5.0))];
+    let name = "looks until taken back, 5x after 90 min, 5 % of 2,000 rps, median".to_owned();
+    rows.push(of_arms(name, late, Measure::LateLooks(5400.0, 10.0), 0.02));
+    rows
+}
+
+/// Failed requests beyond stable's at which the best test of one known ratio would have its proof in the mean, ln(1/alpha)
+/// over the information of one failure (Wald's first-order line), at margin r0 and the candidate's share.
+fn theory_line(arms: &Arms, ratio: f64, share: f64) -> f64 {
+    let per_stable = share * ratio + 1.0 - share;
+    let (q, null) = (share * ratio / per_stable, share * arms.margin / (share * arms.margin + 1.0 - share));
+    let information = q * (q / null).ln() + (1.0 - q) * ((1.0 - q) / (1.0 - null)).ln();
+    -arms.alpha.ln() / information * share * (ratio - 1.0) / per_stable
+}
+
+/// Five stages, medium's promises, 0.1 % failing and a budget of 0.1 % of all requests.
+fn five_stages(rate: f64) -> Rollout {
+    let (plan, _) = Plan::built_in(Level::Medium);
+    let stages = [1, 5, 20, 50, 100].map(Weight::percent).to_vec();
+    Rollout::new(Plan { stages, ..plan }, Load::even(rate, 0.001))
+}
+
+/// A harmless candidate is promoted soon: the bar is the evidence's time, and the policy's bakes where it has some.
+fn promotion() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (rate, minutes) in [(2000.0, 5.0), (200.0, 25.0)] {
+        for bakes in [true, false] {
+            for (rule, kind) in [(RuleKind::Firebreak, ""), (RuleKind::Guarded(Guards::NONE), ", unguarded")] {
+                let mut rollout = five_stages(rate);
+                let plan = &mut rollout.setup.plan;
+                if !bakes {
+                    (plan.min_bake_seconds, plan.final_bake_seconds) = (0.0, 0.0);
+                }
+                let baked = plan.min_bake_seconds * 4.0 + plan.final_bake_seconds;
+                let what = if bakes { format!("bakes of {:.0} min", baked / 60.0) } else { "no bakes".to_owned() };
+                rows.push(Row {
+                    name: format!("minutes to promotion, 1/5/20/50/100 %, {rate} rps, p 0.1 %, beta 5 %, {what}{kind}"),
+                    informs: rule != RuleKind::Firebreak,
+                    world: World::Rollout(Box::new(rollout), rule),
+                    measure: Measure::MinutesToPromotion(minutes + baked / 60.0),
+                    part: 0.05,
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// Trouble that both arms share takes nothing back and opens nothing, and afterwards the Change goes on.
+fn shared_trouble() -> Vec<Row> {
+    let (from, to, times) = OUTAGE;
+    let row = |(rate, p, level): (f64, f64, Level)| {
+        let (plan, _) = Plan::built_in(level);
+        let load = Load { shared: vec![(f64::NEG_INFINITY, 1.0), (from, times), (to, 1.0)], ..Load::even(rate, p) };
+        let rollout = Rollout::new(plan.clone(), load);
+        Row {
+            name: format!(
+                "taken back, a step, or not promoted: both arms fail 10x for 10 min, {rate} rps, p {} %, {level}",
+                p * 100.0
+            ),
+            world: World::Rollout(Box::new(rollout), RuleKind::Firebreak),
+            measure: Measure::SharedTrouble(plan.alpha, (from + HEALTH, to)),
+            part: 0.05,
+            informs: false,
+        }
+    };
+    [(2000.0, 0.001, Level::Medium), (200.0, 0.001, Level::Medium), (2000.0, 0.01, Level::Medium), (2000.0, 0.001, Level::Low)]
+        .map(row)
+        .to_vec()
+}

@@ -1,0 +1,245 @@
+//! Requests of a service and how many of them fail, by chance: what [`crate::Arms`] and [`crate::Rollout`] look at.
+//!
+//! Each step's chance comes from the seed, the step's number and the arm alone. So rules that give the candidate the same
+//! share see the very same requests, and one rule's stages do not change another's luck.
+
+use std::collections::VecDeque;
+
+use firebreak_engine::{
+    observation::Past,
+    stats::{
+        Counts,
+        dispersion::{Phi, PodCounts, PodStep},
+    },
+};
+
+use crate::random::Random;
+
+/// Stable's past as the operator reads it: so many steps of so many seconds.
+const PAST: (u32, f64) = (180, 15.0);
+
+/// How a candidate fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fails {
+    /// So many times as often as stable.
+    Times(f64),
+    /// With stable's probability and this much more.
+    Beyond(f64),
+    /// Every request.
+    All,
+}
+
+/// A slow wandering of each pod's own failure probability: log-normal, and forgotten in `seconds`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wander {
+    /// Standard deviation of the logarithm: 0.3 is 30 %.
+    pub deviation: f64,
+    /// Seconds after which it is e times less alike.
+    pub seconds: f64,
+}
+
+/// What is true of a service's requests. Curves say what holds from each second on, and before their first what it says;
+/// seconds count from the first exposure, and stable's past is before 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// Requests a second, both arms together.
+    pub rate: f64,
+    /// Swing of the requests around that: a part of it, and the seconds of a period.
+    pub swing: (f64, f64),
+    /// Stable's failure probability.
+    pub stable: Vec<(f64, f64)>,
+    /// How the candidate fails.
+    pub candidate: Vec<(f64, Fails)>,
+    /// Trouble that both arms share: their failure probabilities times this.
+    pub shared: Vec<(f64, f64)>,
+    /// variance/mean of failures, of each pod by itself: 1 one by one, more in bursts.
+    pub bursts: f64,
+    /// Pods of stable and of the candidate, each with the same part of its arm's requests.
+    pub pods: (usize, usize),
+    /// How each pod's failure probability wanders by itself.
+    pub wander: Option<Wander>,
+}
+
+/// What holds at a second.
+pub(crate) fn at<T: Copy + Default>(curve: &[(f64, T)], second: f64) -> T {
+    let holds = curve.iter().rev().find(|(since, _)| *since <= second).or(curve.first());
+    holds.map(|(_, value)| *value).unwrap_or_default()
+}
+
+impl Default for Fails {
+    fn default() -> Self {
+        Self::Times(1.0)
+    }
+}
+
+impl Fails {
+    /// The candidate's failure probability where stable has `stable`.
+    #[must_use]
+    pub fn probability(self, stable: f64) -> f64 {
+        match self {
+            Self::Times(ratio) => (stable * ratio).min(1.0),
+            Self::Beyond(more) => (stable + more).min(1.0),
+            Self::All => 1.0,
+        }
+    }
+}
+
+impl Load {
+    /// So many requests a second, of which this part fails in both arms, one by one.
+    #[must_use]
+    pub fn even(rate: f64, failing: f64) -> Self {
+        Self {
+            rate,
+            swing: (0.0, 86_400.0),
+            stable: vec![(0.0, failing)],
+            candidate: Vec::new(),
+            shared: vec![(0.0, 1.0)],
+            bursts: 1.0,
+            pods: (10, 2),
+            wander: None,
+        }
+    }
+
+    /// Failure probabilities of candidate and stable at a second.
+    #[must_use]
+    pub fn failing(&self, second: f64) -> (f64, f64) {
+        let stable = (at(&self.stable, second) * at(&self.shared, second)).min(1.0);
+        (at(&self.candidate, second).probability(stable), stable)
+    }
+
+    /// Failed requests beyond stable's to be expected around a second, where all requests are the candidate's.
+    pub(crate) fn expected_excess(&self, second: f64, seconds: f64) -> f64 {
+        let (candidate, stable) = self.failing(second);
+        self.rate(second) * seconds * (candidate - stable)
+    }
+
+    fn rate(&self, second: f64) -> f64 {
+        let (part, period) = self.swing;
+        self.rate * (1.0 + part * (std::f64::consts::TAU * second / period).sin())
+    }
+}
+
+/// What came in one step.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Drawn {
+    /// Of both arms.
+    pub(crate) counts: Counts,
+    /// The candidate's failures beyond those that stable's probability would have given.
+    pub(crate) excess: f64,
+}
+
+/// The requests of one run, step by step.
+pub(crate) struct Stream<'a> {
+    load: &'a Load,
+    seed: u64,
+    step: u64,
+    second: f64,
+    /// Logarithm of each pod's own factor, stable's first, in standard deviations.
+    factors: Vec<f64>,
+    wandering: Random,
+    /// Stable's last steps, as the operator would read them, and the one that is being filled.
+    history: VecDeque<PodStep>,
+    filling: PodStep,
+}
+
+impl<'a> Stream<'a> {
+    /// Before the first exposure, stable's past already lived.
+    pub(crate) fn new(load: &'a Load, seed: u64) -> Self {
+        let (steps, seconds) = PAST;
+        let mut wandering = Random::new(seed, u64::MAX);
+        let pods = load.pods.0.max(1) + load.pods.1.max(1);
+        let mut stream = Self {
+            load,
+            seed,
+            step: 0,
+            second: -f64::from(steps) * seconds,
+            factors: load.wander.map_or(Vec::new(), |_| (0..pods).map(|_| wandering.normal()).collect()),
+            wandering,
+            history: VecDeque::new(),
+            filling: PodStep::default(),
+        };
+        for _ in 0..steps {
+            stream.draw(seconds, 0.0);
+        }
+        stream
+    }
+
+    /// What the operator would learn of stable's last 45 minutes.
+    pub(crate) fn past(&mut self) -> Past {
+        let history = self.history.make_contiguous();
+        let sum = |of: fn(&PodCounts) -> u64| history.iter().flat_map(|step| &step.pods).map(of).sum();
+        Past { requests: sum(|pod| pod.requests), failures: sum(|pod| pod.failures), phi: Phi::between_pods(history) }
+    }
+
+    /// The next seconds, of which the candidate gets a share.
+    pub(crate) fn draw(&mut self, seconds: f64, share: f64) -> Drawn {
+        // What holds is that of the step's middle, so that a curve's corner inside a step is off by half a step at most.
+        let middle = self.second + seconds / 2.0;
+        let (p_c, p_s) = self.load.failing(middle);
+        let requests = self.load.rate(middle) * seconds;
+        self.wander(seconds);
+        let mut of_candidate = Random::new(self.seed, 2 * self.step);
+        let mut of_stable = Random::new(self.seed, 2 * self.step + 1);
+        self.step += 1;
+        self.second += seconds;
+        let (stable_pods, candidate_pods) = (self.load.pods.0.max(1), self.load.pods.1.max(1));
+        let mut counts = Counts::default();
+        self.filling.pods.resize(stable_pods, PodCounts::default());
+        let mean = (1.0 - share) * requests / stable_pods as f64;
+        for pod in 0..stable_pods {
+            let (n, x) = self.pod(&mut of_stable, mean, p_s * self.factor(pod));
+            counts = counts.plus(Counts::new(0, n, 0, x));
+            if let Some(sum) = self.filling.pods.get_mut(pod) {
+                *sum = PodCounts { requests: sum.requests + n, failures: sum.failures + x };
+            }
+        }
+        if share > 0.0 {
+            let mean = share * requests / candidate_pods as f64;
+            for pod in 0..candidate_pods {
+                let (n, x) = self.pod(&mut of_candidate, mean, p_c * self.factor(stable_pods + pod));
+                counts = counts.plus(Counts::new(n, 0, x, 0));
+            }
+        }
+        self.remember(seconds);
+        Drawn { counts, excess: counts.x_c as f64 - counts.n_c as f64 * p_s }
+    }
+
+    fn factor(&self, pod: usize) -> f64 {
+        let deviation = self.load.wander.map_or(0.0, |wander| wander.deviation);
+        // The mean of the factor is 1.
+        self.factors.get(pod).map_or(1.0, |normal| (deviation * normal - deviation * deviation / 2.0).exp())
+    }
+
+    fn wander(&mut self, seconds: f64) {
+        let Some(wander) = self.load.wander else { return };
+        let kept = (-seconds / wander.seconds).exp();
+        for factor in &mut self.factors {
+            *factor = *factor * kept + (1.0 - kept * kept).sqrt() * self.wandering.normal();
+        }
+    }
+
+    /// Requests and failures of one pod. One by one, failures are a part of the requests; in bursts they have their own
+    /// chance, and no more fail than came.
+    fn pod(&self, random: &mut Random, mean: f64, failing: f64) -> (u64, u64) {
+        if failing >= 1.0 {
+            let requests = random.poisson(mean);
+            return (requests, requests);
+        }
+        if self.load.bursts <= 1.0 {
+            let failures = random.poisson(mean * failing);
+            return (failures + random.poisson(mean * (1.0 - failing)), failures);
+        }
+        let requests = random.poisson(mean);
+        (requests, random.bursty(mean * failing, self.load.bursts).min(requests))
+    }
+
+    fn remember(&mut self, seconds: f64) {
+        self.filling.seconds += seconds;
+        if self.filling.seconds >= PAST.1 {
+            self.history.push_back(std::mem::take(&mut self.filling));
+            if self.history.len() > PAST.0 as usize {
+                self.history.pop_front();
+            }
+        }
+    }
+}

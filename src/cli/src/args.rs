@@ -67,6 +67,13 @@ Examples:
   kubectl firebreak replay checkout --alpha 0.001 --budget 0.05%"
     )]
     Replay(Replay),
+    /// What a policy would do to releases of a service: how soon promoted, how soon taken back, at what cost
+    #[command(after_help = "Examples:
+  kubectl firebreak simulate checkout
+  kubectl firebreak simulate checkout --level high --prometheus-url http://localhost:9090
+  kubectl firebreak simulate --rps 200 --failing 0.1% --slo 99.9
+  kubectl firebreak simulate --rps 200 --failing 0.1% --policy stricter.yaml --chart before-and-after.svg")]
+    Simulate(Simulate),
     /// Let the active Change go to its next stage now, on your word
     #[command(after_help = "Example:
   kubectl firebreak promote checkout --reason 'looked at the traces: the errors come from the partner'")]
@@ -142,6 +149,47 @@ pub struct Replay {
     /// What would have been decided under another policy.
     #[command(flatten)]
     pub policy: Policy,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Options of `simulate`.
+#[derive(Args, Clone, Debug)]
+pub struct Simulate {
+    /// A Guard, whose policy, objective and traffic are taken; without one, --rps and --failing say what the traffic is
+    #[arg(value_name = "GUARD")]
+    pub guard: Option<String>,
+    /// Requests a second [default: read from Prometheus]
+    #[arg(long, value_name = "N", value_parser = policy::requests, help_heading = "Traffic")]
+    pub rps: Option<f64>,
+    /// Share of them that fails now [default: read from Prometheus]
+    #[arg(long, value_name = "PERCENT", value_parser = policy::failing, help_heading = "Traffic")]
+    pub failing: Option<f64>,
+    /// Variance over mean of the failures: 1 one by one, 2 or 4 in bursts
+    #[arg(long, value_name = "RATIO", value_parser = policy::bursts, default_value = "1", help_heading = "Traffic")]
+    pub bursts: f64,
+    /// Address of Prometheus [default: the Guard's]
+    #[arg(long, value_name = "URL", help_heading = "Traffic")]
+    pub prometheus_url: Option<String>,
+    /// Seconds until metrics hold what happened [default: 5; 1 where the Guard reads the pods]
+    #[arg(long, value_name = "SECONDS", value_parser = policy::seconds, help_heading = "Traffic")]
+    pub metrics_delay: Option<f64>,
+    /// Share of requests that must not fail, in percent, for example 99.9 [default: the Guard's]
+    #[arg(long, value_name = "PERCENT", value_parser = policy::objective, help_heading = "Another policy")]
+    pub slo: Option<f64>,
+    /// Another policy than the Guard's.
+    #[command(flatten)]
+    pub policy: Policy,
+    /// Runs of each release under each rule
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub runs: u32,
+    /// Another number gives other chance, the same the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Draw it as well: a file that ends in .svg or .png
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

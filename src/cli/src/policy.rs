@@ -74,6 +74,52 @@ pub fn margin(text: &str) -> Result<f64, String> {
     if (1.0..=10.0).contains(&value) { Ok(value) } else { Err("write a ratio from 1 to 10, for example 1.25".to_owned()) }
 }
 
+/// Requests a second.
+///
+/// # Errors
+/// In words what to write instead.
+pub fn requests(text: &str) -> Result<f64, String> {
+    within(text, 0.01..=100_000.0, "write requests a second, from 0.01 to 100000, for example 200")
+}
+
+/// A share of requests that fails.
+///
+/// # Errors
+/// In words what to write instead.
+pub fn failing(text: &str) -> Result<f64, String> {
+    let value = share(text)?;
+    if value <= 0.5 { Ok(value) } else { Err("write a percentage up to 50%, for example 0.1%".to_owned()) }
+}
+
+/// How bursty failures are.
+///
+/// # Errors
+/// In words what to write instead.
+pub fn bursts(text: &str) -> Result<f64, String> {
+    within(text, 1.0..=100.0, "write a ratio from 1 to 100, for example 2")
+}
+
+/// A short time.
+///
+/// # Errors
+/// In words what to write instead.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    within(text, 0.0..=300.0, "write seconds from 0 to 300, for example 5")
+}
+
+/// An objective, in percent; a Guard's is from 50 to below 100.
+///
+/// # Errors
+/// In words what to write instead.
+pub fn objective(text: &str) -> Result<f64, String> {
+    let percent = text.trim().strip_suffix('%').unwrap_or(text);
+    within(percent, 50.0..=99.999_99, "write a percentage from 50 to below 100, for example 99.9")
+}
+
+fn within(text: &str, range: std::ops::RangeInclusive<f64>, otherwise: &str) -> Result<f64, String> {
+    number(text).ok().filter(|value| range.contains(value)).ok_or_else(|| otherwise.to_owned())
+}
+
 fn number(text: &str) -> Result<f64, String> {
     let value: f64 = text.trim().parse().map_err(|_| format!("`{text}` is no number"))?;
     if value.is_finite() { Ok(value) } else { Err(format!("`{text}` is no number")) }

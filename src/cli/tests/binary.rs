@@ -30,6 +30,7 @@ fn given_help_of_a_command_when_asked_then_with_examples() {
         ("status", "kubectl firebreak status checkout -w"),
         ("explain", "kubectl firebreak explain checkout"),
         ("replay", "kubectl firebreak replay checkout"),
+        ("simulate", "kubectl firebreak simulate --rps 200 --failing 0.1%"),
         ("promote", "kubectl firebreak promote checkout"),
         ("pause", "kubectl firebreak pause checkout"),
         ("resume", "kubectl firebreak resume checkout"),
@@ -56,6 +57,14 @@ fn given_wrong_usage_when_run_then_exit_code_2() {
         &["replay", "checkout", "--alpha", "0.7"],
         &["replay", "checkout", "--budget", "0.1"],
         &["replay", "checkout", "--margin", "0.5"],
+        &["simulate"],
+        &["simulate", "--rps", "200"],
+        &["simulate", "--rps", "200", "--failing", "0.001"],
+        &["simulate", "--rps", "-1", "--failing", "0.1%"],
+        &["simulate", "--rps", "200", "--failing", "0.1%", "--runs", "1"],
+        &["simulate", "--rps", "200", "--failing", "0.1%", "--chart", "chart.pdf"],
+        &["simulate", "--rps", "200", "--failing", "0.1%", "--chart", "/nonexistent/chart.svg"],
+        &["simulate", "--rps", "200", "--failing", "0.1%", "--policy", "/nonexistent/policy.yaml"],
         &["dance"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");

@@ -151,9 +151,8 @@ fn row(picture: &mut Picture, rule: usize, release: &Release, under: &Under, y: 
         picture.bar((to - 0.75, y - 4.0), (to + 0.75, y + 4.0), color);
         mark(picture, rule, (from, y));
     }
-    let chance = if harmless { under.promoted } else { under.taken_back };
-    let became = format!("{:.0} % {}", chance.percent.floor(), if harmless { "promoted" } else { "taken back" });
-    picture.text((BECAME, y + 4.0), 12.0, Stands::Right, if spread.is_some() { color } else { FAINT }, &became);
+    let style = if spread.is_some() { color } else { FAINT };
+    picture.text((BECAME, y + 4.0), 12.0, Stands::Right, style, &became(harmless, under));
     if harmless {
         return;
     }
@@ -164,6 +163,22 @@ fn row(picture: &mut Picture, rule: usize, release: &Release, under: &Under, y: 
     // A promoted one has not ended.
     let open = if under.promoted.percent > 0.0 { " and on" } else { "" };
     picture.text((to + 6.0, y + 4.0), 11.0, Stands::Right, INK, &format!("{mean}{open}"));
+}
+
+/// What is to be hoped for, and the most of what else came of it.
+fn became(harmless: bool, under: &Under) -> String {
+    let all = [
+        (under.promoted.percent, "promoted"),
+        (under.taken_back.percent, "taken back"),
+        (under.given_up.percent, "given up"),
+        (under.still_waits.percent, "wait"),
+    ];
+    let hoped = if harmless { "promoted" } else { "taken back" };
+    let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, what)| *what == hoped);
+    let most = others.into_iter().filter(|(percent, _)| *percent >= 1.0).max_by(|one, other| one.0.total_cmp(&other.0));
+    let said: Vec<String> =
+        wanted.into_iter().chain(most).map(|(percent, what)| format!("{:.0} % {what}", percent.floor())).collect();
+    said.join(", ")
 }
 
 fn color(rule: usize) -> Color {

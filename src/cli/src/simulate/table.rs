@@ -61,7 +61,7 @@ fn line(under: &Under) -> String {
         after(under.taken_back_after),
         format!("{} ({})", whole(failed.mean), whole(failed.p90)),
     ]);
-    let others = [(under.still_waits, "still waits"), (under.given_up, "is given up as inconclusive")];
+    let others = [(under.still_waits, "still wait"), (under.given_up, "are given up as inconclusive")];
     let others: Vec<String> = others
         .iter()
         .filter(|(chance, _)| chance.percent > 0.0)

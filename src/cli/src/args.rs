@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use firebreak_engine::risk::Level;
+
+use crate::policy;
 
 /// See, explain and steer guarded rollouts.
 #[derive(Parser, Debug)]
@@ -52,13 +55,25 @@ pub enum Command {
   kubectl firebreak explain checkout
   kubectl firebreak explain change/checkout-bcdfghjklm-1 -o json")]
     Explain(Explain),
-    /// Compute the recorded decisions of a Change again and say whether each comes out the same
-    #[command(after_help = "Exit code 1 where one does not.
+    /// Compute the recorded decisions of a Change again: whether each comes out the same, or what another policy would have decided
+    #[command(
+        after_help = "Exit code 1 where one does not come out the same; with another policy a difference is an answer, not a failure.
 
 Examples:
   kubectl firebreak replay checkout
-  kubectl firebreak replay change/checkout-bcdfghjklm-1 -o json")]
+  kubectl firebreak replay change/checkout-bcdfghjklm-1 -o json
+  kubectl firebreak replay checkout --level high
+  kubectl firebreak replay checkout --policy stricter.yaml --level medium
+  kubectl firebreak replay checkout --alpha 0.001 --budget 0.05%"
+    )]
     Replay(Replay),
+    /// What a policy would do to releases of a service: how soon promoted, how soon taken back, at what cost
+    #[command(after_help = "Examples:
+  kubectl firebreak simulate checkout
+  kubectl firebreak simulate checkout --level high --prometheus-url http://localhost:9090
+  kubectl firebreak simulate --rps 200 --failing 0.1% --slo 99.9
+  kubectl firebreak simulate --rps 200 --failing 0.1% --policy stricter.yaml --chart before-and-after.svg")]
+    Simulate(Simulate),
     /// Let the active Change go to its next stage now, on your word
     #[command(after_help = "Example:
   kubectl firebreak promote checkout --reason 'looked at the traces: the errors come from the partner'")]
@@ -131,9 +146,76 @@ pub struct Replay {
     /// A Change, or a Guard: its active or last Change; without one, the namespace's only active Change
     #[arg(value_name = "CHANGE|GUARD")]
     pub name: Option<String>,
+    /// What would have been decided under another policy.
+    #[command(flatten)]
+    pub policy: Policy,
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// Options of `simulate`.
+#[derive(Args, Clone, Debug)]
+pub struct Simulate {
+    /// A Guard, whose policy, objective and traffic are taken; without one, --rps and --failing say what the traffic is
+    #[arg(value_name = "GUARD")]
+    pub guard: Option<String>,
+    /// Requests a second [default: read from Prometheus]
+    #[arg(long, value_name = "N", value_parser = policy::requests, help_heading = "Traffic")]
+    pub rps: Option<f64>,
+    /// Share of them that fails now [default: read from Prometheus]
+    #[arg(long, value_name = "PERCENT", value_parser = policy::failing, help_heading = "Traffic")]
+    pub failing: Option<f64>,
+    /// Variance over mean of the failures: 1 one by one, 2 or 4 in bursts
+    #[arg(long, value_name = "RATIO", value_parser = policy::bursts, default_value = "1", help_heading = "Traffic")]
+    pub bursts: f64,
+    /// Address of Prometheus [default: the Guard's]
+    #[arg(long, value_name = "URL", help_heading = "Traffic")]
+    pub prometheus_url: Option<String>,
+    /// Seconds until metrics hold what happened [default: 5; 1 where the Guard reads the pods]
+    #[arg(long, value_name = "SECONDS", value_parser = policy::seconds, help_heading = "Traffic")]
+    pub metrics_delay: Option<f64>,
+    /// Share of requests that must not fail, in percent, for example 99.9 [default: the Guard's]
+    #[arg(long, value_name = "PERCENT", value_parser = policy::objective, help_heading = "Another policy")]
+    pub slo: Option<f64>,
+    /// Another policy than the Guard's.
+    #[command(flatten)]
+    pub policy: Policy,
+    /// Runs of each release under each rule
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub runs: u32,
+    /// Another number gives other chance, the same the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Draw it as well: a file that ends in .svg or .png
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// A policy other than the one that holds.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Policy {
+    /// Another level of the policy
+    #[arg(long, value_name = "LEVEL", value_parser = policy::level, help_heading = "Another policy")]
+    pub level: Option<Level>,
+    /// A ClusterRiskPolicy manifest in place of the policy
+    #[arg(long, value_name = "FILE", help_heading = "Another policy")]
+    pub policy: Option<PathBuf>,
+    /// Probability, ever, of taking back a harmless release, for example 0.01
+    #[arg(long, value_name = "P", value_parser = policy::probability, help_heading = "Another policy")]
+    pub alpha: Option<f64>,
+    /// Probability, per stage, of going on although the next stage harms more than the budget, for example 0.05
+    #[arg(long, value_name = "P", value_parser = policy::probability, help_heading = "Another policy")]
+    pub beta: Option<f64>,
+    /// Ratio of failure rates that is tolerated, for example 1.25
+    #[arg(long, value_name = "RATIO", value_parser = policy::margin, help_heading = "Another policy")]
+    pub margin: Option<f64>,
+    /// Share of all requests that the next stage may harm, for example 0.1%
+    #[arg(long, value_name = "PERCENT", value_parser = policy::budget, help_heading = "Another policy")]
+    pub budget: Option<f64>,
 }
 
 /// Options of the commands that steer a Change.

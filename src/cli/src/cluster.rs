@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use firebreak_api::{Change, Guard, Intervention};
+use firebreak_api::{Change, ClusterRiskPolicy, Guard, Intervention};
 use kube::{
     Api, Client, Config, Resource,
     api::{ListParams, PostParams},
@@ -128,6 +128,15 @@ impl Cluster {
     pub async fn change(&self, name: &str) -> Result<Change, Error> {
         let api: Api<Change> = Api::namespaced(self.client.clone(), &self.namespace);
         self.timed(&format!("read Change {name}"), api.get(name)).await
+    }
+
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn policy(&self, name: &str) -> Result<ClusterRiskPolicy, Error> {
+        let api: Api<ClusterRiskPolicy> = Api::all(self.client.clone());
+        self.timed(&format!("read ClusterRiskPolicy {name} (or name a file: --policy FILE)"), api.get(name)).await
     }
 
     /// Reads an Intervention.

@@ -92,6 +92,7 @@ impl Evidence {
     }
 }
 
-fn timestamp(at: Millis) -> Option<Timestamp> {
+/// An engine's instant; none beyond the calendar.
+pub(crate) fn timestamp(at: Millis) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.0).ok()
 }

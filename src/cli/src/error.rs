@@ -77,6 +77,12 @@ pub enum Error {
     /// A recorded decision comes out otherwise when it is computed again.
     #[error("{0}")]
     Differs(String),
+    /// Prometheus did not say how much traffic there is.
+    #[error("{0}")]
+    Traffic(String),
+    /// A chart could not be written.
+    #[error("{0}")]
+    Chart(String),
     /// A value could not be written as JSON or YAML: a defect of this program.
     #[error("cannot write the output: {0}. This is a defect of kubectl-firebreak: please report it with the command you ran")]
     Format(String),

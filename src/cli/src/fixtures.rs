@@ -1,6 +1,12 @@
 //! Guards and Changes as the operator writes them, for tests.
 
-use firebreak_api::{Change, Guard, change::Phase, packed::pack};
+use firebreak_api::{
+    Change, Guard,
+    change::{DecisionRecord, Phase},
+    packed::pack,
+};
+use firebreak_engine::{Basis, Setup};
+use firebreak_sim::Cluster;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -200,6 +206,34 @@ pub(crate) fn promoted() -> Change {
         "Promoted",
         "The candidate is the new stable: every stage was passed on evidence and ana@example.org agreed to 100 %.",
     );
+    change
+}
+
+/// A Change as the operator records a simulated one: its decisions with what they were computed from, and its memory.
+///
+/// `failing` are failures per 1000 requests of candidate and stable.
+pub(crate) fn recorded(setup: Setup, failing: (u64, u64), seconds: usize) -> Change {
+    let mut cluster = Cluster::new(setup);
+    cluster.failing = failing;
+    let mut decisions = Vec::new();
+    for _ in 0..seconds {
+        cluster.next_second();
+        let basis = Basis { setup: cluster.setup.clone(), memory: cluster.memory.clone(), observation: cluster.observe() };
+        let decision = basis.decide();
+        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
+        cluster.memory = decision.memory;
+        let last = decision.notes.len().saturating_sub(1);
+        decisions.extend(decision.notes.into_iter().enumerate().map(|(at, note)| DecisionRecord {
+            at: Timestamp::from_millisecond(basis.observation.now.0).unwrap(),
+            reason: note.reason,
+            message: note.message,
+            basis: (at == last).then(|| pack("basis", &basis).unwrap()),
+        }));
+    }
+    let mut change = promoted();
+    let status = change.status.as_mut().unwrap();
+    status.decisions = decisions;
+    status.memory = Some(pack("memory", &cluster.memory).unwrap());
     change
 }
 

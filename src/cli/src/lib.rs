@@ -2,9 +2,9 @@
 //!
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
-//! watched picture: model, message, update, view), `explain`, `replay`, `steer` (promote, pause, resume, abort, retry).
-//! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes, and `replay`
-//! asks the engine for what it decided then.
+//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `steer` (promote, pause, resume, abort, retry).
+//! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
+//! the engine for what it decided then or would under another policy, `simulate` for what it would decide of releases yet to come.
 //! Start at [`run`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -18,8 +18,11 @@ pub mod facts;
 pub mod live;
 pub mod look;
 pub mod output;
+pub mod picture;
+pub mod policy;
 pub mod replay;
 pub mod screen;
+pub mod simulate;
 pub mod status;
 pub mod steer;
 pub mod words;
@@ -38,6 +41,7 @@ pub async fn run(cli: Cli) -> u8 {
         args::Command::Status(status) => status::run(&cli.global, status).await,
         args::Command::Explain(explain) => explain::run(&cli.global, explain).await,
         args::Command::Replay(replay) => replay::run(&cli.global, replay).await,
+        args::Command::Simulate(simulate) => simulate::run(&cli.global, simulate).await,
         args::Command::Promote(steer) => steer::run(&cli.global, steer, steer::Action::Promote).await,
         args::Command::Pause(steer) => steer::run(&cli.global, steer, steer::Action::Pause).await,
         args::Command::Resume(steer) => steer::run(&cli.global, steer, steer::Action::Resume).await,

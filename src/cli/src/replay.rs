@@ -1,10 +1,13 @@
 //! `replay`: computes each recorded decision again from what its Change records, and says whether it comes out the same.
 //!
 //! A decision rests on the setup, the memory before and what was seen; the operator stores them with it. Older ones lose
-//! them first, since an object has a bound.
+//! them first, since an object has a bound. What another policy would have decided is asked in [`changed`].
 
-use firebreak_api::{Change, change::DecisionRecord, packed::unpack};
-use firebreak_engine::{Basis, Note};
+pub mod changed;
+
+use changed::Changed;
+use firebreak_api::{Change, change::DecisionRecord, packed::unpack, plan as convert};
+use firebreak_engine::{Basis, Note, risk::Level};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -12,10 +15,12 @@ use crate::{
     args::{self, Global},
     cluster::Cluster,
     error::Error,
-    explain, facts, output,
+    explain, facts, output, policy,
     words::{clock, plain, wrap},
 };
 
+/// What a Change names its policy where it names none.
+const BUILT_IN: &str = "built-in";
 /// Cells before the words of a decision.
 const INDENT: usize = 14;
 
@@ -75,7 +80,15 @@ pub async fn run(global: &Global, args: &args::Replay) -> Result<(), Error> {
     output::notes(&snapshot.notes);
     let change = explain::resolve(&snapshot, args.name.as_deref(), &cluster.namespace)?;
     // The snapshot leaves out what only replays read.
-    let replay = Replay::of(&cluster.change(facts::name(change)).await?);
+    let change = cluster.change(facts::name(change)).await?;
+    if !args.policy.is_empty() {
+        let changed = under(&cluster, &change, &args.policy).await?;
+        return match args.output {
+            Some(format) => output::print(&changed, format),
+            None => output::write(&changed.text(output::width(), Timestamp::now(), &TimeZone::system())),
+        };
+    }
+    let replay = Replay::of(&change);
     match args.output {
         Some(format) => output::print(&replay, format)?,
         None => output::write(&replay.text(output::width(), Timestamp::now(), &TimeZone::system()))?,
@@ -90,6 +103,24 @@ pub async fn run(global: &Global, args: &args::Replay) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// The Change under the policy that is asked for.
+async fn under(cluster: &Cluster, change: &Change, asked: &args::Policy) -> Result<Changed, Error> {
+    let spec = &change.spec;
+    let recorded = convert::plan(&spec.plan, spec.availability.map(|percent| percent / 100.0));
+    let (base, name) = if asked.names_plan() {
+        let file = asked.file()?;
+        let of_cluster = file.is_none() && spec.policy != BUILT_IN;
+        let policy = if of_cluster { Some(cluster.policy(&spec.policy).await?) } else { file };
+        let level = asked.level.or_else(|| Level::read(&spec.risk.level)).unwrap_or(Level::Medium);
+        (policy::plan(policy.as_ref(), level, spec.availability), policy::name(policy.as_ref(), level))
+    } else {
+        (recorded.clone(), "its own policy with other settings".to_owned())
+    };
+    let plan = asked.settings(base);
+    changed::check_margin(recorded.margin, plan.margin)?;
+    Ok(Changed::of(change, &recorded, &plan, name))
 }
 
 impl Replay {
@@ -180,35 +211,15 @@ fn set(all: &mut [Again], place: usize, again: Again) {
 
 #[cfg(test)]
 mod tests {
-    use firebreak_api::packed::pack;
-    use firebreak_engine::{Memory, decide, risk::Level, units::Millis};
-    use firebreak_sim::{Cluster, setup};
+    use firebreak_engine::units::Millis;
+    use firebreak_sim::setup;
 
     use super::*;
     use crate::fixtures as fix;
 
     /// A Change with the decisions of a simulated one, as the operator records them.
     fn change() -> Change {
-        let mut cluster = Cluster::new(setup(Level::Medium, 2));
-        let mut decisions = Vec::new();
-        for _ in 0..400 {
-            cluster.next_second();
-            let (memory, seen): (Memory, _) = (cluster.memory.clone(), cluster.observe());
-            let decision = decide(&cluster.setup, &memory, &seen);
-            decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-            cluster.memory = decision.memory.clone();
-            let basis = pack("basis", &Basis { setup: cluster.setup.clone(), memory, observation: seen.clone() }).unwrap();
-            let last = decision.notes.len().saturating_sub(1);
-            decisions.extend(decision.notes.into_iter().enumerate().map(|(at, note)| DecisionRecord {
-                at: stamp(seen.now),
-                reason: note.reason,
-                message: note.message,
-                basis: (at == last).then(|| basis.clone()),
-            }));
-        }
-        let mut change = fix::promoted();
-        change.status.as_mut().unwrap().decisions = decisions;
-        change
+        fix::recorded(setup(Level::Medium, 2), (1, 1), 400)
     }
 
     fn stamp(at: Millis) -> Timestamp {

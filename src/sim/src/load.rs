@@ -243,3 +243,57 @@ impl<'a> Stream<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(load: &Load, seed: u64, steps: u32, share: f64) -> Counts {
+        let mut stream = Stream::new(load, seed);
+        (0..steps).fold(Counts::default(), |sum, _| sum.plus(stream.draw(1.0, share).counts))
+    }
+
+    #[test]
+    fn given_a_share_and_rates_then_so_many_come_and_so_many_of_them_fail() {
+        let candidate = vec![(0.0, Fails::Times(3.0))];
+        for load in [Load::even(200.0, 0.02), Load { bursts: 4.0, ..Load::even(200.0, 0.02) }] {
+            let Counts { n_c, n_s, x_c, x_s } = total(&Load { candidate: candidate.clone(), ..load }, 1, 5000, 0.2);
+            // Six standard errors of what comes in bursts of four.
+            for (got, mean) in [(n_c, 200e3), (n_s, 800e3), (x_c, 12e3), (x_s, 16e3)] {
+                assert!((got as f64 - mean).abs() < 6.0 * f64::sqrt(4.0 * mean), "{got}, not {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn given_the_same_seed_then_an_arm_whose_share_is_the_same_sees_the_same_whatever_came_before() {
+        let load = Load { wander: Some(Wander { deviation: 0.3, seconds: 300.0 }), ..Load::even(300.0, 0.05) };
+        let (mut one, mut other) = (Stream::new(&load, 9), Stream::new(&load, 9));
+        one.draw(1.0, 0.5);
+        other.draw(1.0, 0.05);
+        assert_eq!(one.draw(1.0, 0.2).counts, other.draw(1.0, 0.2).counts);
+        assert_ne!(one.draw(1.0, 0.2).counts, Stream::new(&load, 10).draw(1.0, 0.2).counts);
+    }
+
+    #[test]
+    fn given_pods_that_wander_then_their_rate_is_the_same_in_the_mean_and_their_failures_are_dispersed() {
+        let even = Load { pods: (4, 1), ..Load::even(4000.0, 0.02) };
+        let wandering = Load { wander: Some(Wander { deviation: 0.5, seconds: 100.0 }), ..even.clone() };
+        let rate = total(&wandering, 1, 20_000, 0.0).stable_rate().unwrap_or(0.0);
+        assert!((rate / 0.02 - 1.0).abs() < 0.1, "{rate}");
+        let phi = |load: &Load| Stream::new(load, 1).past().phi.get();
+        assert!(phi(&wandering) > 2.0 * phi(&even), "{} and {}", phi(&wandering), phi(&even));
+    }
+
+    #[test]
+    fn given_trouble_in_the_past_then_it_is_in_what_is_learnt_of_it_and_is_no_dispersion() {
+        let shared = vec![(f64::NEG_INFINITY, 1.0), (-1800.0, 10.0), (-1200.0, 1.0)];
+        let even = Load::even(400.0, 0.01);
+        let past = |load: &Load| Stream::new(load, 3).past();
+        let (calm, troubled) = (past(&even), past(&Load { shared, ..even.clone() }));
+        // Ten of 45 minutes have ten times as many.
+        let ratio = troubled.failures as f64 / calm.failures as f64;
+        assert!((ratio - 3.0).abs() < 0.2, "{ratio}");
+        assert!(troubled.phi.get() < 1.3, "{:?}", troubled.phi);
+    }
+}

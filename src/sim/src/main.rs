@@ -9,7 +9,8 @@ const USAGE: &str = "usage: firebreak-sim accept [--runs N] [--seed N] [--only W
        firebreak-sim compare [--runs N] [--seed N] [--only WORDS] [--level LEVEL]
 
 accept runs seeded worlds and prints a table: what was measured, its standard error, its bar. Exits 1 if a bar is missed.
-compare runs rules that others use beside Firebreak, on the same requests.
+Its 10,000 runs take a night on two cores; --runs 100 takes minutes and sees what is far from its bar.
+compare runs rules that others use beside Firebreak, on the same requests; its 200 runs take minutes.
   --runs N       runs of a row (accept 10000, of which rows with long runs get a part; compare 200)
   --seed N       another seed gives other runs (1)
   --only X       rows with X in their name

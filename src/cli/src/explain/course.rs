@@ -7,7 +7,7 @@ use crate::{
     curve::{Evidence, Point},
     look::Look,
     screen::chart::Chart,
-    words::{clock, percent},
+    words::{clock, percent, since, span},
 };
 
 /// Width from which on both curves stand beside each other.
@@ -23,7 +23,8 @@ pub fn lines(evidence: &Evidence, now: Timestamp, to: usize, look: &Look) -> Vec
     let beside = to >= BESIDE;
     let cells = if beside { (to - BETWEEN) / 2 } else { to };
     let marks = stages(evidence);
-    let ends = evidence.span().map(|(begin, end)| (clock(begin, now, &look.zone), clock(end, now, &look.zone)));
+    let later = |begin, end| format!("{} later", span(since(begin, end)));
+    let ends = evidence.span().map(|(begin, end)| (clock(begin, now, &look.zone), later(begin, end)));
     let ends = ends.unwrap_or_default();
     let highest = evidence.points.iter().map(|point| point.harm).fold(f64::MIN, f64::max);
     let harm = Chart {

@@ -140,10 +140,11 @@ fn promotion() -> Vec<Row> {
                 let mut rollout = five_stages(rate);
                 let plan = &mut rollout.setup.plan;
                 if !bakes {
-                    (plan.min_bake_seconds, plan.final_bake_seconds) = (0.0, 0.0);
+                    // Of a second: a stage that ends as it begins would be left on the proof of the one before.
+                    (plan.min_bake_seconds, plan.final_bake_seconds) = (1.0, 1.0);
                 }
                 let baked = plan.min_bake_seconds * 4.0 + plan.final_bake_seconds;
-                let what = if bakes { format!("bakes of {:.0} min", baked / 60.0) } else { "no bakes".to_owned() };
+                let what = if bakes { format!("bakes of {:.0} min", baked / 60.0) } else { "bakes of 1 s".to_owned() };
                 rows.push(Row {
                     name: format!("minutes to promotion, 1/5/20/50/100 %, {rate} rps, p 0.1 %, beta 5 %, {what}{kind}"),
                     informs: rule != RuleKind::Firebreak,

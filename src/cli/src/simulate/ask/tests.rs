@@ -1,0 +1,52 @@
+//! What is taken from where, and what is said where something is missing.
+
+use clap::Parser as _;
+
+use super::*;
+use crate::{
+    args::{Cli, Command},
+    error::USAGE,
+    fixtures as fix,
+};
+
+fn args(words: &str) -> args::Simulate {
+    let words = ["kubectl-firebreak", "simulate"].into_iter().chain(words.split_whitespace());
+    match Cli::parse_from(words).command {
+        Command::Simulate(simulate) => simulate,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn given_the_traffic_when_asked_without_a_guard_then_no_cluster_is_needed() {
+    let global = Global { kubeconfig: Some("/nonexistent".into()), ..Global::default() };
+    let asked = of(&global, &args("--rps 200 --failing 0.1% --slo 99.9 --alpha 2% --level high")).await.unwrap();
+    assert_eq!((asked.traffic.requests, asked.traffic.failing, asked.metrics_delay), (200.0, 0.001, 5.0));
+    assert_eq!(asked.policy, "policy built-in, level high, objective 99.9 %");
+    // The objective's part of the budget: a twentieth of a thousandth.
+    assert!((asked.plan.budget - 5e-5).abs() < 1e-12, "{}", asked.plan.budget);
+    let asked = of(&global, &args("--rps 200 --failing 0.1% --beta 0.2")).await.unwrap();
+    assert_eq!(asked.policy, "policy built-in, level medium with beta 0.2 (was 0.05)");
+}
+
+#[tokio::test]
+async fn given_neither_traffic_nor_where_to_read_it_when_asked_then_it_says_what_to_write() {
+    let error = of(&Global::default(), &args("--rps 200")).await.unwrap_err();
+    assert!(error.to_string().contains("--rps 200 --failing 0.1%"), "{error}");
+    assert_eq!(error.exit_code(), USAGE);
+    let mut guard = fix::guard(None);
+    let error = read(&args("checkout"), Some(&guard)).await.unwrap_err();
+    assert!(error.to_string().contains("--prometheus-url http://HOST:PORT"), "{error}");
+    guard.spec.metrics.signals.clear();
+    let error = read(&args("checkout --prometheus-url http://127.0.0.1:9"), Some(&guard)).await.unwrap_err();
+    assert!(error.to_string().contains("no signal of failures"), "{error}");
+}
+
+#[tokio::test]
+async fn given_a_prometheus_that_is_not_there_when_asked_then_the_other_ways_are_named() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let error = read(&args("checkout --prometheus-url http://127.0.0.1:9"), Some(&fix::guard(None))).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("signal errors of Guard checkout -n shop") && text.contains("refused"), "{text}");
+    assert!(text.contains("--rps 200 --failing 0.1%"), "{text}");
+}

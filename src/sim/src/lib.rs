@@ -2,7 +2,7 @@
 //!
 //! [`Cluster`] is even: what is decided is done at once, traffic has no noise, and a test sets each thing by hand.
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
-//! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
+//! late or fail, pods and operator restart at any time, clocks are set.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
 //! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`].
 
@@ -12,13 +12,16 @@ mod random;
 mod world;
 
 pub use arms::{Arms, Run};
-pub use world::{Scenario, Trace, World};
+pub use world::{
+    Behaviour, Curve, Gateway, Hands, Life, Noisy, Operator, Scenario, Served, Source, Surges, Totals, Trace, Traffic, Turn,
+    World, Worse,
+};
 
 use firebreak_engine::{
     Memory, Observation, Plan, Setup, decide,
     effect::Effect,
     memory::Phase,
-    observation::{Arm, Look, Pods, Reading, SignalLook, Template, Traffic, Workload},
+    observation::{self, Arm, Look, Pods, Reading, SignalLook, Template, Workload},
     plan::{Exposure, SignalCounts, SignalSetup},
     risk::Level,
     units::{Millis, Weight},
@@ -198,7 +201,7 @@ impl Cluster {
             seen: candidate.names.clone(),
             stable,
             candidate,
-            traffic: Some(Traffic {
+            traffic: Some(observation::Traffic {
                 pinned: self.pinned,
                 candidate_service: self.service,
                 largest_share: self.share,

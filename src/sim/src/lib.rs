@@ -4,11 +4,12 @@
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
 //! late or fail, pods and operator restart at any time, clocks are set.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
-//! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`].
+//! Start at [`Cluster::run`], [`World::run`] or [`Arms::run`]; [`scenarios`] is a table of worlds and what is decided in them.
 
 pub mod accept;
 mod arms;
 mod random;
+pub mod scenarios;
 mod world;
 
 pub use arms::{Arms, Run};

@@ -1,20 +1,27 @@
-//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured.
+//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured; `-- scenarios`: what is decided in
+//! worlds where something happens.
 
 use std::{process::ExitCode, str::FromStr};
 
-const USAGE: &str = "usage: firebreak-sim accept [--runs N] [--seed N] [--only WORDS]
+const USAGE: &str = "usage: firebreak-sim accept|scenarios [--runs N] [--seed N] [--only WORDS]
 
-Runs seeded worlds and prints a table: what was measured, its standard error, its bar. Exits 1 if a bar is missed.
-  --runs N   runs of a row (10000); rows with long runs get a part of them
+accept     runs seeded worlds and prints a table: what was measured, its standard error, its bar
+scenarios  lives through worlds in which something happens and prints what was decided, against what was to be decided
+Exits 1 if a bar is missed.
+  --runs N   runs of a row (10000; 100 of scenarios); rows of accept with long runs get a part of them
   --seed N   another seed gives other runs (1)
   --only X   rows with X in their name";
 
 fn main() -> ExitCode {
     match options(std::env::args().skip(1)) {
-        Ok((runs, seed, only)) if firebreak_sim::accept::accept(runs, seed, &only, |line| println!("{line}")) => {
-            ExitCode::SUCCESS
+        Ok((command, runs, seed, only)) => {
+            let tell = |line: &str| println!("{line}");
+            let kept = match command {
+                Command::Accept => firebreak_sim::accept::accept(runs.unwrap_or(10_000), seed, &only, tell),
+                Command::Scenarios => firebreak_sim::scenarios::tell(runs.unwrap_or(100), seed, &only, tell),
+            };
+            if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Ok(_) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("{problem}{USAGE}");
             ExitCode::from(2)
@@ -22,22 +29,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<(u64, u64, String), String> {
-    let (mut runs, mut seed, mut only) = (10_000, 1, String::new());
-    match words.next().as_deref() {
-        Some("accept") => {}
+/// What is to be run.
+enum Command {
+    Accept,
+    Scenarios,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<(Command, Option<u64>, u64, String), String> {
+    let (mut runs, mut seed, mut only) = (None, 1, String::new());
+    let command = match words.next().as_deref() {
+        Some("accept") => Command::Accept,
+        Some("scenarios") => Command::Scenarios,
         Some(other) => return Err(format!("unknown command {other}\n")),
         None => return Err(String::new()),
-    }
+    };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value\n"))?;
         let number = || u64::from_str(&value).map_err(|_| format!("{word} {value} is no number\n"));
         match word.as_str() {
-            "--runs" => runs = number()?,
+            "--runs" => runs = Some(number()?),
             "--seed" => seed = number()?,
             "--only" => only = value,
             _ => return Err(format!("unknown option {word}\n")),
         }
     }
-    Ok((runs, seed, only))
+    Ok((command, runs, seed, only))
 }

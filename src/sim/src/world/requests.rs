@@ -59,6 +59,10 @@ impl Clients {
         }
     }
 
+    fn sent_again(&mut self, failures: u64, retries: f64) -> u64 {
+        failures * retries.trunc() as u64 + self.chance.binomial(failures, retries.fract())
+    }
+
     /// Requests a second, now.
     fn rate(&mut self, traffic: &Traffic, second: f64) -> f64 {
         let rate = traffic.rate.at(second);
@@ -87,8 +91,7 @@ impl Clients {
         let to_stable = (rate * (1.0 - share), again.stable + again.divided - divided);
         let by_candidate = of(&scenario.candidate).answer(candidate, to_candidate, &mut self.chance, &mut self.answers.0);
         let by_stable = of(&scenario.stable).answer(stable, to_stable, &mut self.chance, &mut self.answers.1);
-        let failed = [by_candidate, by_stable].map(|served| self.chance.binomial(served.failures, traffic.retries));
-        let [candidate, stable] = failed;
+        let [candidate, stable] = [by_candidate, by_stable].map(|served| self.sent_again(served.failures, traffic.retries));
         self.again = match traffic.sticky {
             true => Again { candidate, stable, divided: 0 },
             false => Again { divided: candidate + stable, ..Again::default() },
@@ -116,26 +119,27 @@ impl Answering<'_> {
             }
             let behaviour = self.behaviour;
             let dropped = answers.binomial(requests, behaviour.dropped.at(self.second));
-            let counted = self.counted(pod, requests - dropped, self.scenario.capacity, answers);
+            let load = requests as f64 / self.scenario.capacity;
+            let counted = self.counted(pod, requests - dropped, load, answers);
             pod.counters.add(counted);
             served = served.plus(Served { requests, failures: counted.failures + dropped, lost: 0 });
         }
         served
     }
 
-    /// What a pod makes of so many requests, of which no more than `capacity` can be answered.
-    fn counted(&self, pod: &Pod, requests: u64, capacity: f64, chance: &mut Random) -> Counters {
+    /// What a pod makes of so many requests, at this part of its capacity.
+    fn counted(&self, pod: &Pod, requests: u64, load: f64, chance: &mut Random) -> Counters {
         let behaviour = self.behaviour;
         let worse = pod.worse(behaviour.noisy.as_ref(), &behaviour.life, self.second);
-        let failures = self.failures(requests, worse.failing, capacity, chance);
-        let slow = chance.binomial(requests, self.slow(worse.latency));
+        let failures = self.failures(requests, worse.failing, load, chance);
+        let slow = chance.binomial(requests, self.slow(worse.latency * self.scenario.crowding.mul_add(load, 1.0)));
         let orders = chance.binomial(requests - failures, behaviour.orders.at(self.second));
         Counters { requests, failures, slow, orders }
     }
 
-    fn failures(&self, requests: u64, times: f64, capacity: f64, chance: &mut Random) -> u64 {
+    fn failures(&self, requests: u64, times: f64, load: f64, chance: &mut Random) -> u64 {
         let own = (self.behaviour.failing.at(self.second) * times).min(1.0);
-        let fit = (capacity / requests as f64).min(1.0);
+        let fit = load.recip().min(1.0);
         let failing = 1.0 - (1.0 - own) * fit;
         if self.behaviour.bursts > 1.0 {
             return chance.bursty(requests as f64 * failing, self.behaviour.bursts).min(requests);
@@ -157,7 +161,7 @@ pub(super) fn imagine(scenario: &Scenario, stable: &Fleet, second: f64, seconds:
     let mean = scenario.traffic.rate.at(second) * seconds / stable.pods.len().max(1) as f64;
     let one = |pod: &Pod| {
         let requests = chance.arrivals(mean);
-        stable_then.counted(pod, requests, f64::INFINITY, chance)
+        stable_then.counted(pod, requests, mean / seconds / scenario.capacity, chance)
     };
     stable.pods.iter().map(one).collect()
 }

@@ -21,6 +21,8 @@ pub struct Scenario {
     pub slow_after: f64,
     /// Requests a second that a pod can answer; more fail.
     pub capacity: f64,
+    /// Requests take longer in a pod that has more to do: by this part of themselves at its capacity.
+    pub crowding: f64,
     /// How the routes are followed.
     pub gateway: Gateway,
     /// How pods are read.
@@ -40,7 +42,7 @@ pub struct Traffic {
     pub rate: Curve,
     /// Times in which more come.
     pub surges: Option<Surges>,
-    /// Probability that a request that failed is sent again, a second later.
+    /// How many requests are sent a second later for one that failed.
     pub retries: f64,
     /// Whether what is sent again goes to the arm that failed it; else it is divided like any other.
     pub sticky: bool,
@@ -203,6 +205,7 @@ impl Scenario {
             stable: Behaviour::usual(),
             slow_after: 0.3,
             capacity: f64::INFINITY,
+            crowding: 0.0,
             gateway: Gateway { lag: 1.0, gives: Curve::constant(1.0), reverted_every: None },
             source: Source { scrape_seconds: 1.0, finds_after: 0.0, lag: 0.0, lost: 0.0, outages: Vec::new(), past: true },
             hands: Hands { delay: 0.0, failure: 0.0 },

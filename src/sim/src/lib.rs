@@ -2,11 +2,12 @@
 //!
 //! [`Cluster`] is even: what is decided is done at once, traffic has no noise, and a test sets each thing by hand.
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
-//! late or fail, and the operator restarts at any turn. Slow pods and clocks that disagree are not built yet.
+//! late or fail, pods and operator restart at any time, clocks are set.
 //! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
 //! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand;
 //! [`rules`] are what it can be run under, and [`compare`] sets them side by side.
-//! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`].
+//! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`]; [`scenarios`] is a table of worlds and what is
+//! decided in them.
 
 pub mod accept;
 mod arms;
@@ -17,19 +18,23 @@ mod parallel;
 mod random;
 pub mod rollout;
 pub mod rules;
+pub mod scenarios;
 mod world;
 
 pub use arms::{Arms, Run};
 pub use load::{Fails, Load, Wander};
 pub use opening::Guards;
 pub use rollout::Rollout;
-pub use world::{Scenario, Trace, World};
+pub use world::{
+    Behaviour, Curve, Gateway, Hands, Life, Noisy, Operator, Scenario, Served, Source, Surges, Totals, Trace, Traffic, Turn,
+    World, Worse,
+};
 
 use firebreak_engine::{
     Memory, Observation, Plan, Setup, decide,
     effect::Effect,
     memory::Phase,
-    observation::{Arm, Look, Pods, Reading, SignalLook, Template, Traffic, Workload},
+    observation::{self, Arm, Look, Pods, Reading, SignalLook, Template, Workload},
     plan::{Exposure, SignalCounts, SignalSetup},
     risk::Level,
     units::{Millis, Weight},
@@ -212,7 +217,7 @@ impl Cluster {
             seen: candidate.names.clone(),
             stable,
             candidate,
-            traffic: Some(Traffic {
+            traffic: Some(observation::Traffic {
                 pinned: self.pinned,
                 candidate_service: self.service,
                 largest_share: self.share,

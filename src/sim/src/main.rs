@@ -1,17 +1,21 @@
-//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured; `compare`: beside other rules.
+//! `cargo run --release -p firebreak-sim -- accept`: what the judging promises, measured; `compare`: beside other rules;
+//! `scenarios`: what is decided in worlds where something happens.
 
 use std::{process::ExitCode, str::FromStr};
 
 use firebreak_engine::risk::Level;
-use firebreak_sim::{accept::accept, compare::compare};
+use firebreak_sim::{accept::accept, compare::compare, scenarios};
 
 const USAGE: &str = "usage: firebreak-sim accept [--runs N] [--seed N] [--only WORDS]
        firebreak-sim compare [--runs N] [--seed N] [--only WORDS] [--level LEVEL]
+       firebreak-sim scenarios [--runs N] [--seed N] [--only WORDS]
 
 accept runs seeded worlds and prints a table: what was measured, its standard error, its bar. Exits 1 if a bar is missed.
 Its 10,000 runs take a night on two cores; --runs 100 takes minutes and sees what is far from its bar.
 compare runs rules that others use beside Firebreak, on the same requests; its 200 runs take minutes.
-  --runs N       runs of a row (accept 10000, of which rows with long runs get a part; compare 200)
+scenarios lives through worlds in which something happens and prints what was decided, against what was to be decided; exits 1
+if one differs. Its 100 runs take minutes.
+  --runs N       runs of a row (accept 10000, of which rows with long runs get a part; compare 200; scenarios 100)
   --seed N       another seed gives other runs (1)
   --only X       rows with X in their name
   --level LEVEL  low, medium, high or critical: whose built-in plan is walked (medium)";
@@ -40,6 +44,10 @@ fn command(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
             let Options { runs, seed, only, level } = options(words, true)?;
             compare(runs.unwrap_or(200), seed, level, &only, tell);
             Ok(true)
+        }
+        "scenarios" => {
+            let Options { runs, seed, only, .. } = options(words, false)?;
+            Ok(scenarios::tell(runs.unwrap_or(100), seed, &only, tell))
         }
         "" => Err(String::new()),
         other => Err(format!("unknown command {other}\n")),

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use firebreak_engine::stats::special::ln_gamma;
+use firebreak_engine::stats::special::{ln_gamma, stirling_tail};
 
 /// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
 pub(crate) struct Random(u64);
@@ -25,15 +25,12 @@ impl Random {
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         ((self.next() >> 11) as f64) < probability * (1_u64 << 53) as f64
     }
-
-    /// One of `0..count`; 0 where there is none.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % (count.max(1) as u64)).unwrap_or(0)
-    }
 }
 
 /// Smallest mean at which Poisson numbers are drawn at once; below, event by event.
 const POISSON_AT_ONCE: f64 = 12.0;
+/// Smallest expected number at which binomial numbers are drawn at once; below, by the gaps.
+const BINOMIAL_AT_ONCE: f64 = 16.0;
 
 impl Random {
     /// Even in 0..1, never 0.
@@ -81,6 +78,59 @@ impl Random {
     /// Normal with mean 0 and standard deviation 1 (Box & Muller 1958).
     pub(crate) fn normal(&mut self) -> f64 {
         (-2.0 * self.unit().ln()).sqrt() * (2.0 * PI * self.unit()).cos()
+    }
+
+    /// Binomial: how many of `count` happen, each with this probability. Exact: by the gaps between those that do, and where
+    /// many do by transformed rejection (BTRS, Hörmann 1993).
+    pub(crate) fn binomial(&mut self, count: u64, probability: f64) -> u64 {
+        if count == 0 || probability <= 0.0 {
+            return 0;
+        }
+        if probability > 0.5 {
+            return count - self.binomial(count, 1.0 - probability);
+        }
+        if count as f64 * probability >= BINOMIAL_AT_ONCE {
+            return self.many_of(count as f64, probability);
+        }
+        let none = (-probability).ln_1p();
+        let (mut happened, mut left) = (0, count);
+        loop {
+            let gap = self.unit().ln() / none;
+            if gap >= left as f64 {
+                return happened;
+            }
+            happened += 1;
+            left -= gap as u64 + 1;
+        }
+    }
+
+    fn many_of(&mut self, n: f64, p: f64) -> u64 {
+        let deviation = (n * p * (1.0 - p)).sqrt();
+        let b = deviation.mul_add(2.53, 1.15);
+        let a = b.mul_add(0.0248, 0.01_f64.mul_add(p, -0.0873));
+        let (quick, alpha) = (0.92 - 4.2 / b, (2.83 + 5.1 / b) * deviation);
+        let (odds, mode) = (p / (1.0 - p), ((n + 1.0) * p).floor());
+        // ln of what the probability of k is made of, but for a constant.
+        let tails = |k: f64| stirling_tail(k + 1.0) + stirling_tail(n - k + 1.0);
+        loop {
+            let (u, v) = (self.unit() - 0.5, self.unit());
+            let us = 0.5 - u.abs();
+            let k = ((2.0 * a / us + b).mul_add(u, n * p) + 0.5).floor();
+            if us >= 0.07 && v <= quick {
+                return k as u64;
+            }
+            if k < 0.0 || k > n {
+                continue;
+            }
+            let likelihood = (mode + 0.5) * ((mode + 1.0) / (odds * (n - mode + 1.0))).ln()
+                + (n + 1.0) * ((n - mode + 1.0) / (n - k + 1.0)).ln()
+                + (k + 0.5) * (odds * (n - k + 1.0) / (k + 1.0)).ln()
+                + tails(mode)
+                - tails(k);
+            if (v * alpha / (a / (us * us) + b)).ln() <= likelihood {
+                return k as u64;
+            }
+        }
     }
 
     /// Negative binomial with this mean and variance/mean = `dispersion`: Poisson bursts of logarithmic size (Quenouille
@@ -142,6 +192,38 @@ mod tests {
             let freedom = often.len() as f64;
             // Six standard errors of a chi-square.
             assert!(chi_square < freedom + 6.0 * (2.0 * freedom).sqrt(), "mean {mean}: {chi_square} for {freedom}");
+        }
+    }
+
+    /// Every number as often as it should come, where few come one by one and where many are drawn at once.
+    #[test]
+    fn large_draws_have_their_probabilities() {
+        let mut random = Random::new(3, 1);
+        let (n, p, draws) = (80_u32, 0.3_f64, 200_000_u32);
+        let choose = |k: f64| ln_gamma(f64::from(n) + 1.0) - ln_gamma(k + 1.0) - ln_gamma(f64::from(n) - k + 1.0);
+        let binomial = |k: f64| (choose(k) + k * p.ln() + (f64::from(n) - k) * (1.0 - p).ln()).exp();
+        let poisson = |k: f64| (k * 24.0_f64.ln() - 24.0 - ln_gamma(k + 1.0)).exp();
+        let mut counts = [[0_u32; 81]; 2];
+        for _ in 0..draws {
+            counts[0][random.binomial(u64::from(n), p) as usize] += 1;
+            counts[1][(random.poisson(24.0) as usize).min(80)] += 1;
+        }
+        for k in 10..40_u32 {
+            let expected = [binomial(f64::from(k)), poisson(f64::from(k))].map(|probability| probability * f64::from(draws));
+            for (found, expected) in counts.iter().map(|of| f64::from(of[k as usize])).zip(expected) {
+                assert!((found - expected).abs() < 5.0 * expected.sqrt() + 3.0, "{k} came {found} times, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn binomial_draws_have_their_mean_and_variance() {
+        let mut random = Random::new(2, 1);
+        for (count, p) in [(1, 0.3), (20, 0.01), (20, 0.5), (300, 0.9), (40, 0.41), (5000, 0.2), (7, 1.0), (7, 0.0)] {
+            let (got, variance) = moments(|| random.binomial(count, p));
+            let (mean, expected) = (count as f64 * p, count as f64 * p * (1.0 - p));
+            assert!((got - mean).abs() <= 6.0 * (expected / 200_000.0).sqrt(), "mean {got}, not {mean}");
+            assert!((variance - expected).abs() <= 0.05 * expected, "variance {variance}, not {expected}");
         }
     }
 }

@@ -1,87 +1,76 @@
-//! The rough world: see the crate's header. Everything by chance comes from the seed; each kind of chance has a stream of
-//! its own, so that restarts, for one, change nothing else.
+//! The rough world: traffic, pods, a gateway, a metrics source, hands and an operator that take their time and fail by
+//! chance, all from one seed. Each kind of chance has a stream of its own, so that restarts, for one, change nothing else.
+//!
+//! What is true of a world is a [`Scenario`]; every part of it has a room here: [`requests`](Served) come and are answered,
+//! [`pods`](Life) live, [`gateway`](Gateway) follows the routes, [`source`](Source) reads the pods. One turn a second; what is
+//! decided is decided by [`firebreak_engine::decide`] alone, from what a real operator would have seen.
+
+mod curve;
+mod gateway;
+mod pods;
+mod requests;
+mod scenario;
+mod source;
 
 use std::collections::VecDeque;
 
 use firebreak_engine::{
-    Decision, Memory, Observation, Setup, decide,
+    Basis, Decision, Memory, Observation, decide,
     effect::Effect,
     memory::{Outcome, Phase},
-    observation::{Act, Action, Arm, Look, Pods, Reading, SignalLook, Template, Traffic, Workload},
+    observation::{Act, Template, Workload},
     units::Millis,
 };
 
+pub use self::{
+    curve::Curve,
+    requests::Served,
+    scenario::{Behaviour, Gateway, Hands, Life, Noisy, Operator, Scenario, Source, Surges, Traffic, Worse},
+};
+use self::{gateway::Routes, pods::Fleet, requests::Clients, source::Eyes};
 use crate::random::Random;
 
 /// Where the world's clock begins.
 const BEGIN: Millis = Millis(1_800_000_000_000);
+/// Stable's pods are this old then, seconds.
+const STABLE_AGE: f64 = 3600.0;
 /// The native controller takes this long to scale the old pods away, seconds.
 const ROLLED_OUT_AFTER: f64 = 5.0;
-
-/// What is true of a world, in seconds since its beginning and probabilities.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// The Change's setup; every signal of it sees the same requests.
-    pub setup: Setup,
-    /// Pods that the workload wants.
-    pub replicas: u32,
-    /// Requests a second.
-    pub rate: u32,
-    /// Failure probability of the candidate's requests from each second on.
-    pub candidate: Vec<(f64, f64)>,
-    /// Failure probability of stable's requests from each second on.
-    pub stable: Vec<(f64, f64)>,
-    /// Seconds until a pod is ready.
-    pub ready_after: f64,
-    /// Seconds until the gateway follows the routes.
-    pub gateway_lag: f64,
-    /// Seconds between two readings of the pods.
-    pub scrape_seconds: f64,
-    /// When the metrics source is away: from, to.
-    pub outages: Vec<(f64, f64)>,
-    /// Seconds until an effect is there.
-    pub effect_delay: f64,
-    /// Probability that an effect fails; those after it in its turn are then not tried.
-    pub effect_failure: f64,
-    /// Probability, each turn, that the operator restarts: its memory is written and read again.
-    pub restart: f64,
-    /// What humans do, and when.
-    pub acts: Vec<(f64, Action)>,
-}
-
-impl Scenario {
-    /// A harmless candidate in a world where everything takes a little time and nothing fails.
-    #[must_use]
-    pub fn harmless(setup: Setup) -> Self {
-        Self {
-            setup,
-            replicas: 10,
-            rate: 200,
-            candidate: vec![(0.0, 0.001)],
-            stable: vec![(0.0, 0.001)],
-            ready_after: 3.0,
-            gateway_lag: 1.0,
-            scrape_seconds: 1.0,
-            outages: Vec::new(),
-            effect_delay: 0.0,
-            effect_failure: 0.0,
-            restart: 0.0,
-            acts: Vec::new(),
-        }
-    }
-}
+/// How often the operator stores what changes nothing that is decided, seconds.
+const CHECKPOINT: f64 = 2.0;
 
 /// What happened in one turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
-    /// When.
+    /// When, by the operator's clock.
     pub at: Millis,
+    /// When, in seconds of the world.
+    pub second: f64,
     /// Whether the metrics source answered.
     pub answered: bool,
     /// The share of requests that the gateway gave the candidate, thousandths.
     pub share: f64,
+    /// Ready pods of the candidate that the metrics source had not read yet.
+    pub unseen: usize,
     /// What was decided.
     pub decision: Decision,
+}
+
+/// What came of a world.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Totals {
+    /// How the Change ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+    /// When it ended, or when nobody looked any more: seconds of the world.
+    pub seconds: f64,
+    /// What the candidate made of its requests.
+    pub candidate: Served,
+    /// What stable made of its requests.
+    pub stable: Served,
+    /// Requests that the candidate's pods answered after the end.
+    pub after_end: u64,
+    /// The share that the gateway gave the candidate once it had followed all that was written.
+    pub last_share: f64,
 }
 
 /// What happened in a world.
@@ -89,317 +78,279 @@ pub struct Turn {
 pub struct Trace {
     /// Turn by turn.
     pub turns: Vec<Turn>,
-    /// How the Change ended; `None` while it runs.
-    pub outcome: Option<Outcome>,
-    /// Requests that the candidate answered.
-    pub candidate_requests: u64,
-    /// Requests that the candidate failed.
-    pub candidate_failures: u64,
-    /// Requests that the gateway sent to a candidate without a ready pod.
-    pub lost: u64,
-    /// The share that the gateway gave the candidate once it had followed all that was written.
-    pub last_share: f64,
+    /// What came of it.
+    pub totals: Totals,
 }
 
-#[derive(Clone)]
-struct Pod {
-    name: String,
-    since: Millis,
-    requests: u64,
-    failures: u64,
-    /// Counters and time of the last scrape.
-    read: Option<(u64, u64, Millis)>,
+/// The operator's process.
+struct Mind {
+    memory: Memory,
+    /// What the next process would go on from, and when that was stored.
+    stored: Memory,
+    stored_at: f64,
+    watching_since: Millis,
+    runs: bool,
 }
 
 /// A seeded world; see [`Scenario`] for what is true of it.
 pub struct World {
     scenario: Scenario,
-    memory: Memory,
-    now: Millis,
-    traffic_chance: Random,
+    second: f64,
+    mind: Mind,
+    clients: Clients,
+    candidate: Fleet,
+    stable: Fleet,
+    routes: Routes,
+    eyes: Eyes,
     effect_chance: Random,
     restart_chance: Random,
-    candidate: Vec<Pod>,
     candidate_exists: bool,
-    stable: Vec<Pod>,
-    born: u64,
     owned: bool,
     held: bool,
-    resumed_at: Option<Millis>,
-    pinned: bool,
-    service: bool,
-    carries: bool,
-    route_share: f64,
-    /// What the routes said, for the gateway that follows later.
-    said: VecDeque<(Millis, f64)>,
-    on_the_way: VecDeque<(Millis, Effect)>,
-    turns: Vec<Turn>,
-    candidate_requests: u64,
-    candidate_failures: u64,
-    lost: u64,
+    resumed_at: Option<f64>,
+    on_the_way: VecDeque<(f64, Effect)>,
+    served: (Served, Served),
 }
 
 impl World {
     /// A world before its first second: a workload held with a new template.
     #[must_use]
     pub fn new(seed: u64, scenario: Scenario) -> Self {
-        let long_ago = BEGIN.plus_seconds(-3600.0);
-        let pod = |at| Pod { name: format!("s-{at}"), since: long_ago, requests: 0, failures: 0, read: None };
+        let mut stable = Fleet::new('s', Random::new(seed, 6));
+        let young = Life { stuck: 0.0, ready_after: 0.0, ..scenario.stable.life };
+        stable.scale(scenario.replicas, &young, -STABLE_AGE);
+        let mut eyes = Eyes::new(seed);
+        if scenario.source.past {
+            let mut chance = Random::new(seed, 10);
+            eyes.imagine(|second, seconds| requests::imagine(&scenario, &stable, second, seconds, &mut chance));
+        }
+        let memory = Memory::new(&scenario.setup, BEGIN);
         Self {
-            memory: Memory::new(&scenario.setup, BEGIN),
-            now: BEGIN,
-            traffic_chance: Random::new(seed, 1),
+            mind: Mind { stored: memory.clone(), memory, stored_at: 0.0, watching_since: Millis::default(), runs: true },
+            second: 0.0,
+            clients: Clients::new(seed),
+            candidate: Fleet::new('c', Random::new(seed, 7)),
+            stable,
+            routes: Routes::new(seed),
+            eyes,
             effect_chance: Random::new(seed, 2),
             restart_chance: Random::new(seed, 3),
-            candidate: Vec::new(),
-            candidate_exists: false,
-            stable: (0..scenario.replicas).map(pod).collect(),
             scenario,
-            born: 0,
+            candidate_exists: false,
             owned: true,
             held: true,
             resumed_at: None,
-            pinned: false,
-            service: false,
-            carries: false,
-            route_share: 0.0,
-            said: VecDeque::new(),
             on_the_way: VecDeque::new(),
-            turns: Vec::new(),
-            candidate_requests: 0,
-            candidate_failures: 0,
-            lost: 0,
+            served: (Served::default(), Served::default()),
         }
     }
 
     /// Lives until so many seconds after the beginning, or until the Change has ended, and tells what happened.
     #[must_use]
-    pub fn run(mut self, until: f64) -> Trace {
-        while self.seconds() < until && !matches!(self.memory.phase, Phase::Ended(_)) {
-            self.second();
-        }
-        let settled = self.now.plus_seconds(self.scenario.gateway_lag + 1.0);
-        let mut last_share = self.said.back().map_or(0.0, |(_, share)| *share);
-        while self.now < settled {
-            self.now = self.now.plus_seconds(1.0);
-            last_share = self.gateway_share();
-            self.serve(last_share);
-        }
-        let outcome = if let Phase::Ended(outcome) = self.memory.phase { Some(outcome) } else { None };
-        let (candidate_requests, candidate_failures) = (self.candidate_requests, self.candidate_failures);
-        Trace { turns: self.turns, outcome, candidate_requests, candidate_failures, lost: self.lost, last_share }
+    pub fn run(self, until: f64) -> Trace {
+        let mut turns = Vec::new();
+        let totals = self.watch(until, |turn| turns.push(turn.clone()));
+        Trace { turns, totals }
     }
 
-    fn seconds(&self) -> f64 {
-        self.now.seconds_since(BEGIN)
+    /// Lives likewise, and shows each turn without keeping it.
+    pub fn watch(mut self, until: f64, mut see: impl FnMut(&Turn)) -> Totals {
+        let over = |world: &Self| matches!(world.mind.memory.phase, Phase::Ended(_)) || world.second >= until;
+        while !over(&self) {
+            self.nature();
+            if let Some(turn) = self.turn() {
+                see(&turn);
+                self.mind.memory = turn.decision.memory;
+            }
+        }
+        let ended = self.second;
+        let before = self.served.0;
+        let settled = ended + self.scenario.gateway.lag + self.scenario.hands.delay + 1.0;
+        let mut last_share = 0.0;
+        while self.second < settled {
+            last_share = self.nature();
+        }
+        let outcome = if let Phase::Ended(outcome) = self.mind.memory.phase { Some(outcome) } else { None };
+        let answered = |served: Served| served.requests - served.lost;
+        let after_end = answered(self.served.0) - answered(before);
+        Totals { outcome, seconds: ended, candidate: self.served.0, stable: self.served.1, after_end, last_share }
     }
 
-    fn second(&mut self) {
-        self.now = self.now.plus_seconds(1.0);
-        while self.on_the_way.front().is_some_and(|(due, _)| *due <= self.now) {
+    /// What the operator's clock says.
+    fn clock(&self) -> Millis {
+        let set = self.scenario.operator.clock_set.iter().filter(|(at, _)| self.second >= *at).map(|(_, by)| by);
+        BEGIN.plus_seconds(self.second + set.sum::<f64>())
+    }
+
+    /// A second of everything but the operator; the share that the gateway gave in it.
+    fn nature(&mut self) -> f64 {
+        self.second += 1.0;
+        while self.on_the_way.front().is_some_and(|(due, _)| *due <= self.second) {
             if let Some((_, effect)) = self.on_the_way.pop_front() {
                 self.carry_out(&effect);
             }
         }
-        let share = self.gateway_share();
-        self.serve(share);
-        let answered = !self.away();
-        if answered {
-            self.scrape();
+        let second = self.second;
+        if self.is_rolled_out() {
+            self.stable.scale(0, &self.scenario.stable.life, second);
         }
-        if self.restart_chance.chance(self.scenario.restart) {
-            self.restart();
+        self.candidate.live(&self.scenario.candidate.life, second);
+        self.stable.live(&self.scenario.stable.life, second);
+        let share = self.routes.share(&self.scenario.gateway, second);
+        // An unpinned Service divides what it gets among the ready pods of both arms.
+        let ready = if self.routes.pinned { 0 } else { self.candidate.ready(second) };
+        let by_service = if ready == 0 { 0.0 } else { ready as f64 / (ready + self.stable.ready(second)) as f64 };
+        let part = share / 1000.0;
+        let part = (1.0 - part).mul_add(by_service, part);
+        let served = self.clients.ask(&self.scenario, second, part, &mut self.candidate, &mut self.stable);
+        self.served = (self.served.0.plus(served.0), self.served.1.plus(served.1));
+        let (clock, source) = (self.clock(), &self.scenario.source);
+        if Eyes::answers(source, second) {
+            self.eyes.scrape(source, &mut self.candidate, second, clock);
+            self.eyes.scrape(source, &mut self.stable, second, clock);
         }
-        let decision = decide(&self.scenario.setup, &self.memory, &self.observe(answered));
+        self.eyes.remember(&self.stable, second);
+        share
+    }
+
+    /// The operator's turn, if one runs.
+    fn turn(&mut self) -> Option<Turn> {
+        if !self.wakes() {
+            return None;
+        }
+        let answered = Eyes::answers(&self.scenario.source, self.second);
+        let seen = self.observe();
+        let decision = if self.restart_chance.chance(self.scenario.operator.restart) {
+            self.decide_elsewhere(seen)
+        } else {
+            decide(&self.scenario.setup, &self.mind.memory, &seen)
+        };
+        self.store(&decision);
         for effect in &decision.effects {
-            if self.effect_chance.chance(self.scenario.effect_failure) {
+            if self.effect_chance.chance(self.scenario.hands.failure) {
                 break;
             }
-            self.on_the_way.push_back((self.now.plus_seconds(self.scenario.effect_delay), effect.clone()));
+            self.on_the_way.push_back((self.second + self.scenario.hands.delay, effect.clone()));
         }
-        self.memory = decision.memory.clone();
-        self.turns.push(Turn { at: self.now, answered, share, decision });
+        let unseen = Eyes::unseen(&self.scenario.source, &self.candidate, self.second);
+        let share = self.routes.given;
+        Some(Turn { at: self.clock(), second: self.second, answered, share, unseen, decision })
     }
 
-    /// What a new process knows: what the one before wrote. A memory that cannot be read again stays as it is, which a test
-    /// that compares both ways sees at once.
-    fn restart(&mut self) {
-        if let Ok(memory) = serde_json::to_string(&self.memory).and_then(|text| serde_json::from_str(&text)) {
-            self.memory = memory;
+    /// Whether a process runs; one that has just begun knows what was stored last.
+    fn wakes(&mut self) -> bool {
+        let down = self.scenario.operator.down.iter().any(|(from, to)| self.second >= *from && self.second < *to);
+        if down {
+            self.on_the_way.clear();
+        } else if !self.mind.runs {
+            self.mind.memory = again(&self.mind.stored).unwrap_or_else(|| Memory::new(&self.scenario.setup, BEGIN));
+            self.mind.watching_since = self.clock();
         }
+        self.mind.runs = !down;
+        !down
     }
 
-    fn away(&self) -> bool {
-        let now = self.seconds();
-        self.scenario.outages.iter().any(|(from, to)| now >= *from && now < *to)
-    }
-
-    fn is_ready(&self, pod: &Pod) -> bool {
-        self.now.seconds_since(pod.since) >= self.scenario.ready_after
-    }
-
-    /// The share the gateway gives: what the routes said a lag ago.
-    fn gateway_share(&mut self) -> f64 {
-        self.said.push_back((self.now, self.route_share));
-        let heard = self.now.plus_seconds(-self.scenario.gateway_lag);
-        while self.said.get(1).is_some_and(|(at, _)| *at <= heard) {
-            self.said.pop_front();
+    /// Stores what a next process would go on from: whatever was decided, and from time to time what was only counted.
+    fn store(&mut self, decision: &Decision) {
+        if self.scenario.operator.down.is_empty() {
+            return;
         }
-        self.said.front().filter(|(at, _)| *at <= heard).map_or(0.0, |(_, share)| *share)
-    }
-
-    fn serve(&mut self, share: f64) {
-        let now = self.seconds();
-        let at =
-            |curve: &[(f64, f64)]| curve.iter().rev().find(|(from, _)| now >= *from).map_or(0.0, |(_, probability)| *probability);
-        let failing = (at(&self.scenario.candidate), at(&self.scenario.stable));
-        let ready = self.candidate.iter().filter(|pod| self.is_ready(pod)).count();
-        // An unpinned Service divides what it gets among the ready pods of both arms.
-        let by_service = if self.pinned || ready == 0 { 0.0 } else { ready as f64 / (ready + self.stable.len()) as f64 };
-        let share = share / 1000.0;
-        let share = share + (1.0 - share) * by_service;
-        for _ in 0..self.scenario.rate {
-            let to_candidate = self.traffic_chance.chance(share);
-            if to_candidate && ready == 0 {
-                self.lost += 1;
-                continue;
-            }
-            let (pods, probability) = if to_candidate { (&mut self.candidate, failing.0) } else { (&mut self.stable, failing.1) };
-            // Pods become ready in the order of their birth.
-            let count = if to_candidate { ready } else { pods.len() };
-            let place = self.traffic_chance.below(count);
-            let failed = self.traffic_chance.chance(probability);
-            if let Some(pod) = pods.get_mut(place) {
-                pod.requests += 1;
-                pod.failures += u64::from(failed);
-                self.candidate_requests += u64::from(to_candidate);
-                self.candidate_failures += u64::from(to_candidate && failed);
-            }
+        let (new, old) = (&decision.memory, &self.mind.memory);
+        let reason = |memory: &Memory| memory.waiting.as_ref().map(|waiting| waiting.reason.clone());
+        let decided = !decision.notes.is_empty()
+            || (new.phase, new.granted) != (old.phase, old.granted)
+            || since_when(new) != since_when(old)
+            || reason(new) != reason(old);
+        if decided || self.second - self.mind.stored_at >= CHECKPOINT {
+            (self.mind.stored, self.mind.stored_at) = (new.clone(), self.second);
         }
     }
 
-    fn scrape(&mut self) {
-        let (now, interval) = (self.now, self.scenario.scrape_seconds);
-        let due = |pod: &Pod| pod.read.is_none_or(|(_, _, at)| now.seconds_since(at) >= interval);
-        for pod in self.candidate.iter_mut().chain(&mut self.stable).filter(|pod| due(pod)) {
-            pod.read = Some((pod.requests, pod.failures, now));
-        }
+    /// What another process decides that was told all this one knows, in writing. What cannot be written and read leaves it
+    /// with nothing, which shows.
+    fn decide_elsewhere(&self, observation: Observation) -> Decision {
+        let basis = Basis { setup: self.scenario.setup.clone(), memory: self.mind.memory.clone(), observation };
+        let nothing = || Basis { memory: Memory::new(&self.scenario.setup, BEGIN), ..basis.clone() };
+        again(&basis).unwrap_or_else(nothing).decide()
     }
 
-    fn look(&self, answered: bool) -> Look {
-        let readings = |arm: Arm, pods: &[Pod]| -> Vec<Reading> {
-            let of = |pod: &Pod| {
-                let (requests, failures, read_at) = pod.read?;
-                Some(Reading { pod: pod.name.clone(), arm, requests, failures, read_at })
-            };
-            pods.iter().filter_map(of).collect()
+    fn is_rolled_out(&self) -> bool {
+        !self.held && self.resumed_at.is_some_and(|at| self.second - at >= ROLLED_OUT_AFTER)
+    }
+
+    fn observe(&mut self) -> Observation {
+        let (second, now, scenario) = (self.second, self.clock(), &self.scenario);
+        let acts = scenario.acts.iter().enumerate().filter(|(_, (at, _))| second >= *at && second < at + 1.0);
+        let act = |(at, (_, action)): (usize, &(f64, _))| Act {
+            name: format!("act-{at}"),
+            action: *action,
+            by: Some("ann".into()),
+            reason: None,
+            stage: None,
         };
-        let signal = || {
-            if !answered {
-                return SignalLook::Trouble { reason: "BackendUnreachable".into(), message: "nobody answers".into() };
-            }
-            let mut all = readings(Arm::Candidate, &self.candidate);
-            all.extend(readings(Arm::Stable, &self.stable));
-            SignalLook::Read(all)
-        };
-        let signals = self.scenario.setup.signals.iter().map(|_| signal()).collect();
-        Look { at: self.now, scrape_seconds: self.scenario.scrape_seconds, signals, sampled: None }
-    }
-
-    fn pods(&self, pods: &[Pod], exists: bool, owned_by_change: bool) -> Pods {
-        let count =
-            |ready: bool| u32::try_from(pods.iter().filter(|pod| !ready || self.is_ready(pod)).count()).unwrap_or(u32::MAX);
-        Pods {
-            exists,
-            owned_by_change,
-            wanted: count(false),
-            names: pods.iter().map(|pod| pod.name.clone()).collect(),
-            ready: count(true),
-            endpoints: count(true),
-            lingering: count(true),
-            ..Pods::default()
-        }
-    }
-
-    fn observe(&self, answered: bool) -> Observation {
-        let done = self.seconds();
-        let acts = self.scenario.acts.iter().enumerate().filter(|(_, (at, _))| done >= *at && done < at + 1.0);
-        let rolled_out = self.resumed_at.is_some_and(|at| self.now.seconds_since(at) >= ROLLED_OUT_AFTER);
         Observation {
-            now: self.now,
+            now,
             workload: Workload {
                 template: Template::Candidate,
-                replicas: self.scenario.replicas,
+                replicas: scenario.replicas,
                 held: self.held,
-                rolled_out: !self.held && rolled_out,
+                rolled_out: self.is_rolled_out(),
                 bypassed: false,
                 guard_leaves: false,
                 raised: None,
             },
-            stable: self.pods(&self.stable, true, false),
-            candidate: self.pods(&self.candidate, self.candidate_exists, self.owned),
-            traffic: Some(Traffic {
-                pinned: self.pinned,
-                candidate_service: self.service,
-                largest_share: self.route_share,
-                smallest_share: self.route_share,
-                carries_candidate: self.carries,
-                unreadable: false,
-                contention: None,
-                problem: None,
-            }),
-            look: Some(self.look(answered)),
+            stable: self.stable.seen(second, true, false),
+            candidate: self.candidate.seen(second, self.candidate_exists, self.owned),
+            traffic: Some(self.routes.seen()),
+            look: Some(Eyes::look(scenario, &self.candidate, &self.stable, second, now)),
             second: None,
             checks: Vec::new(),
             dependents: None,
-            pasts: None,
+            pasts: self.eyes.past(scenario, second),
             dependent_pasts: None,
-            seen: self.candidate.iter().filter(|pod| answered && pod.read.is_some()).map(|pod| pod.name.clone()).collect(),
-            watching_since: Millis::default(),
-            acts: acts
-                .map(|(at, (_, action))| Act {
-                    name: format!("act-{at}"),
-                    action: *action,
-                    by: Some("ann".into()),
-                    reason: None,
-                    stage: None,
-                })
-                .collect(),
+            seen: Eyes::seen(&scenario.source, &self.candidate, second),
+            acts: acts.map(act).collect(),
+            watching_since: self.mind.watching_since,
         }
     }
 
     fn scale(&mut self, replicas: u32) {
         self.candidate_exists = true;
-        let wanted = usize::try_from(replicas).unwrap_or(usize::MAX);
-        self.candidate.truncate(wanted);
-        while self.candidate.len() < wanted {
-            let name = format!("c-{}", self.born);
-            self.born += 1;
-            self.candidate.push(Pod { name, since: self.now, requests: 0, failures: 0, read: None });
-        }
+        self.candidate.scale(replicas, &self.scenario.candidate.life, self.second);
     }
 
     fn carry_out(&mut self, effect: &Effect) {
         match effect {
             Effect::Hold => self.held = true,
-            Effect::Pin => self.pinned = true,
-            Effect::Unpin => self.pinned = false,
-            Effect::MakeCandidateService => self.service = true,
-            Effect::RemoveCandidateService => self.service = false,
+            Effect::Pin => self.routes.pinned = true,
+            Effect::Unpin => self.routes.pinned = false,
+            Effect::MakeCandidateService => self.routes.service = true,
+            Effect::RemoveCandidateService => self.routes.service = false,
             Effect::MakeCandidate { replicas } => {
                 self.owned = true;
                 self.scale(*replicas);
             }
             Effect::ScaleCandidate { replicas } => self.scale(*replicas),
-            Effect::SetWeight(weight) => (self.carries, self.route_share) = (true, f64::from(weight.as_permille())),
-            Effect::ZeroWeight => self.route_share = 0.0,
-            Effect::RestoreRoutes => (self.carries, self.route_share) = (false, 0.0),
+            Effect::SetWeight(weight) => self.routes.write(*weight),
+            Effect::ZeroWeight => self.routes.zero(),
+            Effect::RestoreRoutes => self.routes.restore(),
             Effect::HandOver { .. } => self.owned = false,
             Effect::Resume => {
                 self.held = false;
-                self.resumed_at = Some(self.now);
+                self.resumed_at = Some(self.second);
             }
             Effect::GiveBack | Effect::RestoreTemplate => {}
         }
     }
+}
+
+/// Times from which waits are counted: they are stored when they begin.
+fn since_when(memory: &Memory) -> [Option<Millis>; 4] {
+    let zero_at = memory.retreat.as_ref().and_then(|retreat| retreat.share_zero_at);
+    [memory.in_effect, memory.taken_back_since, memory.routes_clean_at, zero_at]
+}
+
+/// What another process reads of what this one wrote.
+fn again<T: serde::Serialize + serde::de::DeserializeOwned>(what: &T) -> Option<T> {
+    serde_json::to_string(what).and_then(|text| serde_json::from_str(&text)).ok()
 }

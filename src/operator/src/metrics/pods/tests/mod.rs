@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod plain;
+mod sampling;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

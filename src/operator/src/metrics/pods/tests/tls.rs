@@ -97,9 +97,12 @@ fn key(kept: Kept, name: &str) -> Key {
     Key { kept, name: name.to_owned(), key: "value".to_owned() }
 }
 
+/// A value that is kept, or why it cannot be had.
+type Value = Result<String, KeyError>;
+
 /// What is kept: `ca` in a ConfigMap, `scrape` in a Secret.
 #[derive(Clone)]
-struct Vault(Arc<Mutex<(Result<String, KeyError>, Result<String, KeyError>)>>);
+struct Vault(Arc<Mutex<(Value, Value)>>);
 
 impl Vault {
     fn new(ca: &str, token: &str) -> Self {

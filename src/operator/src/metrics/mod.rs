@@ -9,6 +9,8 @@
 //! the answer, `reading` turns rows into samples, `history` reads the past; `pods` reads the pods' own pages instead. No Kubernetes in here, and nothing of the rest of the operator.
 
 mod client;
+#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks for more edges than the named one yet"))]
+mod edges;
 mod history;
 mod hub;
 mod memory;

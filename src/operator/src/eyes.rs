@@ -489,6 +489,58 @@ mod tests {
         }
     }
 
+    fn directly() -> Directly {
+        Directly {
+            addresses: Arc::new(Vec::new),
+            read_key: Arc::new(|_| unreachable!("no key is named")),
+            before: Before::default(),
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::plain(serde_json::json!({"port": 9090}), Access::Plain)]
+    #[case::of_an_authority_that_the_image_knows(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS"}),
+        Access::Tls { trust: Trust::Image, server_name: None, token: None },
+    )]
+    #[case::all_of_it(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS", "bearerTokenSecret": {"name": "scrape", "key": "token"},
+            "tls": {"caConfigMap": {"name": "ca", "key": "ca.crt"}, "serverName": "metrics.shop"}}),
+        Access::Tls {
+            trust: Trust::Authorities(Key { kept: Kept::ConfigMap, name: "ca".to_owned(), key: "ca.crt".to_owned() }),
+            server_name: Some("metrics.shop".to_owned()),
+            token: Some(Key { kept: Kept::Secret, name: "scrape".to_owned(), key: "token".to_owned() }),
+        },
+    )]
+    #[case::anyone(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS", "tls": {"insecureSkipVerify": true}}),
+        Access::Tls { trust: Trust::Anyone, server_name: None, token: None },
+    )]
+    fn given_how_pages_are_asked_for_when_read_from_the_guard_then_so(#[case] pages: serde_json::Value, #[case] access: Access) {
+        let read = page(&serde_json::from_value(pages).unwrap());
+        assert_eq!((read.port, read.path.as_str(), read.most_per_arm, read.access), (9090, "/metrics", 50, access));
+    }
+
+    #[tokio::test]
+    async fn given_a_sample_when_looked_at_then_each_arm_has_its_part() {
+        let hub = Arc::new(Hub::new(None, Limits::default()));
+        let mut change = fake::change("shop-x-1");
+        change.spec.pod_pages = Some(serde_json::from_value(serde_json::json!({"port": 9090})).unwrap());
+        let mut eyes = Eyes::open(&hub, &change, "shop", directly());
+        assert_eq!(eyes.sampled(), None);
+        let part = |read, of| metrics::Part { read, of };
+        let arms = BTreeMap::from([("shop-old".to_owned(), part(20, 63)), ("shop-new".to_owned(), part(4, 4))]);
+        let late = std::collections::BTreeSet::from(["shop-old-22222".to_owned()]);
+        let (_sender, seen) = watch::channel(Some(Arc::new(metrics::Sampled { arms, late })));
+        eyes.sampled = Some(seen);
+        let expected = Sampled {
+            candidate: Part { read: 4, of: 4 },
+            stable: Part { read: 20, of: 63 },
+            late: vec!["shop-old-22222".to_owned()],
+        };
+        assert_eq!(eyes.sampled(), Some(expected));
+    }
+
     #[tokio::test]
     async fn given_a_subscription_that_was_refused_when_there_is_room_again_then_it_is_had() {
         let hub = Arc::new(Hub::new(Some("http://127.0.0.1:1".to_owned()), Limits::default()));
@@ -496,12 +548,7 @@ mod tests {
         let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
         let other = |name: usize| Target { namespace: "shop".to_owned(), replica_sets: vec![format!("other-{name}")] };
         let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
-        let directly = Directly {
-            addresses: Arc::new(Vec::new),
-            read_key: Arc::new(|_| unreachable!("no key is named")),
-            before: Before::default(),
-        };
-        let mut eyes = Eyes::open(&hub, &change, "shop", directly);
+        let mut eyes = Eyes::open(&hub, &change, "shop", directly());
         assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
         others.pop();
         eyes.look(Millis(1));

@@ -215,7 +215,7 @@ pub struct PageTls {
     pub ca_config_map: Option<KeyRef>,
     /// Name that the certificates are for. Default: the pod's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^([-a-zA-Z0-9]+\\.)*[a-zA-Z][-a-zA-Z0-9]*$"))]
     pub server_name: Option<String>,
 }
 

@@ -242,3 +242,33 @@ fn addresses(pods: &Cache<Pod>) -> Addresses {
         pods.all().iter().filter_map(address).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::plain(serde_json::json!({"port": 9090}), Access::Plain)]
+    #[case::of_an_authority_that_the_image_knows(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS"}),
+        Access::Tls { trust: Trust::Image, server_name: None, token: None },
+    )]
+    #[case::all_of_it(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS", "bearerTokenSecret": {"name": "scrape", "key": "token"},
+            "tls": {"caConfigMap": {"name": "ca", "key": "ca.crt"}, "serverName": "metrics.shop"}}),
+        Access::Tls {
+            trust: Trust::Authorities(Key { kept: Kept::ConfigMap, name: "ca".to_owned(), key: "ca.crt".to_owned() }),
+            server_name: Some("metrics.shop".to_owned()),
+            token: Some(Key { kept: Kept::Secret, name: "scrape".to_owned(), key: "token".to_owned() }),
+        },
+    )]
+    #[case::anyone(
+        serde_json::json!({"port": 9090, "scheme": "HTTPS", "tls": {"insecureSkipVerify": true}}),
+        Access::Tls { trust: Trust::Anyone, server_name: None, token: None },
+    )]
+    fn given_how_pages_are_asked_for_when_read_from_the_guard_then_so(#[case] pages: serde_json::Value, #[case] access: Access) {
+        let read = page(&serde_json::from_value(pages).unwrap());
+        assert_eq!((read.port, read.path.as_str(), read.most_per_arm, read.access), (9090, "/metrics", 50, access));
+    }
+}

@@ -55,3 +55,15 @@ fn given_the_chart_when_its_role_is_read_then_it_grants_what_the_operator_calls_
         NEEDED.iter().map(|(resource, verbs)| ((*resource).to_owned(), verbs.split(' ').map(str::to_owned).collect())).collect();
     assert_eq!(granted(), needed);
 }
+
+#[test]
+fn given_the_chart_when_what_it_lets_the_operator_read_of_secrets_is_looked_at_then_it_is_get_alone_and_only_where_asked_for() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/firebreak");
+    let text = std::fs::read_to_string(folder.join("templates/secrets.yaml")).unwrap();
+    assert!(text.lines().nth(1).unwrap().contains("if .Values.secrets.read"), "all of it is only there where it is asked for");
+    let rules = text.split("rules:\n").nth(1).unwrap().split("---").next().unwrap();
+    let rules: Value = serde_yaml_ng::from_str(rules).unwrap();
+    assert_eq!(rules, serde_json::json!([{"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get"]}]));
+    let values: Value = serde_yaml_ng::from_str(&std::fs::read_to_string(folder.join("values.yaml")).unwrap()).unwrap();
+    assert_eq!(values["secrets"], serde_json::json!({"read": false, "namespaces": []}));
+}

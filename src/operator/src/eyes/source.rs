@@ -359,4 +359,33 @@ mod tests {
         eyes.look(Millis(2));
         assert!(eyes.signals.first().unwrap().subscription.is_ok());
     }
+
+    fn directly() -> Directly {
+        Directly {
+            addresses: Arc::new(Vec::new),
+            read_key: Arc::new(|_| unreachable!("no key is named")),
+            before: crate::metrics::Before::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn given_a_sample_when_looked_at_then_each_arm_has_its_part() {
+        let hub = Arc::new(Hub::new(None, Limits::default()));
+        let mut change = fake::change("shop-x-1");
+        change.spec.pod_pages = Some(serde_json::from_value(serde_json::json!({"port": 9090})).unwrap());
+        let pages = super::super::page(change.spec.pod_pages.as_ref().unwrap());
+        let mut eyes = Source::of_pods(&hub, &change, "shop", pages, directly());
+        assert_eq!(eyes.sampled(), None);
+        let part = |read, of| metrics::Part { read, of };
+        let arms = std::collections::BTreeMap::from([("shop-old".to_owned(), part(20, 63)), ("shop-new".to_owned(), part(4, 4))]);
+        let late = std::collections::BTreeSet::from(["shop-old-22222".to_owned()]);
+        let (_sender, seen) = watch::channel(Some(Arc::new(metrics::Sampled { arms, late })));
+        eyes.sampled = Some(seen);
+        let expected = Sampled {
+            candidate: Part { read: 4, of: 4 },
+            stable: Part { read: 20, of: 63 },
+            late: vec!["shop-old-22222".to_owned()],
+        };
+        assert_eq!(eyes.sampled(), Some(expected));
+    }
 }

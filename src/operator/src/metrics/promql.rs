@@ -164,7 +164,7 @@ fn join(parts: Vec<(Part, String)>) -> String {
 
 /// Matchers of the pods of all targets together. They may match a pod too many (another target's ReplicaSet name in one's namespace):
 /// rows are sorted out by [`Target::owns`].
-fn pods<'t>(targets: impl IntoIterator<Item = &'t Target>) -> String {
+pub(crate) fn pods<'t>(targets: impl IntoIterator<Item = &'t Target>) -> String {
     let (mut namespaces, mut prefixes, mut whole) = (BTreeSet::new(), BTreeSet::new(), false);
     for target in targets {
         namespaces.insert(escaped(&target.namespace));

@@ -282,6 +282,21 @@ http_seconds_count 100
     }
 
     #[test]
+    fn given_an_open_metrics_page_when_counted_then_by_its_totals_alone() {
+        let page = "# TYPE http_requests counter\n# UNIT http_requests requests\n\
+            http_requests_total{code=\"200\",path=\"/a \\\"b\\\" \\\\ {c}\"} 9.0 1700000000.5 # {trace_id=\"x } 7\"} 1.0 1700000000.1\n\
+            http_requests_created{code=\"200\"} 1700000000.0\n\
+            http_requests_total{code=\"503\"} 1 # {} 1\nother NaN\n# EOF\n";
+        let signal = |failures| Counted::of(&Selectors::parse(&requests("http_requests_total", failures)).unwrap()).unwrap();
+        let signals = [signal("http_requests_total{code=~\"5..\"}"), signal("other")];
+        let read = count_all(page, true, &signals, Owner { namespace: "shop", pod: "shop-x-abcde" }, 7).unwrap();
+        let [found, not_a_count] = &read.signals[..] else { panic!("two signals") };
+        let sample = &found.as_ref().unwrap().sample;
+        assert_eq!((sample.requests, sample.failures), (Some(10), Some(1)));
+        assert!(matches!(not_a_count, Err(Trouble::NotACount { .. })), "{not_a_count:?}");
+    }
+
+    #[test]
     fn given_a_label_that_prometheus_adds_then_it_says_to_leave_it_out() {
         let error = counted(&requests("http_requests_total{job=\"shop\"}", "x")).unwrap_err().to_string();
         assert!(error.contains("leave it out"), "{error}");

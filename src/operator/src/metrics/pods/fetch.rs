@@ -36,9 +36,9 @@ static PAGES: Semaphore = Semaphore::const_new(24);
 /// The text format is understood best; OpenMetrics where a pod has nothing else.
 const FORMATS: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
 /// Keys are read again this often.
-const KEYS_EVERY: Duration = Duration::from_secs(60);
+pub(super) const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// And this soon where they could not be had, or a pod refused the token.
-const KEYS_SOON: Duration = Duration::from_secs(10);
+pub(super) const KEYS_SOON: Duration = Duration::from_secs(10);
 /// For one key.
 const KEY_WITHIN: Duration = Duration::from_secs(2);
 /// Bytes of a token.
@@ -226,7 +226,8 @@ fn bracketed(ip: IpAddr) -> String {
 
 /// A name, and no address in any of the ways to write one: that would lead elsewhere than to the pod.
 fn named(name: &str) -> Result<(), Trouble> {
-    let is_name = Url::parse(&format!("https://{name}/")).ok().and_then(|url| url.domain().map(str::to_owned)).is_some();
+    let url = Url::parse(&format!("https://{name}/")).ok();
+    let is_name = url.is_some_and(|url| url.domain().is_some_and(|domain| domain.eq_ignore_ascii_case(name)));
     if is_name {
         return Ok(());
     }

@@ -1,7 +1,10 @@
 //! Pods that answer on this machine, as specifications.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod exporters;
 mod plain;
+mod sampling;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,14 +1,20 @@
 //! Pods that are read in the clear.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io::{Read as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::http::StatusCode;
 
 use super::{next, pod, started};
-use crate::metrics::{Trouble, pods::reader::EVERY};
+use crate::metrics::{
+    Trouble,
+    pods::{fetch::MOST_BYTES, reader::EVERY},
+};
 
 #[tokio::test]
 async fn given_pods_when_read_then_those_of_the_target_every_second() {
@@ -60,4 +66,64 @@ async fn given_the_last_subscription_when_it_is_dropped_then_nobody_reads_any_mo
     let before = reads.load(Ordering::Relaxed);
     tokio::time::sleep(EVERY * 2).await;
     assert!(reads.load(Ordering::Relaxed) <= before + 2, "a round that was under way at most");
+}
+
+/// A pod that answers every request with these bytes and closes the connection.
+fn raw(answer: &'static str) -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[rstest::rstest]
+#[case::a_line_that_does_not_end("HTTP/1.1 200 OK\r\n\r\nr 1\nf 1", "its last line does not end")]
+#[case::shorter_than_it_says("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nr 1\nf 1\n", "pod shop-a-22222")]
+#[case::a_web_page(
+    "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 4\r\n\r\n<p>\n",
+    "it is a web page and no metrics"
+)]
+#[case::open_metrics_without_its_end(
+    "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\ncontent-length: 8\r\n\r\nr 1\nf 1\n",
+    "does not end with # EOF"
+)]
+#[case::elsewhere(
+    "HTTP/1.1 302 Found\r\nlocation: https://x/\r\ncontent-length: 0\r\n\r\n",
+    "whether the port takes scheme: HTTPS"
+)]
+#[case::no_such_page("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "check spec.metrics.pods.path and port")]
+#[case::asks_who_reads(
+    "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+    "spec.metrics.pods.bearerTokenSecret and scheme: HTTPS"
+)]
+#[tokio::test]
+async fn given_a_page_that_is_none_or_not_whole_then_what_to_do(#[case] answer: &'static str, #[case] words: &str) {
+    let trouble = next(&mut started(raw(answer))[0]).await.result.clone().unwrap_err();
+    assert!(trouble.to_string().contains(words), "{trouble}");
+}
+
+#[tokio::test]
+async fn given_a_page_that_ends_with_its_connection_when_its_last_line_ends_then_it_is_read() {
+    let samples = next(&mut started(raw("HTTP/1.1 200 OK\r\n\r\nr 1\nf 1\n"))[0]).await.result.clone().unwrap();
+    assert!(samples.iter().all(|sample| sample.requests == Some(1)));
+}
+
+#[tokio::test]
+async fn given_nobody_who_listens_then_where_to_look() {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let trouble = next(&mut started(free)[0]).await.result.clone().unwrap_err().to_string();
+    assert!(trouble.contains("not of localhost alone") && trouble.contains("network policies"), "{trouble}");
+}
+
+#[tokio::test]
+async fn given_a_page_that_is_too_long_then_it_is_not_read_to_its_end() {
+    let page = || (StatusCode::OK, format!("r 1\n# HELP f {}\n", "x".repeat(MOST_BYTES)));
+    let trouble = next(&mut started(pod(page).await)[0]).await.result.clone().unwrap_err().to_string();
+    assert!(trouble.contains("longer than 2097152 bytes"), "{trouble}");
 }

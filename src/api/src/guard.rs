@@ -254,6 +254,10 @@ pub struct Signal {
     /// Its name.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
+    /// Whether it must prove each next stage safe as well. Without, it can take back and hold, and opens no stage. Signals of
+    /// successes never open one.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub opens_stages: bool,
     /// Its share of the harm evidence, relative to the other signals'. Default: by the kind of signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.01, max = 100))]
@@ -294,6 +298,15 @@ pub enum Unit {
     Seconds,
     /// As Envoy and the meshes write them.
     Milliseconds,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 /// The service level objective.

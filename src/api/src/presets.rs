@@ -144,6 +144,7 @@ impl Signal {
         let slow = self.slower_than.is_some();
         let of = |selector: &str, wanted: bool| wanted.then(|| selector.to_owned());
         Self {
+            opens_stages: self.opens_stages,
             name: self.name.clone(),
             weight: self.weight,
             preset: None,

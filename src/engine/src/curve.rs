@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::Judgement,
-    plan::{Setup, SignalCounts},
+    plan::Setup,
     units::{Millis, Weight},
 };
 
@@ -178,7 +178,7 @@ impl Point {
 
 fn least_safety(setup: &Setup, judgement: &Judgement) -> Option<f64> {
     let named = setup.signals.iter().zip(&judgement.signals);
-    let opening = named.filter(|(signal, _)| signal.counts != SignalCounts::Successes);
+    let opening = named.filter(|(signal, _)| signal.is_opening());
     opening.map(|(_, memory)| memory.safety_ln_e()).reduce(f64::min)
 }
 

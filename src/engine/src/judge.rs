@@ -14,7 +14,7 @@ pub use self::verdict::{Harm, NamedHold, Verdict};
 use crate::{
     counters::{CounterBook, Present},
     observation::{Arm, Look, Past, Pasts, Reading, Sampled, SignalLook},
-    plan::{Exposure, Setup, SignalCounts},
+    plan::{Exposure, Setup, SignalCounts, SignalSetup},
     stats::{
         BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
         dispersion::ENOUGH_FAILURES,
@@ -239,11 +239,10 @@ impl SignalMemory {
         })
     }
 
-    fn judge(&mut self, setup: &Setup, kind: SignalCounts, counts: Counts, judged: &Judged) {
+    fn judge(&mut self, setup: &Setup, named: &SignalSetup, counts: Counts, judged: &Judged) {
         let Judged { at, elapsed, next, frozen, alone } = *judged;
         let phi = self.phi();
-        let fewer_is_worse = kind == SignalCounts::Successes;
-        if fewer_is_worse {
+        if named.counts == SignalCounts::Successes {
             self.harm.update(counts.swapped(), Factor::BurstExact(phi), elapsed);
         } else if alone {
             let upper = self.stable_upper(setup.plan.alpha);
@@ -251,22 +250,26 @@ impl SignalMemory {
         } else {
             self.harm.update(counts, Factor::BurstExact(phi), elapsed);
         }
-        // What is counted as a success says how few are lost, not how few fail: it opens no stage.
-        if !frozen && !fewer_is_worse {
-            let rates = self.stable_rates(setup.plan.beta);
-            let input = PromotionInput {
-                budget: setup.plan.budget,
-                w_next: next.share().max(0.001),
-                upper: rates.upper,
-                lower: rates.lower,
-                stable_rate: rates.rate,
-                phi,
-            };
-            self.promotion.update(counts, &input);
+        if !frozen && named.is_opening() {
+            self.prove(setup, counts, next);
         }
         self.total = self.total.plus(counts);
         self.stage = self.stage.plus(counts);
         push(&mut self.recent, (at, counts), MOST_RECENT);
+    }
+
+    /// What an interval proves of the next share; the stage's counts are those before it.
+    fn prove(&mut self, setup: &Setup, counts: Counts, next: Weight) {
+        let rates = self.stable_rates(setup.plan.beta);
+        let input = PromotionInput {
+            budget: setup.plan.budget,
+            w_next: next.share().max(0.001),
+            upper: rates.upper,
+            lower: rates.lower,
+            stable_rate: rates.rate,
+            phi: self.phi(),
+        };
+        self.promotion.update(counts, &input);
     }
 
     /// Stable's rates from its past and this stage, computed anew only when there is a tenth more to compute from.
@@ -581,7 +584,7 @@ impl Judgement {
         let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
         for ((named, signal), _) in setup.signals.iter().zip(&mut self.signals).zip(whole).filter(|(_, whole)| **whole) {
             if let Some(counts) = signal.close(at, alone) {
-                signal.judge(setup, named.counts, counts, &Judged { at, elapsed, next, frozen, alone });
+                signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone });
             }
         }
         let needed = -ln(setup.plan.alpha);
@@ -615,7 +618,7 @@ impl Judgement {
     /// The signal that shows most of the harm: its place.
     #[must_use]
     pub fn worst(&self, setup: &Setup) -> usize {
-        let weighed = |(signal, memory): (&crate::plan::SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm.ln_e();
+        let weighed = |(signal, memory): (&SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm.ln_e();
         let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
         ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
     }

@@ -58,6 +58,22 @@ pub struct SignalSetup {
     pub counts: SignalCounts,
     /// Its share of the harm evidence; the shares of all signals sum to 1.
     pub share: f64,
+    /// Whether it has to prove each next stage safe, too. One of successes cannot: what is counted says how few are lost, not
+    /// how few fail.
+    #[serde(default = "SignalSetup::proves")]
+    pub opens: bool,
+}
+
+impl SignalSetup {
+    const fn proves() -> bool {
+        true
+    }
+
+    /// Whether it opens stages.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.opens && self.counts != SignalCounts::Successes
+    }
 }
 
 /// What a signal counts among requests.

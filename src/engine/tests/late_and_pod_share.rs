@@ -13,7 +13,7 @@ use firebreak_engine::{
 fn setup(exposure: Exposure, late: Option<Late>) -> Setup {
     Setup {
         plan: Plan { stages: vec![Weight::percent(10), Weight::percent(50), Weight::FULL], ..Plan::built_in(Level::Medium).0 },
-        signals: vec![SignalSetup { name: "errors".to_owned(), counts: SignalCounts::Failures, share: 1.0 }],
+        signals: vec![SignalSetup { name: "errors".to_owned(), counts: SignalCounts::Failures, share: 1.0, opens: true }],
         checks: Vec::new(),
         dependents: Vec::new(),
         both_sources: false,

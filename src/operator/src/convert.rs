@@ -57,8 +57,12 @@ fn signals(signals: &[guard::Signal]) -> Vec<SignalSetup> {
         })
     };
     let total: f64 = signals.iter().map(weight).sum();
-    let one =
-        |signal: &guard::Signal| SignalSetup { name: signal.name.clone(), counts: counts(signal), share: weight(signal) / total };
+    let one = |signal: &guard::Signal| SignalSetup {
+        name: signal.name.clone(),
+        counts: counts(signal),
+        share: weight(signal) / total,
+        opens: signal.opens_stages,
+    };
     signals.iter().map(one).collect()
 }
 

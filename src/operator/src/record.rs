@@ -17,7 +17,6 @@ use firebreak_engine::{
     dependents::State,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
-    plan::SignalCounts,
     stats::Growth,
     units::Millis,
 };
@@ -105,7 +104,7 @@ fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
         harm: memory.harm_ln_e(),
         safety: memory.safety_ln_e(),
         // A signal that opens no stage needs nothing.
-        safety_needed: if signal.counts == SignalCounts::Successes { 0.0 } else { Judgement::safety_needed(setup) },
+        safety_needed: if signal.is_opening() { Judgement::safety_needed(setup) } else { 0.0 },
         candidate: Counted { requests: memory.total.n_c, failures: memory.total.x_c },
         stable: Counted { requests: memory.total.n_s, failures: memory.total.x_s },
         dispersion: memory.phi().get(),
@@ -231,6 +230,7 @@ mod tests {
                 name: "errors".into(),
                 counts: firebreak_engine::plan::SignalCounts::Failures,
                 share: 1.0,
+                opens: true,
             }],
             checks: Vec::new(),
             dependents: Vec::new(),

@@ -155,7 +155,7 @@ impl Arms {
         };
         Setup {
             plan,
-            signals: vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0 }],
+            signals: vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0, opens: true }],
             checks: Vec::new(),
             dependents: Vec::new(),
             both_sources: false,

@@ -49,6 +49,7 @@ pub fn setup(level: Level, signals: usize) -> Setup {
         name: format!("signal-{at}"),
         counts: if at == 0 { SignalCounts::Failures } else { SignalCounts::Slow },
         share: 1.0 / signals as f64,
+        opens: true,
     };
     Setup {
         plan,

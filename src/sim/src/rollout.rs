@@ -81,7 +81,7 @@ impl Rollout {
         let longest_seconds = plan.planned_seconds();
         let setup = Setup {
             plan,
-            signals: vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0 }],
+            signals: vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0, opens: true }],
             checks: Vec::new(),
             dependents: Vec::new(),
             both_sources: false,

@@ -122,7 +122,7 @@ fn given_a_check_without_an_answer_then_its_guard_says_what_that_means() {
 /// Failures of a dependent and of its bystanders in every 100 of their requests.
 fn dependent_world(failing: impl Fn(&Memory) -> (u64, u64)) -> Witnessed {
     let mut world = Witnessed::new(|setup| {
-        let signals = vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0 }];
+        let signals = vec![SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0, opens: true }];
         setup.dependents = vec![DependentSetup { name: "payments".into(), measured: Measured::ByItself, signals }];
     });
     let past = Past { requests: 100_000, failures: 500, phi: Phi::new(1.0) };

@@ -4,9 +4,9 @@
 //! Harm is kept at every margin of the ladder, so another margin of it only has to be pointed at. Safety is of one budget,
 //! so it is proved again from the stage's intervals; those no longer kept are taken as one, before the others.
 
-use super::{Judged, Judgement, SignalMemory};
+use super::{Judgement, SignalMemory};
 use crate::{
-    plan::{Setup, SignalCounts},
+    plan::Setup,
     stats::{Counts, Margin, portable::ln},
     units::{Millis, Weight},
 };
@@ -33,7 +33,7 @@ impl Judgement {
                 signal.learn(setup, past);
                 signal.upper = upper;
             }
-            if let Some(next) = next.filter(|_| named.counts != SignalCounts::Successes && !self.frozen_by_stable) {
+            if let Some(next) = next.filter(|_| named.is_opening() && !self.frozen_by_stable) {
                 let proved = signal.proved_again(setup, next);
                 (signal.promotion, signal.rates) = (proved.promotion, proved.rates);
             }
@@ -64,7 +64,7 @@ impl Judgement {
     pub fn first_open(&self, setup: &Setup, next: Weight) -> Option<Millis> {
         let needed = Self::safety_needed(setup);
         let named = setup.signals.iter().zip(&self.signals);
-        let opening = named.filter(|(signal, _)| signal.counts != SignalCounts::Successes);
+        let opening = named.filter(|(signal, _)| signal.is_opening());
         let courses: Vec<Vec<(Millis, f64)>> = opening.map(|(_, memory)| memory.safety_so_far(setup, next)).collect();
         let mut times: Vec<Millis> = courses.iter().flatten().map(|(at, _)| *at).collect();
         times.sort_unstable();
@@ -80,7 +80,7 @@ impl SignalMemory {
     fn proved_again(&self, setup: &Setup, next: Weight) -> Self {
         let mut again = self.clone();
         again.begin_stage();
-        self.of_stage().into_iter().for_each(|(at, counts)| again.prove(setup, at, counts, next));
+        self.of_stage().into_iter().for_each(|(_, counts)| again.prove_one(setup, counts, next));
         again
     }
 
@@ -89,15 +89,15 @@ impl SignalMemory {
         let mut again = self.clone();
         again.begin_stage();
         let proved = |(at, counts)| {
-            again.prove(setup, at, counts, next);
+            again.prove_one(setup, counts, next);
             (at, again.promotion.ln_e())
         };
         self.of_stage().into_iter().map(proved).collect()
     }
 
-    fn prove(&mut self, setup: &Setup, at: Millis, counts: Counts, next: Weight) {
-        // What it does to the evidence of harm is thrown away.
-        self.judge(setup, SignalCounts::Failures, counts, &Judged { at, elapsed: 0.0, next, frozen: false, alone: false });
+    fn prove_one(&mut self, setup: &Setup, counts: Counts, next: Weight) {
+        self.prove(setup, counts, next);
+        self.stage = self.stage.plus(counts);
     }
 
     /// The intervals of this stage, the oldest first.

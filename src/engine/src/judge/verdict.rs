@@ -97,7 +97,7 @@ impl Judgement {
     fn open(&self, setup: &Setup) -> bool {
         let needed = Self::safety_needed(setup);
         let named = setup.signals.iter().zip(&self.signals);
-        let mut opening = named.filter(|(signal, _)| signal.counts != SignalCounts::Successes).peekable();
+        let mut opening = named.filter(|(signal, _)| signal.is_opening()).peekable();
         opening.peek().is_some() && opening.all(|(_, memory)| memory.promotion.ln_e() >= needed)
     }
 

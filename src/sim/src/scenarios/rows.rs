@@ -28,7 +28,7 @@ const ALL: f64 = 0.99;
 const FAILS: &[&str] = &["FailsMoreThanStable", "MostRequestsFail"];
 
 fn setup(level: Level) -> Setup {
-    let signal = |name: &str, counts, share| SignalSetup { name: name.into(), counts, share };
+    let signal = |name: &str, counts, share| SignalSetup { name: name.into(), counts, share, opens: true };
     Setup {
         plan: Plan::built_in(level).0,
         signals: vec![

@@ -80,6 +80,8 @@ pub struct Outcome {
     pub runs: u64,
     /// Share of runs that were taken back, or promoted where that is what is measured.
     pub found: f64,
+    /// Runs that the fast path took back, without statistics.
+    pub fast: usize,
     /// Looks that were judged.
     pub looks: u64,
     /// Whether it is kept; `None` where nothing is promised.
@@ -89,7 +91,7 @@ pub struct Outcome {
 
 impl Display for Outcome {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { name, measured, bar, runs, found, kept, measure, .. } = self;
+        let Self { name, measured, bar, runs, found, fast, kept, measure, .. } = self;
         let verdict = match kept {
             Some(true) => "kept",
             Some(false) => "MISSED",
@@ -98,7 +100,8 @@ impl Display for Outcome {
         let (value, error) = (measured.value, measured.error);
         if measure.is_share() {
             let [value, error, bar] = [value, error, *bar].map(|v| v * 100.0);
-            return write!(f, "{name:<78} {value:>7.2} % +- {error:<5.2} bar {bar:>6.2} %  {runs:>6} runs  {verdict}");
+            let fast = if *fast > 0 { format!(" ({fast} by the fast path)") } else { String::new() };
+            return write!(f, "{name:<78} {value:>7.2} % +- {error:<5.2} bar {bar:>6.2} %  {runs:>6} runs  {verdict}{fast}");
         }
         let (found, what) = (found * 100.0, if self.promotes() { "promoted" } else { "taken back" });
         write!(f, "{name:<78} {value:>7.1}   +- {error:<5.1} bar {bar:>6.1}    {runs:>6} runs  {verdict} ({found:.0} % {what})")
@@ -118,6 +121,7 @@ struct Came {
     /// What is counted in numbers.
     number: f64,
     looks: u64,
+    fast: bool,
 }
 
 impl Row {
@@ -141,7 +145,9 @@ impl Row {
         let often = is_share || share.value > 0.5;
         let kept = (!self.informs).then_some(measured.value <= bar + ERRORS * error && often);
         let looks = came.iter().map(|came| came.looks).sum();
-        Outcome { name: self.name.clone(), measured, bar, runs, found: share.value, looks, kept, measure: self.measure }
+        let fast = came.iter().filter(|came| came.fast).count();
+        let name = self.name.clone();
+        Outcome { name, measured, bar, runs, found: share.value, fast, looks, kept, measure: self.measure }
     }
 
     fn one(&self, seed: u64) -> Came {
@@ -160,7 +166,7 @@ impl Row {
         };
         let opens = matches!(self.measure, Measure::OpensWrongly(_));
         let counts = if opens { run.opened.is_some() } else { run.taken_back.is_some() };
-        Came { counts, number, looks: run.looks }
+        Came { counts, number, looks: run.looks, fast: run.fast }
     }
 
     fn of_rollout(&self, run: &rollout::Run) -> Came {
@@ -171,7 +177,7 @@ impl Row {
             _ => matches!(run.end, End::TakenBack | End::GivenUp),
         };
         let minutes = if promoted { run.seconds / 60.0 } else { f64::INFINITY };
-        Came { counts, number: minutes, looks: run.looks }
+        Came { counts, number: minutes, looks: run.looks, fast: false }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 const BEGIN: Millis = Millis(1_800_000_000_000);
 /// The operator reads stable's past again after so many seconds.
 const LEARN_EVERY: f64 = 300.0;
+/// The fast path's reason.
+const FAST_PATH: &str = "MostRequestsFail";
 
 /// What is true of two arms.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Arms {
 pub struct Run {
     /// When it was taken back, seconds.
     pub taken_back: Option<f64>,
+    /// Whether the fast path took it back: most requests failed, which no statistics were asked about.
+    pub fast: bool,
     /// When the next stage was first open, seconds.
     pub opened: Option<f64>,
     /// Failed requests of the candidate by then, or by the end.
@@ -175,7 +179,7 @@ impl Arms {
         let past = stream.past();
         let mut judged = Judged::new(self, past);
         let mut opening = self.guards.map(|guards| Opening::new(guards, past));
-        let mut run = Run { taken_back: None, opened: None, failures: 0, excess: 0.0, looks: 0 };
+        let mut run = Run { taken_back: None, fast: false, opened: None, failures: 0, excess: 0.0, looks: 0 };
         let (mut second, mut learns_at) = (0.0, LEARN_EVERY);
         while second < self.seconds {
             let share = f64::from(at(&self.shares, second)) / 1000.0;
@@ -204,8 +208,9 @@ impl Arms {
                 if run.opened.is_some() {
                     break;
                 }
-            } else if verdict.harm.is_some() {
+            } else if let Some(harm) = verdict.harm {
                 run.taken_back = Some(second);
+                run.fast = harm.reason == FAST_PATH;
                 break;
             }
         }

@@ -1,7 +1,8 @@
 //! Requests of a service and how many of them fail, by chance: what [`crate::Arms`] and [`crate::Rollout`] look at.
 //!
 //! Each step's chance comes from the seed, the step's number and the arm alone. So rules that give the candidate the same
-//! share see the very same requests, and one rule's stages do not change another's luck.
+//! share see the very same requests, and one rule's stages do not change another's luck. Only a burst that is longer than a
+//! step goes on in the next one, for as many requests as it has left.
 
 use std::collections::VecDeque;
 
@@ -137,6 +138,8 @@ pub(crate) struct Stream<'a> {
     /// Logarithm of each pod's own factor, stable's first, in standard deviations.
     factors: Vec<f64>,
     wandering: Random,
+    /// Failures of each pod's bursts that have not met their requests yet, stable's first.
+    owed: Vec<u64>,
     /// Stable's last steps, as the operator would read them, and the one that is being filled.
     history: VecDeque<PodStep>,
     filling: PodStep,
@@ -155,6 +158,7 @@ impl<'a> Stream<'a> {
             second: -f64::from(steps) * seconds,
             factors: load.wander.map_or(Vec::new(), |_| (0..pods).map(|_| wandering.normal()).collect()),
             wandering,
+            owed: vec![0; pods],
             history: VecDeque::new(),
             filling: PodStep::default(),
         };
@@ -187,7 +191,7 @@ impl<'a> Stream<'a> {
         self.filling.pods.resize(stable_pods, PodCounts::default());
         let mean = (1.0 - share) * requests / stable_pods as f64;
         for pod in 0..stable_pods {
-            let (n, x) = self.pod(&mut of_stable, mean, p_s * self.factor(pod));
+            let (n, x) = self.pod(&mut of_stable, pod, mean, p_s * self.factor(pod));
             counts = counts.plus(Counts::new(0, n, 0, x));
             if let Some(sum) = self.filling.pods.get_mut(pod) {
                 *sum = PodCounts { requests: sum.requests + n, failures: sum.failures + x };
@@ -196,7 +200,8 @@ impl<'a> Stream<'a> {
         if share > 0.0 {
             let mean = share * requests / candidate_pods as f64;
             for pod in 0..candidate_pods {
-                let (n, x) = self.pod(&mut of_candidate, mean, p_c * self.factor(stable_pods + pod));
+                let pod = stable_pods + pod;
+                let (n, x) = self.pod(&mut of_candidate, pod, mean, p_c * self.factor(pod));
                 counts = counts.plus(Counts::new(n, 0, x, 0));
             }
         }
@@ -218,9 +223,9 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Requests and failures of one pod. One by one, failures are a part of the requests; in bursts they have their own
-    /// chance, and no more fail than came.
-    fn pod(&self, random: &mut Random, mean: f64, failing: f64) -> (u64, u64) {
+    /// Requests and failures of one pod. One by one, failures are a part of the requests. In bursts they have their own chance:
+    /// a burst fails one request after another, and goes on in the next step where it meets too few.
+    fn pod(&mut self, random: &mut Random, pod: usize, mean: f64, failing: f64) -> (u64, u64) {
         if failing >= 1.0 {
             let requests = random.poisson(mean);
             return (requests, requests);
@@ -230,7 +235,12 @@ impl<'a> Stream<'a> {
             return (failures + random.poisson(mean * (1.0 - failing)), failures);
         }
         let requests = random.poisson(mean);
-        (requests, random.bursty(mean * failing, self.load.bursts).min(requests))
+        let failures = random.bursty(mean * failing, self.load.bursts);
+        let Some(owed) = self.owed.get_mut(pod) else { return (requests, failures.min(requests)) };
+        *owed += failures;
+        let met = (*owed).min(requests);
+        *owed -= met;
+        (requests, met)
     }
 
     fn remember(&mut self, seconds: f64) {
@@ -273,6 +283,19 @@ mod tests {
         other.draw(1.0, 0.05);
         assert_eq!(one.draw(1.0, 0.2).counts, other.draw(1.0, 0.2).counts);
         assert_ne!(one.draw(1.0, 0.2).counts, Stream::new(&load, 10).draw(1.0, 0.2).counts);
+    }
+
+    #[test]
+    fn given_bursts_longer_than_a_step_then_they_go_on_and_the_dispersion_is_that_of_longer_steps() {
+        // Two requests a second: few bursts of four fit into one.
+        let load = Load { bursts: 4.0, pods: (1, 1), ..Load::even(2.0, 0.05) };
+        let mut stream = Stream::new(&load, 1);
+        let mut of_a_minute = || (0..60).map(|_| stream.draw(1.0, 0.0).counts.x_s).sum::<u64>() as f64;
+        let minutes: Vec<f64> = (0..4000).map(|_| of_a_minute()).collect();
+        let mean = minutes.iter().sum::<f64>() / 4000.0;
+        let variance = minutes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 4000.0;
+        assert!((mean - 6.0).abs() < 0.5, "{mean}");
+        assert!((variance / mean - 4.0).abs() < 0.6, "{}", variance / mean);
     }
 
     #[test]

@@ -10,15 +10,16 @@ scenarios  lives through worlds in which something happens and prints what was d
 Exits 1 if a bar is missed.
   --runs N   runs of a row (10000; 100 of scenarios); rows of accept with long runs get a part of them
   --seed N   another seed gives other runs (1)
-  --only X   rows with X in their name";
+  --only X   rows with X in their name
+  --as X     markdown: scenarios as rows of SCENARIOS.md";
 
 fn main() -> ExitCode {
     match options(std::env::args().skip(1)) {
-        Ok((command, runs, seed, only)) => {
+        Ok(Options { command, runs, seed, only, markdown }) => {
             let tell = |line: &str| println!("{line}");
             let kept = match command {
                 Command::Accept => firebreak_sim::accept::accept(runs.unwrap_or(10_000), seed, &only, tell),
-                Command::Scenarios => firebreak_sim::scenarios::tell(runs.unwrap_or(100), seed, &only, tell),
+                Command::Scenarios => firebreak_sim::scenarios::tell(runs.unwrap_or(100), seed, &only, markdown, tell),
             };
             if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -35,23 +36,32 @@ enum Command {
     Scenarios,
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<(Command, Option<u64>, u64, String), String> {
-    let (mut runs, mut seed, mut only) = (None, 1, String::new());
+struct Options {
+    command: Command,
+    runs: Option<u64>,
+    seed: u64,
+    only: String,
+    markdown: bool,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     let command = match words.next().as_deref() {
         Some("accept") => Command::Accept,
         Some("scenarios") => Command::Scenarios,
         Some(other) => return Err(format!("unknown command {other}\n")),
         None => return Err(String::new()),
     };
+    let mut options = Options { command, runs: None, seed: 1, only: String::new(), markdown: false };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value\n"))?;
         let number = || u64::from_str(&value).map_err(|_| format!("{word} {value} is no number\n"));
         match word.as_str() {
-            "--runs" => runs = Some(number()?),
-            "--seed" => seed = number()?,
-            "--only" => only = value,
+            "--runs" => options.runs = Some(number()?),
+            "--seed" => options.seed = number()?,
+            "--as" => options.markdown = value == "markdown",
+            "--only" => options.only = value,
             _ => return Err(format!("unknown option {word}\n")),
         }
     }
-    Ok((command, runs, seed, only))
+    Ok(options)
 }

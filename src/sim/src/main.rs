@@ -18,6 +18,7 @@ if one differs. Its 100 runs take minutes.
   --runs N       runs of a row (accept 10000, of which rows with long runs get a part; compare 200; scenarios 100)
   --seed N       another seed gives other runs (1)
   --only X       rows with X in their name
+  --as markdown  scenarios as rows of SCENARIOS.md
   --level LEVEL  low, medium, high or critical: whose built-in plan is walked (medium)";
 
 fn main() -> ExitCode {
@@ -41,13 +42,13 @@ fn command(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
             Ok(accept(runs.unwrap_or(10_000), seed, &only, tell))
         }
         "compare" => {
-            let Options { runs, seed, only, level } = options(words, true)?;
+            let Options { runs, seed, only, level, .. } = options(words, true)?;
             compare(runs.unwrap_or(200), seed, level, &only, tell);
             Ok(true)
         }
         "scenarios" => {
-            let Options { runs, seed, only, .. } = options(words, false)?;
-            Ok(scenarios::tell(runs.unwrap_or(100), seed, &only, tell))
+            let Options { runs, seed, only, markdown, .. } = options(words, false)?;
+            Ok(scenarios::tell(runs.unwrap_or(100), seed, &only, markdown, tell))
         }
         "" => Err(String::new()),
         other => Err(format!("unknown command {other}\n")),
@@ -59,10 +60,11 @@ struct Options {
     seed: u64,
     only: String,
     level: Level,
+    markdown: bool,
 }
 
 fn options(mut words: impl Iterator<Item = String>, has_level: bool) -> Result<Options, String> {
-    let mut options = Options { runs: None, seed: 1, only: String::new(), level: Level::Medium };
+    let mut options = Options { runs: None, seed: 1, only: String::new(), level: Level::Medium, markdown: false };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value\n"))?;
         let number = || u64::from_str(&value).map_err(|_| format!("{word} {value} is no number\n"));
@@ -72,6 +74,7 @@ fn options(mut words: impl Iterator<Item = String>, has_level: bool) -> Result<O
             "--level" if has_level => {
                 options.level = Level::read(&value).ok_or_else(|| format!("{value} is no level\n"))?;
             }
+            "--as" => options.markdown = value == "markdown",
             "--only" => options.only = value,
             _ => return Err(format!("unknown option {word}\n")),
         }

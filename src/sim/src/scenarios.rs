@@ -102,6 +102,8 @@ pub struct Told {
     pub row: Row,
     /// Seeds.
     pub seeds: u64,
+    /// Turns of them all.
+    pub turns: f64,
     /// Share of them that came to what is expected.
     pub share: f64,
     /// Whether that is enough.
@@ -203,6 +205,7 @@ impl Row {
         Told {
             row: self.clone(),
             seeds,
+            turns: stories.iter().map(|story| story.totals.seconds).sum(),
             share,
             kept: share >= self.bar - ERRORS * error,
             seconds: seconds.get(seconds.len() / 2).copied(),
@@ -265,12 +268,25 @@ impl Display for Told {
         let (share, bar) = (share * 100.0, row.bar * 100.0);
         write!(
             f,
-            "{name:<52} {share:>5.1} % (bar {bar:.0} %) {seconds:>7} {failed:>7} failed {lost:>5} lost  {verdict:<6}  {expected}"
+            "{name:<60} {share:>5.1} % (bar {bar:.0} %) {seconds:>7} {failed:>7} failed {lost:>5} lost  {verdict:<6}  {expected}"
         )?;
         for (other, count) in &self.others {
             write!(f, " | {count} {other}")?;
         }
         Ok(())
+    }
+}
+
+impl Told {
+    /// One row of the table in SCENARIOS.md.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let Self { row, share, kept, seconds, failed, others, .. } = self;
+        let seconds = seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.0} s"));
+        let verdict = if *kept { "kept" } else { "**MISSED**" };
+        let others: Vec<String> = others.iter().map(|(other, count)| format!("{count} {other}")).collect();
+        let (expected, others, share) = (row.expected(), others.join("; "), share * 100.0);
+        format!("| {} | {expected} | {share:.0} % {verdict} | {seconds} | {failed} | {others} | {} |", row.name, row.why)
     }
 }
 
@@ -296,20 +312,20 @@ fn over<T: Send>(count: u64, of: impl Fn(u64) -> T + Sync) -> Vec<T> {
     all.into_iter().map(|(_, made)| made).collect()
 }
 
-/// Runs every row whose name has `only` in it and tells each as it is there, with the story of a seed that missed; whether
-/// all are kept.
-pub fn tell(seeds: u64, seed: u64, only: &str, mut tell: impl FnMut(&str)) -> bool {
+/// Runs every row whose name has `only` in it and tells each as it is there, with the story of a seed that missed, or as
+/// `markdown`; whether all are kept.
+pub fn tell(seeds: u64, seed: u64, only: &str, markdown: bool, mut tell: impl FnMut(&str)) -> bool {
     let (began, mut lived, mut missed) = (Instant::now(), 0.0, 0);
     for row in rows().iter().filter(|row| row.name.contains(only)) {
         let told = row.tell(seeds, seed);
-        lived += row.until * seeds as f64;
+        lived += told.turns;
         missed += u32::from(!told.kept);
-        tell(&told.to_string());
+        tell(&if markdown { told.markdown() } else { told.to_string() });
         if let Some((seed, story)) = told.miss.as_ref().filter(|_| !told.kept) {
             tell(&format!("    seed {seed}: {story}"));
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    tell(&format!("{missed} missed; at most {lived:.0} turns in {seconds:.0} s"));
+    tell(&format!("{missed} missed; {lived:.0} turns in {seconds:.0} s, {:.0} a second", lived / seconds));
     missed == 0
 }

@@ -46,7 +46,7 @@ pub struct Turn {
     pub at: Millis,
     /// When, in seconds of the world.
     pub second: f64,
-    /// Whether the metrics source answered.
+    /// Whether the newest look had an answer.
     pub answered: bool,
     /// The share of requests that the gateway gave the candidate, thousandths.
     pub share: f64,
@@ -218,7 +218,6 @@ impl World {
         if !self.wakes() {
             return None;
         }
-        let answered = Eyes::answers(&self.scenario.source, self.second);
         let seen = self.observe();
         let decision = if self.restart_chance.chance(self.scenario.operator.restart) {
             self.decide_elsewhere(seen)
@@ -234,6 +233,7 @@ impl World {
         }
         let unseen = Eyes::unseen(&self.scenario.source, &self.candidate, self.second);
         let share = self.routes.given;
+        let answered = self.eyes.answered;
         Some(Turn { at: self.clock(), second: self.second, answered, share, unseen, decision })
     }
 
@@ -245,6 +245,7 @@ impl World {
         } else if !self.mind.runs {
             self.mind.memory = again(&self.mind.stored).unwrap_or_else(|| Memory::new(&self.scenario.setup, BEGIN));
             self.mind.watching_since = self.clock();
+            self.eyes.wake();
         }
         self.mind.runs = !down;
         !down
@@ -302,7 +303,7 @@ impl World {
             stable: self.stable.seen(second, true, false),
             candidate: self.candidate.seen(second, self.candidate_exists, self.owned),
             traffic: Some(self.routes.seen()),
-            look: Some(Eyes::look(scenario, &self.candidate, &self.stable, second, now)),
+            look: self.eyes.look(scenario, (&self.candidate, &self.stable), second, now),
             second: None,
             checks: Vec::new(),
             dependents: None,

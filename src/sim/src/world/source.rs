@@ -15,6 +15,9 @@ use super::{
 };
 use crate::random::Random;
 
+/// Seconds from one look to the next, at most; and while it gives no answer.
+const LONGEST_PERIOD: f64 = 15.0;
+const PERIOD_IN_TROUBLE: f64 = 2.0;
 /// Steps in which stable's past is known, seconds.
 const PAST_STEP: f64 = 15.0;
 /// How many of them.
@@ -31,11 +34,22 @@ pub(super) struct Eyes {
     before: Vec<(String, Counters)>,
     steps: u64,
     told: bool,
+    next_look: f64,
+    /// Whether the newest look was an answer.
+    pub(super) answered: bool,
 }
 
 impl Eyes {
     pub(super) fn new(seed: u64) -> Self {
-        Self { chance: Random::new(seed, 5), past: VecDeque::new(), before: Vec::new(), steps: 0, told: false }
+        Self {
+            chance: Random::new(seed, 5),
+            past: VecDeque::new(),
+            before: Vec::new(),
+            steps: 0,
+            told: false,
+            next_look: 0.0,
+            answered: false,
+        }
     }
 
     pub(super) fn answers(source: &Source, second: f64) -> bool {
@@ -63,10 +77,30 @@ impl Eyes {
         pod.scrapes.front().filter(|scrape| scrape.at + source.lag <= second)
     }
 
-    /// The newest answer.
-    pub(super) fn look(scenario: &Scenario, candidate: &Fleet, stable: &Fleet, second: f64, now: Millis) -> Look {
+    /// Another process looks at once.
+    pub(super) fn wake(&mut self) {
+        self.next_look = 0.0;
+    }
+
+    /// A look, twice a scrape.
+    pub(super) fn look(
+        &mut self,
+        scenario: &Scenario,
+        (candidate, stable): (&Fleet, &Fleet),
+        second: f64,
+        now: Millis,
+    ) -> Option<Look> {
+        if second < self.next_look {
+            return None;
+        }
         let source = &scenario.source;
         let answers = Self::answers(source, second);
+        let period = (source.scrape_seconds / 2.0).min(LONGEST_PERIOD);
+        self.next_look = (self.next_look + period).max(second + period - 1.0);
+        if !answers {
+            self.next_look = self.next_look.min(second + PERIOD_IN_TROUBLE);
+        }
+        self.answered = answers;
         let reading = |arm: Arm, kind: SignalCounts, pod: &Pod| {
             let scrape = Self::newest(source, pod, second)?;
             let (requests, failures) = (scrape.counters.requests, scrape.counters.of(kind));
@@ -84,7 +118,7 @@ impl Eyes {
             SignalLook::Read(all)
         };
         let signals = scenario.setup.signals.iter().map(signal).collect();
-        Look { at: now, scrape_seconds: source.scrape_seconds, signals, sampled: None }
+        Some(Look { at: now, scrape_seconds: source.scrape_seconds, signals, sampled: None })
     }
 
     /// The pods that were read at all.

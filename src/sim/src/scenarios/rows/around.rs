@@ -148,9 +148,9 @@ fn of_the_house() -> Vec<Row> {
         let down = (1..=30).map(|at| (180.0 * f64::from(at), 180.0f64.mul_add(f64::from(at), 40.0))).collect();
         Scenario { operator: Operator { down, ..shop.operator.clone() }, hands: Hands { delay: 1.0, failure: 0.2 }, ..shop }
     };
-    let set = |by: f64| {
+    let set = |at: f64, by: f64| {
         let shop = shop();
-        Scenario { operator: Operator { clock_set: vec![(5.0 * MINUTE, by)], ..shop.operator.clone() }, ..shop }
+        Scenario { operator: Operator { clock_set: vec![(at, by)], ..shop.operator.clone() }, ..shop }
     };
     let reverted = {
         let shop = shop();
@@ -175,7 +175,10 @@ fn of_the_house() -> Vec<Row> {
             End::TakenBack(FAILS),
             "as soon as one is back",
         ),
-        row("harmless, the clock is set back by 5 minutes", set(-300.0), End::Promoted, "time is no evidence").quietly(),
-        row("harmless, the clock is set ahead by 5 minutes", set(300.0), End::Promoted, "time is no evidence").quietly(),
+        row("harmless, the clock is set back by 5 minutes", set(5.0 * MINUTE, -300.0), End::Promoted, "time is no evidence")
+            .quietly(),
+        row("harmless, the clock is set ahead by 5 minutes", set(5.0 * MINUTE, 300.0), End::Promoted, "time is no evidence")
+            .quietly(),
+        row("harmless, the clock is set ahead by an hour while pods start", set(3.0, HOUR), End::Promoted, "time is no evidence"),
     ]
 }

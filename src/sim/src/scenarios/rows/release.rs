@@ -31,6 +31,12 @@ fn plain() -> Vec<Row> {
             "what comes in bursts in both arms is noise, and its size is known from stable's past",
         ),
         row(
+            "harmless, its failures come four at once, stable's do not",
+            with(|usual| Behaviour { bursts: 4.0, ..usual }),
+            End::Promoted,
+            "no more of its requests fail",
+        ),
+        row(
             "every request fails",
             with(fails(1e9, 0.0)),
             End::TakenBack(FAILS),
@@ -176,6 +182,10 @@ fn of_some() -> Vec<Row> {
         let noisy = Some(Noisy { one_in: 4, worse: Worse { failing, latency } });
         at_rate(600.0, Scenario { setup: beginning_at(20), replicas: 20, ..with(|usual| Behaviour { noisy, ..usual }) })
     };
+    let bad_stable = |times: f64| {
+        let noisy = Some(Noisy { one_in: 10, worse: Worse { failing: 20.0, latency: 1.0 } });
+        Scenario { stable: Behaviour { noisy, ..shop().stable }, ..with(fails(times, 0.0)) }
+    };
     let dying = |times| {
         let shop = Scenario { replicas: 20, ..with(fails(times, 0.0)) };
         both(shop, |arm| Behaviour {
@@ -202,6 +212,20 @@ fn of_some() -> Vec<Row> {
             End::TakenBack(&["SlowerThanStable"]),
             "one in fifteen requests is slow, where one in 700 was",
         ),
+        row(
+            "harmless, one of stable's ten pods fails 20x",
+            bad_stable(1.0),
+            End::Promoted,
+            "the release fails less than stable, whose bad pod it would replace",
+        )
+        .until(HOUR),
+        row(
+            "fails 10x, one of stable's ten pods fails 20x",
+            bad_stable(10.0),
+            End::TakenBack(FAILS),
+            "three times what stable fails with its bad pod",
+        )
+        .until(HOUR),
         row(
             "harmless, pods restart every 5 minutes",
             dying(1.0),

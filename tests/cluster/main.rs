@@ -78,6 +78,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, outages::query_that_prometheus_refuses_is_named),
         // Gathers its past while the others run, and takes the machine alone when few of them are left.
         case!(AsItAsks, releases::failing_releases_are_taken_back),
+        case!(AsItAsks, releases::failing_releases_are_taken_back_by_the_pods_pages),
         case!(Shared, judging::harmless_releases_at_200_rps_are_promoted),
         case!(Shared, judging::harmless_releases_at_20_rps_are_not_taken_back),
         case!(Shared, judging::slow_release_is_taken_back),

@@ -67,7 +67,7 @@ pub struct ChangeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
     /// What is compared, as in the Guard, presets written out.
-    #[schemars(length(min = 1, max = 8))]
+    #[schemars(length(min = 1, max = 24))]
     pub signals: Vec<Signal>,
     /// Absolute checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

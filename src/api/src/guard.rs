@@ -146,7 +146,7 @@ pub struct Metrics {
     /// What is compared between the arms. At least one.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]
-    #[x_kube(validation = Rule::new("self.exists(s, !has(s.successes))").message("spec.metrics.signals: a signal of successes opens no stage; add one of failures or of a histogram"))]
+    #[x_kube(validation = Rule::new("self.exists(s, !has(s.successes) && s.opensStages)").message("spec.metrics.signals: nothing here opens a stage; add a signal of failures or of a histogram (one of successes opens none) without opensStages: false"))]
     pub signals: Vec<Signal>,
 }
 
@@ -246,6 +246,7 @@ pub struct Prometheus {
 #[x_kube(validation = Rule::new("!has(self.preset) || !(has(self.requests) || has(self.failures) || has(self.successes) || has(self.histogram))").message("a preset names what is counted itself: leave out requests, failures, successes and histogram, or leave out preset"))]
 #[x_kube(validation = Rule::new("has(self.preset) || has(self.requests) != has(self.histogram)").message("a signal needs either requests and failures, or histogram and slowerThan, or a preset"))]
 #[x_kube(validation = Rule::new("has(self.requests) == (has(self.failures) || has(self.successes))").message("requests and failures go together: write both, for example requests: http_requests_total and failures: 'http_requests_total{code=~\"5..\"}'; for what fewer of is worse, requests and successes"))]
+#[x_kube(validation = Rule::new("!has(self.moreEdges) || !self.moreEdges || has(self.slowerThan)").message("moreEdges belongs to a histogram: name slowerThan as well"))]
 #[x_kube(validation = Rule::new("!has(self.failures) || !has(self.successes)").message("failures and successes are two signals: give each a name of its own"))]
 #[x_kube(validation = Rule::new("!has(self.unit) || has(self.histogram)").message("unit is that of a histogram; a preset knows its own"))]
 #[x_kube(validation = Rule::new("has(self.preset) || has(self.histogram) == has(self.slowerThan)").message("histogram and slowerThan go together: write both, for example histogram: http_request_duration_seconds and slowerThan: 300ms"))]
@@ -289,6 +290,11 @@ pub struct Signal {
     /// A request slower than this counts as slow. Must be the upper bound of one of the histogram's buckets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slower_than: Option<Span>,
+    /// Whether the bucket edges nearest to stable's own p90 and p99 are judged beside `slowerThan`, which shows a release that
+    /// makes every request a little slower. They share the signal's weight, can take back, and open no stage. A version that is
+    /// slower only while it warms up is taken back for it as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_edges: bool,
 }
 
 /// In which a histogram's bounds are written.

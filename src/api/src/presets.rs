@@ -145,6 +145,7 @@ impl Signal {
         let of = |selector: &str, wanted: bool| wanted.then(|| selector.to_owned());
         Self {
             opens_stages: self.opens_stages,
+            more_edges: self.more_edges,
             name: self.name.clone(),
             weight: self.weight,
             preset: None,

@@ -17,7 +17,7 @@ use crate::metrics::SignalShape;
 
 /// Share of the harm evidence by kind of signal, where a signal names none: errors weigh more than slowness.
 const FAILURES_SHARE: f64 = 0.5;
-const SLOW_SHARE: f64 = 0.3;
+pub(crate) const SLOW_SHARE: f64 = 0.3;
 const SUCCESSES_SHARE: f64 = 0.2;
 
 /// The engine's setup of a Change. `ready_deadline_seconds` is the workload's progressDeadlineSeconds.

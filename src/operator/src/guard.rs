@@ -6,6 +6,7 @@
 mod account;
 mod acts;
 mod bounded;
+mod edges;
 mod hold;
 mod leave;
 mod made;
@@ -331,6 +332,7 @@ impl Worker {
         for _ in 0..MOST_NAMES {
             let mut change = begin::change(&beginning, Timestamp::now());
             bounded::bound(&mut change.spec);
+            edges::widen(&self.hub, namespace, &mut change.spec).await;
             let name = change.name_any();
             match self.make(&change).await? {
                 Made::Runs => {

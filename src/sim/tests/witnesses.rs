@@ -228,3 +228,23 @@ fn given_a_second_source_that_says_nothing_then_it_does_not_go_on() {
     world.run(600, |_, _| {});
     assert_eq!((world.phase(), world.waiting()), (Phase::Preparing, Some("WaitingForMetrics")));
 }
+
+/// A stage that takes long says how long, and the time that it says comes nearer.
+#[test]
+fn given_a_stage_that_collects_evidence_then_it_says_about_how_long_that_will_take() {
+    let mut world = Witnessed::new(|setup| setup.plan.budget = 0.002);
+    world.cluster.failing = (0, 0);
+    let mut said: Vec<f64> = Vec::new();
+    for _ in 0..600 {
+        world.turn(&mut |_, _| {});
+        let message = world.cluster.memory.waiting.as_ref().map(|waiting| waiting.message.clone()).unwrap_or_default();
+        if world.cluster.memory.stage > 0 {
+            break;
+        }
+        let Some((_, left)) = message.split_once("in about ") else { continue };
+        let (number, unit) = left.split_once(' ').unwrap();
+        said.push(number.parse::<f64>().unwrap() * if unit == "min" { 60.0 } else { 1.0 });
+    }
+    let (first, last) = (said.first().unwrap(), said.last().unwrap());
+    assert!(said.len() > 10 && first > last && *last <= 10.0, "{said:?}");
+}

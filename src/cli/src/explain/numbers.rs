@@ -1,6 +1,6 @@
 //! What the numbers mean.
 
-use firebreak_api::change::Phase;
+use firebreak_api::change::{DependentState, DependentStatus, Phase};
 use serde::Serialize;
 
 use crate::{
@@ -82,7 +82,28 @@ pub fn of(facts: &Facts<'_>) -> Vec<Number> {
             meaning: format!("{seen}{safety}{bursts}"),
         });
     }
+    numbers.extend(facts.status.dependents.iter().map(|dependent| of_dependent(dependent, facts)));
     numbers
+}
+
+/// A workload that must not be hurt.
+fn of_dependent(dependent: &DependentStatus, facts: &Facts<'_>) -> Number {
+    let needed = (1.0 / facts.change.spec.plan.alpha).ln();
+    let evidence = format!("ln E {} of {}", ln_e(dependent.evidence), ln_e(needed));
+    let meaning = match dependent.state {
+        DependentState::Unharmed => format!("{evidence}: not seen to be hurt"),
+        DependentState::Harmed => format!("{evidence}: hurt since the candidate has traffic; the candidate is taken back for it"),
+        DependentState::SickBefore => "in trouble since before the candidate had traffic: not held against it".to_owned(),
+        DependentState::PlatformTrouble => {
+            "in trouble together with workloads beside it: the platform is to blame, and nothing goes on until it is over"
+                .to_owned()
+        }
+        DependentState::PastUnknown => {
+            "not judged: what it did before the Change could not be read from Prometheus, so there is nothing to compare with"
+                .to_owned()
+        }
+    };
+    Number { name: format!("dependent {}", dependent.name), value: dependent.evidence, needed, meaning }
 }
 
 /// The blast radius in words.
@@ -92,5 +113,25 @@ pub fn blast(facts: &Facts<'_>) -> String {
         Some(radius) => parts::blast_words(facts, radius, "; "),
         None if facts.status.exposed_at.is_none() => "none: no request has reached the candidate".to_owned(),
         None => "none measured yet".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures as fix;
+
+    #[test]
+    fn given_dependents_when_explained_then_each_says_how_it_stands_and_why() {
+        let mut change = fix::healthy();
+        let states =
+            [DependentState::Unharmed, DependentState::SickBefore, DependentState::PlatformTrouble, DependentState::PastUnknown];
+        let one = |state| DependentStatus { name: "payments".into(), state, evidence: 1.2 };
+        change.status.as_mut().unwrap().dependents = states.map(one).into();
+        let all = of(&Facts::new(&change, fix::now()));
+        let said: Vec<&str> = all.iter().filter(|one| one.name == "dependent payments").map(|one| one.meaning.as_str()).collect();
+        assert_eq!(said.len(), 4);
+        assert!(said[0].starts_with("ln E 1.2 of ") && said[0].ends_with("not seen to be hurt"), "{}", said[0]);
+        assert!(said[2].contains("the platform is to blame"));
     }
 }

@@ -464,7 +464,12 @@ impl Turn<'_> {
             return true;
         }
         if baked < longest {
-            self.wait("CollectingEvidence", "more requests are needed to show that the next stage is safe");
+            let pace = self
+                .memory
+                .judgement
+                .open_after(self.setup, baked)
+                .map_or(String::new(), |left| format!("; at this pace in about {left}"));
+            self.wait("CollectingEvidence", &format!("more requests are needed to show that the next stage is safe{pace}"));
             return false;
         }
         match what {

@@ -21,6 +21,8 @@ const STABLE_WINDOW: (f64, u64, u64) = (30.0, 50, 5);
 /// Stable is unhealthy above this multiple of its own past, or of its budget's even burn where there is an objective.
 const STABLE_RISE: f64 = 5.0;
 const STABLE_BURN: f64 = 14.4;
+/// From so many seconds and so much evidence on, the pace of a stage tells when it will be over.
+const PACE: (f64, f64) = (10.0, 0.3);
 /// Harm is material from this share of all requests on, projected to full exposure.
 const MATERIAL_SHARE: f64 = 0.0001;
 /// No look for this many seconds, or scrape intervals if longer, is missing data like an answer that says so.
@@ -99,6 +101,19 @@ impl Judgement {
         let named = setup.signals.iter().zip(&self.signals);
         let mut opening = named.filter(|(signal, _)| signal.is_opening()).peekable();
         opening.peek().is_some() && opening.all(|(_, memory)| memory.promotion.ln_e() >= needed)
+    }
+
+    /// How long it will take until the next stage is open, in words, if evidence goes on coming as it did in the `baked` seconds
+    /// of this stage; `None` where too little came to tell.
+    pub(crate) fn open_after(&self, setup: &Setup, baked: f64) -> Option<String> {
+        let (seconds, evidence) = PACE;
+        let named = setup.signals.iter().zip(&self.signals).filter(|(signal, _)| signal.is_opening());
+        let least = named.map(|(_, memory)| memory.promotion.ln_e()).reduce(f64::min)?;
+        let left = baked * (Self::safety_needed(setup) / least - 1.0);
+        let tells = baked >= seconds && least >= evidence && left > 0.0 && left.is_finite();
+        tells.then(|| {
+            if left < 90.0 { format!("{:.0} s", (left / 5.0).ceil() * 5.0) } else { format!("{:.0} min", (left / 60.0).ceil()) }
+        })
     }
 
     /// Why there is no complete look now, and since when although the source was asked.
@@ -196,7 +211,7 @@ impl Judgement {
     pub(super) fn stable_health(&self, setup: &Setup, now: Millis) -> Option<String> {
         let (seconds, requests, failures) = STABLE_WINDOW;
         let last = self.last_at.unwrap_or(now);
-        let failing = setup.signals.iter().zip(&self.signals).filter(|(signal, _)| signal.counts != SignalCounts::Successes);
+        let failing = setup.signals.iter().zip(&self.signals).filter(|(signal, _)| signal.is_opening());
         failing.into_iter().find_map(|(signal, memory)| {
             let seen = memory.within(last, seconds);
             let rate = seen.stable_rate().filter(|_| seen.n_s >= requests && seen.x_s >= failures)?;

@@ -2,7 +2,7 @@
 //!
 //! A change that makes every request a little slower shows nowhere near a single edge. The edges beside the named one are chosen from
 //! stable's past alone, before the candidate has any traffic, so that what is judged does not depend on what is judged of it.
-//! Nobody asks for them yet: [`past`] is the query, [`choose`] picks from its answer.
+//! [`past`] is the query, [`choose`] picks from its answer.
 
 use super::{
     promql,

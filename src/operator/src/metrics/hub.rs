@@ -14,9 +14,11 @@ use tokio::{
 use super::{
     asking::Asking,
     client::{Backend, Client, Limits},
+    edges::{self, Bucket},
     history::{self, Asked, History, Span},
     pods::AbortOnDrop,
     poller::{Answer, Latest, Poller, Watcher},
+    reply::{self, Row, Value},
     shape::{Selectors, SignalShape, Target},
     stats::Stats,
     trouble::Trouble,
@@ -138,6 +140,30 @@ impl Hub {
             Ok(place) => Asking::start(self.shared.client.clone(), backend, query.to_owned(), every, place),
             Err(_) => Asking::refused(Trouble::TooMany { what: "absolute checks", limit: MAX_ASKED }),
         }
+    }
+
+    /// The edges of a histogram that are worth judging, in thousandths of its unit, by what a target's pods counted in the
+    /// window before `at_ms`; none of counters.
+    ///
+    /// # Errors
+    /// What keeps the backend from answering.
+    pub async fn edges(
+        &self,
+        url: Option<&str>,
+        shape: &SignalShape,
+        target: &Target,
+        window: Duration,
+        at_ms: i64,
+    ) -> Result<Vec<u64>, Trouble> {
+        let (key, selectors) = self.prepare(url, shape, target)?;
+        let Selectors::Histogram { edge_ms, .. } = &selectors else { return Ok(Vec::new()) };
+        let Some(query) = edges::past(&selectors, target, window.as_secs()) else { return Ok(Vec::new()) };
+        let rows = reply::vector(&self.shared.client.query(&key.backend, &query, at_ms).await?.bytes)?.rows;
+        let bucket = |row: &Row| match row.value {
+            Value::Number(within) => Bucket::of(&row.labels.le, within),
+            Value::Histogram => None,
+        };
+        Ok(edges::choose(*edge_ms, &rows.iter().filter_map(bucket).collect::<Vec<_>>()))
     }
 
     /// What was asked so far, and what it cost.

@@ -10,7 +10,6 @@
 
 mod asking;
 mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody asks for more edges than the named one yet"))]
 mod edges;
 mod history;
 mod hub;

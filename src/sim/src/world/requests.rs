@@ -92,12 +92,23 @@ impl Clients {
         let by_candidate = of(&scenario.candidate).answer(candidate, to_candidate, &mut self.chance, &mut self.answers.0);
         let by_stable = of(&scenario.stable).answer(stable, to_stable, &mut self.chance, &mut self.answers.1);
         let [candidate, stable] = [by_candidate, by_stable].map(|served| self.sent_again(served.failures, traffic.retries));
+        let (candidate, stable) = within((traffic.retry_budget * rate) as u64, candidate, stable);
         self.again = match traffic.sticky {
             true => Again { candidate, stable, divided: 0 },
             false => Again { divided: candidate + stable, ..Again::default() },
         };
         (by_candidate, by_stable)
     }
+}
+
+/// What a budget lets of both arms' retries, each its part.
+fn within(budget: u64, candidate: u64, stable: u64) -> (u64, u64) {
+    let wanted = candidate + stable;
+    if wanted <= budget {
+        return (candidate, stable);
+    }
+    let candidate = (candidate as f64 / wanted as f64 * budget as f64) as u64;
+    (candidate, budget - candidate)
 }
 
 impl Answering<'_> {

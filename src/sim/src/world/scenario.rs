@@ -44,6 +44,8 @@ pub struct Traffic {
     pub surges: Option<Surges>,
     /// How many requests are sent a second later for one that failed.
     pub retries: f64,
+    /// No more than this part of the rate is sent again.
+    pub retry_budget: f64,
     /// Whether what is sent again goes to the arm that failed it; else it is divided like any other.
     pub sticky: bool,
 }
@@ -200,7 +202,7 @@ impl Scenario {
         Self {
             setup,
             replicas: 10,
-            traffic: Traffic { rate: Curve::constant(200.0), surges: None, retries: 0.0, sticky: false },
+            traffic: Traffic { rate: Curve::constant(200.0), surges: None, retries: 0.0, retry_budget: 1.0, sticky: false },
             candidate: Behaviour::usual(),
             stable: Behaviour::usual(),
             slow_after: 0.3,

@@ -2,7 +2,7 @@
 
 use firebreak_engine::risk::Level;
 
-use super::{FAILING, FAILS, HOUR, MINUTE, at_rate, beginning_at, both, fails, row, setup, shop, with};
+use super::{FAILING, FAILS, HOUR, MINUTE, at_rate, beginning_at, both, fails, read_every, row, setup, shop, with};
 use crate::{
     Behaviour, Curve, Life, Noisy, Scenario, Surges, Traffic, Worse,
     scenarios::{End, Row},
@@ -95,9 +95,9 @@ fn shared() -> Vec<Row> {
         .held(&["StableUnhealthy"]),
         row(
             "its failures are retried until stable fails too",
-            storm,
+            read_every(15.0, storm),
             End::TakenBack(FAILS),
-            "stable is overrun by what the candidate failed, which still fails far more often",
+            "until the first reading stable is overrun by what the candidate failed, which still fails far more often",
         )
         .since(120.0),
         row(

@@ -155,7 +155,7 @@ impl Turn<'_> {
     }
 
     fn scrape_seconds(&self) -> f64 {
-        self.seen.look.as_ref().map_or(1.0, |look| look.scrape_seconds)
+        self.memory.judgement.scrape_seconds().unwrap_or(1.0)
     }
 
     fn report_contention(&mut self) {

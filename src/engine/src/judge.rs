@@ -38,6 +38,9 @@ const SPLIT_PHI: f64 = 4.0;
 /// Where only some pods are read, a split whose odds are off by at most this factor counts as followed: requests fall unevenly on
 /// the pods of an arm, and which of them are read does not change.
 const SPLIT_OF_SAMPLE: f64 = 1.5;
+/// Pods that are read more seldom than this bring the requests of many seconds at once, each pod at a moment of its own: then
+/// what one look adds is the size of a clump.
+const CLUMPS_FROM_SECONDS: f64 = 2.0;
 /// A split that did not follow is asked again over windows of this many seconds, with as many requests expected of the
 /// candidate; below this evidence against it, ln 5, it follows again.
 const SPLIT_AGAIN: (f64, f64, f64) = (60.0, 20.0, 1.609_437_912_434_100_3);
@@ -100,6 +103,9 @@ pub struct Judgement {
     split: Counts,
     /// Requests since the last whole look: they count once both arms have been read over the same time.
     split_open: Counts,
+    /// Most requests that one look added to the split, the candidate's and stable's in the candidate's proportion.
+    #[serde(default)]
+    split_clump: f64,
     /// The requests that showed that the split does not follow, until it does again.
     split_broken: Option<Counts>,
     /// How many pods the last look read, where not all.
@@ -341,6 +347,7 @@ impl Judgement {
             split_since: None,
             split: Counts::default(),
             split_open: Counts::default(),
+            split_clump: 0.0,
             split_broken: None,
             sampled: None,
             proved_ratio: 0.0,
@@ -352,6 +359,11 @@ impl Judgement {
     /// The source has been asked without a break since then: while nobody asks, nothing is missing.
     pub fn watch_since(&mut self, since: Millis) {
         self.watching_since = since;
+    }
+
+    /// Seconds between two readings of one pod, as the last look said; `None` before the first.
+    pub(crate) fn scrape_seconds(&self) -> Option<f64> {
+        (self.scrape_seconds > 0.0).then_some(self.scrape_seconds)
     }
 
     pub(crate) fn watching_since(&self) -> Millis {
@@ -454,6 +466,7 @@ impl Judgement {
     pub fn settle_split(&mut self, now: Millis, scrape_seconds: f64) {
         self.split = Counts::default();
         self.split_open = Counts::default();
+        self.split_clump = 0.0;
         self.split_broken = None;
         self.split_since = Some(now.plus_seconds(SPLIT_SETTLE.1.mul_add(scrape_seconds, SPLIT_SETTLE.0)));
     }
@@ -546,7 +559,10 @@ impl Judgement {
         if !whole {
             return;
         }
-        self.split = self.split.plus(std::mem::take(&mut self.split_open));
+        let added = std::mem::take(&mut self.split_open);
+        self.split = self.split.plus(added);
+        let clump = weight.share().mul_add(added.n_s as f64, added.n_c as f64);
+        self.split_clump = if look.scrape_seconds > CLUMPS_FROM_SECONDS { self.split_clump.max(clump) } else { 0.0 };
         let ln_e = self.split_evidence(weight);
         let (seconds, requests, follows) = SPLIT_AGAIN;
         let asked_again = self.split_broken.is_some()
@@ -565,7 +581,7 @@ impl Judgement {
 
     /// ln E of "the requests do not follow this share".
     fn split_evidence(&self, weight: Weight) -> f64 {
-        let (n_c, n_s, phi) = (self.split.n_c, self.split.n_s, Phi::new(SPLIT_PHI));
+        let (n_c, n_s, phi) = (self.split.n_c, self.split.n_s, Phi::new(SPLIT_PHI.max(self.split_clump)));
         match &self.sampled {
             None => split_ln_e(n_c, n_s, weight.share(), phi),
             Some(sampled) => {

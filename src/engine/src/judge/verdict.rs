@@ -6,7 +6,7 @@ use super::{Judgement, SignalMemory, Trouble};
 use crate::{
     observation::Sampled,
     plan::{Exposure, Setup, SignalCounts},
-    stats::{Counts, Growth, portable::ln},
+    stats::{Counts, Growth, Phi, portable::ln},
     units::{Millis, Weight},
 };
 
@@ -14,6 +14,8 @@ use crate::{
 const SUSPICION: f64 = 1.609_437_912_434_100_3;
 /// Fast path: requests of the candidate within this many seconds, of which more than half failed.
 const FAST_PATH: (u64, f64) = (20, 10.0);
+/// Fast path: so many times as many at most, where failures come in bursts.
+const FAST_PATH_BURSTS: f64 = 5.0;
 /// Fast path: stable fails less than this share.
 const FAST_PATH_STABLE: f64 = 0.05;
 /// Stable's recent past, seconds, in which its health is judged, and the requests and failures that takes.
@@ -148,7 +150,9 @@ impl Judgement {
             let stable = seen.stable_rate().or_else(|| self.stable_without_traffic(memory))?;
             // More failures than requests is a contradiction, not a rate.
             let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
-            let failing = seen.n_c >= requests && most_fail && stable < FAST_PATH_STABLE;
+            // Where failures are known to come in larger bursts than is assumed without a past, one burst is not most requests.
+            let needed = requests as f64 * (memory.phi().get() / Phi::UNKNOWN.get()).clamp(1.0, FAST_PATH_BURSTS);
+            let failing = seen.n_c as f64 >= needed && most_fail && stable < FAST_PATH_STABLE;
             failing.then(|| Harm {
                 reason: "MostRequestsFail".to_owned(),
                 message: format!(

@@ -146,7 +146,7 @@ pub struct Metrics {
     /// What is compared between the arms. At least one.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.metrics.signals: give each signal a name of its own"))]
-    #[x_kube(validation = Rule::new("self.exists(s, !has(s.successes) && (!has(s.opensStages) || s.opensStages))").message("spec.metrics.signals: nothing here opens a stage; add a signal of failures or of a histogram (one of successes opens none) without opensStages: false"))]
+    #[x_kube(validation = Rule::new("self.exists(s, !has(s.successes) && (!has(s.opensStages) || s.opensStages))").message("spec.metrics.signals: a signal of successes opens no stage, nor does one with opensStages: false; add one of failures or of a histogram that does"))]
     pub signals: Vec<Signal>,
 }
 

@@ -56,6 +56,40 @@ pub(crate) async fn the_api_server_refuses_wrong_guards(world: &World) -> Result
             &["a signal of successes opens no stage"],
         ),
         (
+            "a check without a limit",
+            guard_with(|spec| spec["metrics"]["checks"] = json!([{"name": "queue", "query": "max(queue)"}])),
+            &["a check needs max, min or both"],
+        ),
+        (
+            "a check that fails after more answers than it looks at",
+            guard_with(|spec| {
+                spec["metrics"]["checks"] =
+                    json!([{"name": "queue", "query": "max(queue)", "max": 1, "failsAfter": {"answers": 4, "of": 3}}]);
+            }),
+            &["failsAfter: answers is at most of"],
+        ),
+        (
+            "both sources without pages",
+            guard_with(|spec| spec["metrics"]["bothSources"] = json!(true)),
+            &["spec.metrics.bothSources: name the pods' pages as well"],
+        ),
+        (
+            "a dependent named twice",
+            guard_with(|spec| {
+                let signals = json!([{"name": "errors", "requests": "r", "failures": "f"}]);
+                let one = json!({"name": "payments", "namespace": "bank", "signals": signals});
+                spec["dependents"] = json!([one, one]);
+            }),
+            &["spec.dependents: name each workload once"],
+        ),
+        (
+            "nothing that opens a stage",
+            guard_with(|spec| {
+                spec["metrics"]["signals"] = json!([{"name": "x", "requests": "r", "failures": "f", "opensStages": false}]);
+            }),
+            &["nor does one with opensStages: false"],
+        ),
+        (
             "failures and successes in one signal",
             guard_with(|spec| {
                 spec["metrics"]["signals"] = json!([{"name": "both", "requests": "r", "failures": "f", "successes": "s"}]);

@@ -214,7 +214,7 @@ impl SignalMemory {
 
     fn within(&self, now: Millis, seconds: f64) -> Counts {
         let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
-        self.looks.iter().filter(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
+        self.looks.iter().rev().take_while(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
     }
 
     /// Enters a look's readings; the increments, or why they are incomplete.
@@ -603,9 +603,9 @@ impl Judgement {
                 signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone });
             }
         }
-        let needed = -ln(setup.plan.alpha);
-        self.harm_proved |= self.harm_ln_e(setup) >= needed;
-        if self.harm_proved || self.proved_ratio > 0.0 || self.harm_ln_e(setup) > 0.0 {
+        let (needed, harm) = (-ln(setup.plan.alpha), self.harm_ln_e(setup));
+        self.harm_proved |= harm >= needed;
+        if self.harm_proved || self.proved_ratio > 0.0 || harm > 0.0 {
             self.proved_ratio = self.proved_ratio.max(self.crossed_margin(setup, needed));
         }
     }
@@ -617,7 +617,8 @@ impl Judgement {
     }
 
     /// The largest margin at which all signals together prove harm now; 0 if none.
-    fn crossed_margin(&self, setup: &Setup, needed: f64) -> f64 {
+    fn crossed_margin(&mut self, setup: &Setup, needed: f64) -> f64 {
+        self.signals.iter_mut().for_each(|memory| memory.harm.catch_up());
         let ladders: Vec<Vec<(f64, f64)>> = self
             .signals
             .iter()
@@ -665,8 +666,11 @@ impl Judgement {
     }
 }
 
-/// ln of the weighted mean of e-values.
-pub(crate) fn combined(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let terms: Vec<f64> = parts.map(|(share, ln_e)| ln(share) + ln_e).collect();
+/// ln of the weighted mean of e-values; of one with all the weight, itself.
+pub(crate) fn combined(mut parts: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let term = |(share, ln_e): (f64, f64)| if share == 1.0 { ln_e } else { ln(share) + ln_e };
+    let first = parts.next().map_or(f64::NEG_INFINITY, term);
+    let Some(second) = parts.next() else { return first };
+    let terms: Vec<f64> = [first, term(second)].into_iter().chain(parts.map(term)).collect();
     log_sum_exp(&terms)
 }

@@ -82,6 +82,7 @@ proptest! {
             }
             prop_assert!(alone.ln_e_by_margin().all(|(_, ln_e)| !ln_e.is_nan()));
         }
+        grid.catch_up();
         prop_assert_eq!(grid.ln_e().to_bits(), process.ln_e().to_bits());
         prop_assert!(grid.ln_e_by_margin().all(|(_, ln_e)| ln_e.is_finite()));
         prop_assert!(alone.max_ln_e() >= alone.ln_e().max(0.0));
@@ -92,6 +93,7 @@ proptest! {
         let mut grid = MarginGrid::new(Margin::default(), StartMass::AllAtOnce);
         for (at, interval) in intervals.iter().enumerate() {
             grid.update(*interval, factor, at as f64);
+            grid.catch_up();
         }
         let ln_es: Vec<f64> = grid.ln_e_by_margin().map(|(_, ln_e)| ln_e).collect();
         for pair in ln_es.windows(2) {
@@ -99,6 +101,25 @@ proptest! {
         }
         let proved = grid.th_lo(0.01);
         prop_assert_eq!(proved >= 1.25, grid.has_crossed(0.01));
+    }
+
+    #[test]
+    fn given_intervals_judged_together_then_no_more_evidence_than_one_by_one(
+        intervals in prop::collection::vec(consistent(), 1..80), factor in factors(), margin in margins(),
+    ) {
+        let mut together = MarginGrid::new(margin, StartMass::AllAtOnce);
+        let mut one_by_one = together.clone();
+        for (at, interval) in intervals.iter().enumerate() {
+            together.update(*interval, factor, at as f64);
+            one_by_one.update(*interval, factor, at as f64);
+            one_by_one.catch_up();
+        }
+        together.catch_up();
+        prop_assert_eq!(together.ln_e().to_bits(), one_by_one.ln_e().to_bits());
+        for ((margin, together), (_, alone)) in together.ln_e_by_margin().zip(one_by_one.ln_e_by_margin()) {
+            let terms = intervals.iter().map(|counts| counts.failures() as f64).sum::<f64>() * 5.3;
+            prop_assert!(together <= alone + 1e-9 + 1e-12 * terms, "{:?}: {} {}", margin, together, alone);
+        }
     }
 
     #[test]

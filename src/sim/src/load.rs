@@ -116,6 +116,9 @@ impl Load {
 
     fn rate(&self, second: f64) -> f64 {
         let (part, period) = self.swing;
+        if part == 0.0 {
+            return self.rate;
+        }
         self.rate * (1.0 + part * (std::f64::consts::TAU * second / period).sin())
     }
 }
@@ -135,14 +138,16 @@ pub(crate) struct Stream<'a> {
     seed: u64,
     step: u64,
     second: f64,
-    /// Logarithm of each pod's own factor, stable's first, in standard deviations.
+    /// Logarithm of each pod's own factor, stable's first, in standard deviations; none where pods are alike.
     factors: Vec<f64>,
     wandering: Random,
-    /// Failures of each pod's bursts that have not met their requests yet, stable's first.
+    /// Failures of bursts that have not met their requests yet: of each pod, stable's first; where pods are alike of either arm.
     owed: Vec<u64>,
     /// Stable's last steps, as the operator would read them, and the one that is being filled.
     history: VecDeque<PodStep>,
     filling: PodStep,
+    /// Of the step that is being filled, what is not divided among the pods yet, and how many failures were to be expected.
+    undivided: (PodCounts, f64),
 }
 
 impl<'a> Stream<'a> {
@@ -158,9 +163,10 @@ impl<'a> Stream<'a> {
             second: -f64::from(steps) * seconds,
             factors: load.wander.map_or(Vec::new(), |_| (0..pods).map(|_| wandering.normal()).collect()),
             wandering,
-            owed: vec![0; pods],
+            owed: vec![0; if load.wander.is_some() { pods } else { 2 }],
             history: VecDeque::new(),
-            filling: PodStep::default(),
+            filling: PodStep { seconds: 0.0, pods: vec![PodCounts::default(); load.pods.0.max(1)] },
+            undivided: (PodCounts::default(), 0.0),
         };
         for _ in 0..steps {
             stream.draw(seconds, 0.0);
@@ -186,27 +192,44 @@ impl<'a> Stream<'a> {
         let mut of_stable = Random::new(self.seed, 2 * self.step + 1);
         self.step += 1;
         self.second += seconds;
+        let (of_stable, of_candidate) =
+            ((&mut of_stable, (1.0 - share) * requests, p_s), (&mut of_candidate, share * requests, p_c));
+        let alike = self.factors.is_empty();
+        let counts = if alike { self.alike(of_stable, of_candidate) } else { self.by_pod(of_stable, of_candidate) };
+        self.remember(seconds);
+        Drawn { counts, excess: counts.x_c as f64 - counts.n_c as f64 * p_s }
+    }
+
+    /// Both arms, each with its generator, mean requests and failure probability, pod by pod.
+    fn by_pod(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
         let (stable_pods, candidate_pods) = (self.load.pods.0.max(1), self.load.pods.1.max(1));
         let mut counts = Counts::default();
-        self.filling.pods.resize(stable_pods, PodCounts::default());
-        let mean = (1.0 - share) * requests / stable_pods as f64;
+        let (random, requests, failing) = of_stable;
         for pod in 0..stable_pods {
-            let (n, x) = self.pod(&mut of_stable, pod, mean, p_s * self.factor(pod));
+            let (n, x) = self.draw_from(random, pod, requests / stable_pods as f64, failing * self.factor(pod));
             counts = counts.plus(Counts::new(0, n, 0, x));
             if let Some(sum) = self.filling.pods.get_mut(pod) {
                 *sum = PodCounts { requests: sum.requests + n, failures: sum.failures + x };
             }
         }
-        if share > 0.0 {
-            let mean = share * requests / candidate_pods as f64;
-            for pod in 0..candidate_pods {
-                let pod = stable_pods + pod;
-                let (n, x) = self.pod(&mut of_candidate, pod, mean, p_c * self.factor(pod));
-                counts = counts.plus(Counts::new(n, 0, x, 0));
-            }
+        let (random, requests, failing) = of_candidate;
+        for pod in (stable_pods..stable_pods + candidate_pods).filter(|_| requests > 0.0) {
+            let (n, x) = self.draw_from(random, pod, requests / candidate_pods as f64, failing * self.factor(pod));
+            counts = counts.plus(Counts::new(n, 0, x, 0));
         }
-        self.remember(seconds);
-        Drawn { counts, excess: counts.x_c as f64 - counts.n_c as f64 * p_s }
+        counts
+    }
+
+    /// The same where the pods of an arm are alike: at once, since a sum of such draws is one, and divided among the pods when
+    /// the operator would read them.
+    fn alike(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
+        let (random, mean, failing) = of_stable;
+        let (n_s, x_s) = self.draw_from(random, 0, mean, failing);
+        let (random, requests, failing) = of_candidate;
+        let (n_c, x_c) = if requests > 0.0 { self.draw_from(random, 1, requests, failing) } else { (0, 0) };
+        let (sum, expected) = &mut self.undivided;
+        (sum.requests, sum.failures, *expected) = (sum.requests + n_s, sum.failures + x_s, *expected + mean * failing);
+        Counts::new(n_c, n_s, x_c, x_s)
     }
 
     fn factor(&self, pod: usize) -> f64 {
@@ -223,9 +246,10 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Requests and failures of one pod. One by one, failures are a part of the requests. In bursts they have their own chance:
-    /// a burst fails one request after another, and goes on in the next step where it meets too few.
-    fn pod(&mut self, random: &mut Random, pod: usize, mean: f64, failing: f64) -> (u64, u64) {
+    /// Requests and failures of one pod, or of an arm of pods that are alike. One by one, failures are a part of the requests.
+    /// In bursts they have their own chance: a burst fails one request after another, and goes on in the next step where it
+    /// meets too few.
+    fn draw_from(&mut self, random: &mut Random, whose: usize, mean: f64, failing: f64) -> (u64, u64) {
         if failing >= 1.0 {
             let requests = random.poisson(mean);
             return (requests, requests);
@@ -236,7 +260,7 @@ impl<'a> Stream<'a> {
         }
         let requests = random.poisson(mean);
         let failures = random.bursty(mean * failing, self.load.bursts);
-        let Some(owed) = self.owed.get_mut(pod) else { return (requests, failures.min(requests)) };
+        let Some(owed) = self.owed.get_mut(whose) else { return (requests, failures.min(requests)) };
         *owed += failures;
         let met = (*owed).min(requests);
         *owed -= met;
@@ -246,9 +270,40 @@ impl<'a> Stream<'a> {
     fn remember(&mut self, seconds: f64) {
         self.filling.seconds += seconds;
         if self.filling.seconds >= PAST.1 {
-            self.history.push_back(std::mem::take(&mut self.filling));
+            self.divide();
+            let empty = PodStep { seconds: 0.0, pods: vec![PodCounts::default(); self.filling.pods.len()] };
+            self.history.push_back(std::mem::replace(&mut self.filling, empty));
             if self.history.len() > PAST.0 as usize {
                 self.history.pop_front();
+            }
+        }
+    }
+
+    /// Gives each pod its part of what pods that are alike had together, as likely as if each had been drawn by itself: requests
+    /// one by one; failures in bursts follow the ones before (negative binomial counts, given their sum, are those of a Pólya
+    /// urn).
+    fn divide(&mut self) {
+        let (sum, expected) = std::mem::take(&mut self.undivided);
+        let mut random = Random::new(!self.seed, self.step);
+        let count = self.filling.pods.len();
+        let mut left = sum.requests;
+        for (place, pod) in self.filling.pods.iter_mut().enumerate() {
+            let part = if place + 1 == count { left } else { random.binomial(left, 1.0 / (count - place) as f64) };
+            pod.requests += part;
+            left -= part;
+        }
+        // The urn begins with so much of pods that no failure has chosen yet; where none comes in bursts none follows another.
+        let fresh = if self.load.bursts > 1.0 { expected / (self.load.bursts - 1.0) } else { f64::INFINITY };
+        let mut places: Vec<usize> = Vec::new();
+        for _ in 0..sum.failures {
+            let before = places.len() as f64;
+            let follows = random.unit() * (fresh + before) < before;
+            let among = if follows { places.len() } else { count };
+            let chosen = (random.unit() * among as f64) as usize;
+            let place = if follows { places.get(chosen).copied().unwrap_or_default() } else { chosen };
+            places.push(place);
+            if let Some(pod) = self.filling.pods.get_mut(place) {
+                pod.failures += 1;
             }
         }
     }
@@ -296,6 +351,19 @@ mod tests {
         let variance = minutes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 4000.0;
         assert!((mean - 6.0).abs() < 0.5, "{mean}");
         assert!((variance / mean - 4.0).abs() < 0.6, "{}", variance / mean);
+    }
+
+    #[test]
+    fn given_pods_that_are_alike_then_their_dispersion_is_that_of_pods_drawn_one_by_one() {
+        // A wander of nothing draws each pod by itself.
+        let one_by_one = Some(Wander { deviation: 0.0, seconds: 1.0 });
+        for bursts in [1.0, 4.0] {
+            let alike = Load { bursts, ..Load::even(400.0, 0.02) };
+            let mean = |load: &Load| (0..60).map(|seed| Stream::new(load, seed).past().phi.get()).sum::<f64>() / 60.0;
+            let (alike, each) = (mean(&alike), mean(&Load { wander: one_by_one, ..alike.clone() }));
+            assert!((alike / each - 1.0).abs() < 0.03, "v/m {bursts}: {alike} and {each}");
+            assert!((alike / bursts.max(1.05) - 1.0).abs() < 0.25, "v/m {bursts}: {alike}");
+        }
     }
 
     #[test]

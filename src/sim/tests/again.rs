@@ -64,7 +64,11 @@ fn given_another_plan_when_decided_again_then_as_a_change_under_it_would(
         let again = recorded.under(plan.clone()).unwrap();
         // Of several signals the largest ratio that was ever proved is not known for another alpha or margin.
         if signals == 1 && plan.planned_seconds().to_bits() == planned.to_bits() && recorded.memory.in_effect.is_some() {
-            assert!(again.memory.judgement == basis.memory.judgement, "{what}, turn {same}: another judgement");
+            let shown = |basis: &Basis| {
+                let judgement = &basis.memory.judgement;
+                (judgement.verdict(&basis.setup, basis.observation.now), judgement.blast(&basis.setup, Weight::FULL))
+            };
+            assert_eq!(shown(&again), shown(&basis), "{what}, turn {same}");
         }
         let reasons = |decision: &Decision| -> Vec<String> { decision.notes.iter().map(|note| note.reason.clone()).collect() };
         assert_eq!(reasons(&again.decide()), reasons(&decision), "{what}, turn {same}");

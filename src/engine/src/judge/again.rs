@@ -1,7 +1,8 @@
 //! The same requests under another plan: what was counted, weighed again. For people who ask "what if"; no Change is judged
 //! by it.
 //!
-//! Harm is kept at every margin of the ladder, so another margin of it only has to be pointed at. Safety is of one budget,
+//! Harm is kept at every margin of the ladder, so another margin of it only has to be pointed at; its evidence is at most what a
+//! Change judged by that margin would have, since intervals may have been judged together. Safety is of one budget,
 //! so it is proved again from the stage's intervals; those no longer kept are taken as one, before the others.
 
 use super::{Judgement, SignalMemory};

@@ -93,26 +93,45 @@ impl Factor {
 /// Two arms' failures against the share the candidate would have at the border of harmlessness.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison {
-    pub(crate) share: f64,
-    pub(crate) other_share: f64,
+    /// The candidate's failures, and stable's.
     pub(crate) x_c: f64,
     pub(crate) x_s: f64,
+    /// The share that the candidate's failures are weighed by.
+    pub(crate) of_candidate: Share,
+    /// The one that stable's are weighed by: the same in one interval, another where several were gathered.
+    pub(crate) of_stable: f64,
+}
+
+/// s = r0 n_c/(r0 n_c + n_s), and 1 - s, which near 1 is not the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Share {
+    pub(crate) share: f64,
+    pub(crate) other: f64,
+}
+
+impl Share {
+    /// Of counts with requests in both arms.
+    #[inline]
+    pub(crate) fn of(counts: Counts, margin: Margin) -> Self {
+        let (candidate, stable) = (margin.get() * counts.n_c as f64, counts.n_s as f64);
+        let whole = candidate + stable;
+        Self { share: candidate / whole, other: stable / whole }
+    }
 }
 
 impl Comparison {
+    /// So many failures at one share.
+    pub(crate) const fn at(share: Share, x_c: f64, x_s: f64) -> Self {
+        Self { x_c, x_s, of_candidate: share, of_stable: share.share }
+    }
+
     /// The comparison an interval makes at a margin; `None` where the factor is exactly 1 (one arm without requests,
     /// or no failure).
     pub(crate) fn of(counts: Counts, margin: Margin) -> Option<Self> {
         if !counts.compares() || counts.failures() == 0 {
             return None;
         }
-        let (candidate, stable) = (margin.get() * counts.n_c as f64, counts.n_s as f64);
-        Some(Self {
-            share: candidate / (candidate + stable),
-            other_share: stable / (candidate + stable),
-            x_c: counts.x_c as f64,
-            x_s: counts.x_s as f64,
-        })
+        Some(Self::at(Share::of(counts, margin), counts.x_c as f64, counts.x_s as f64))
     }
 
     /// ln of the factor of every bet.
@@ -143,12 +162,12 @@ impl Comparison {
         if self.x_c > 0.0 {
             let mut per_failure = [0.0; BETS];
             for ((to, g), g_minus_1) in per_failure.iter_mut().zip(&bets.g).zip(&bets.g_minus_1) {
-                *to = g / (1.0 + self.share * g_minus_1);
+                *to = g / (1.0 + self.of_candidate.share * g_minus_1);
             }
             multiply(&mut product, per_failure, self.x_c);
         }
         if self.x_s > 0.0 {
-            multiply(&mut product, bets.map(|g_minus_1, _| 1.0 / (1.0 + self.share * g_minus_1)), self.x_s);
+            multiply(&mut product, bets.map(|g_minus_1, _| 1.0 / (1.0 + self.of_stable * g_minus_1)), self.x_s);
         }
         product
     }
@@ -157,33 +176,38 @@ impl Comparison {
         let bets = Bets::grid();
         let mut product = [1.0; BETS];
         if self.x_c > 0.0 {
-            let one = bets.map(|g_minus_1, _| weight.factor(self.other_share * g_minus_1 / (1.0 + self.share * g_minus_1)));
+            let Share { share, other } = self.of_candidate;
+            let one = bets.map(|g_minus_1, _| weight.factor(other * g_minus_1 / (1.0 + share * g_minus_1)));
             multiply(&mut product, one, self.x_c);
         }
         if self.x_s > 0.0 {
-            let one = bets.map(|g_minus_1, _| weight.factor(-self.share * g_minus_1 / (1.0 + self.share * g_minus_1)));
+            let share = self.of_stable;
+            let one = bets.map(|g_minus_1, _| weight.factor(-share * g_minus_1 / (1.0 + share * g_minus_1)));
             multiply(&mut product, one, self.x_s);
         }
         product
     }
 
     fn ln_tempered(&self, phi: f64) -> PerBet {
-        let (x_c, x) = (self.x_c / phi, (self.x_c + self.x_s) / phi);
-        Bets::grid().map(|g_minus_1, ln_g| x_c * ln_g - x * ln_1p(self.share * g_minus_1))
+        let (x_c, x_s, share) = (self.x_c / phi, self.x_s / phi, self.of_candidate.share);
+        if share == self.of_stable {
+            return Bets::grid().map(|g_minus_1, ln_g| x_c * ln_g - (x_c + x_s) * ln_1p(share * g_minus_1));
+        }
+        Bets::grid().map(|g_minus_1, ln_g| x_c * (ln_g - ln_1p(share * g_minus_1)) - x_s * ln_1p(self.of_stable * g_minus_1))
     }
 
     fn ln_with_bursts(&self, weight: &BurstWeight) -> PerBet {
         let mut ln = [0.0; BETS];
-        let mut add = |x: f64, share: f64| {
-            let mut weights = Bets::grid().map(|g_minus_1, _| share * g_minus_1 / (1.0 + self.share * g_minus_1));
+        let mut add = |x: f64, numerator: f64, share: f64| {
+            let mut weights = Bets::grid().map(|g_minus_1, _| numerator * g_minus_1 / (1.0 + share * g_minus_1));
             weight.of_all(&mut weights);
             ln.iter_mut().zip(&weights).for_each(|(ln, weight)| *ln += x * weight);
         };
         if self.x_c > 0.0 {
-            add(self.x_c, self.other_share);
+            add(self.x_c, self.of_candidate.other, self.of_candidate.share);
         }
         if self.x_s > 0.0 {
-            add(self.x_s, -self.share);
+            add(self.x_s, -self.of_stable, self.of_stable);
         }
         ln
     }

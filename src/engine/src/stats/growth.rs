@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::blast::attributable;
-use super::factor::{Comparison, Factor};
+use super::factor::{Comparison, Factor, Share};
 use super::harm::ln_e_once;
 use super::interval::Counts;
 
@@ -71,7 +71,7 @@ fn intensity(a: &[Counts], b: &[Counts], factor: Factor) -> Option<f64> {
     if m_a <= 0.0 || m_b <= 0.0 || x_a + x_b == 0.0 {
         return None;
     }
-    let comparison = Comparison { share: m_b / total, other_share: m_a / total, x_c: x_b, x_s: x_a };
+    let comparison = Comparison::at(Share { share: m_b / total, other: m_a / total }, x_b, x_a);
     Some(ln_e_once(&comparison, factor))
 }
 

@@ -1,10 +1,14 @@
 //! How much harm is proved: one harm test per margin of a ladder, sharing clock and start masses.
 //!
 //! E falls as the margin grows, so the margins whose evidence has crossed are the lower ones, and the largest of them
-//! is a lower bound of th = p_c/p_s: `th_lo` reaches the level's own margin exactly when harm is proved there.
+//! is a lower bound of th = p_c/p_s: `th_lo` reaches the level's own margin when harm is proved there.
+//!
+//! The level's own margin decides, and judges every interval. The others only size a harm, which is asked where there is
+//! evidence of one; until then their intervals are gathered ([`super::backlog`]), which costs a tenth.
 
 use serde::{Deserialize, Serialize};
 
+use super::backlog::Backlog;
 use super::bets::{BETS, PerBet};
 use super::factor::{Comparison, Factor, Margin};
 use super::interval::{Counts, Mark, Waiting};
@@ -20,10 +24,12 @@ pub const LADDER: [f64; 10] = [1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 5
 /// Harm tests at every margin of [`LADDER`] and at the level's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MarginGrid {
-    own: Margin,
+    own: Rung,
+    /// The other margins, behind by what the backlog holds.
+    others: Vec<Rung>,
+    backlog: Backlog,
     starts: Starts,
     waiting: Waiting,
-    rungs: Vec<Rung>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,13 +52,11 @@ impl Rung {
         self.alone.as_ref().map_or(self.mixture.ln_e(), |alone| log_add_exp(self.mixture.ln_e(), alone.ln_e()))
     }
 
-    fn compare(&mut self, placed: Placed, counts: Counts, factor: Factor) {
+    fn compare(&mut self, placed: Placed, comparison: &Comparison, factor: Factor) {
         if let Some(alone) = self.alone.take() {
             self.mixture.join(&alone);
         }
-        if let Some(comparison) = Comparison::of(counts, self.margin) {
-            self.mixture.judge(placed, &comparison, factor);
-        }
+        self.mixture.judge(placed, comparison, factor);
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
     }
 
@@ -80,24 +84,28 @@ impl MarginGrid {
     /// Ten tests, or eleven where the level's own margin is not on the ladder.
     #[must_use]
     pub fn new(own: Margin, start: StartMass) -> Self {
-        let mut margins: Vec<Margin> = LADDER.iter().map(|r0| Margin::new(*r0)).collect();
-        if !margins.contains(&own) {
-            margins.push(own);
+        let others = LADDER.iter().map(|r0| Margin::new(*r0)).filter(|margin| *margin != own);
+        Self {
+            own: Rung::new(own),
+            others: others.map(Rung::new).collect(),
+            backlog: Backlog::default(),
+            starts: Starts::new(start),
+            waiting: Waiting::new(),
         }
-        let rungs = margins.into_iter().map(Rung::new).collect();
-        Self { own, starts: Starts::new(start), waiting: Waiting::new(), rungs }
     }
 
-    /// Judges one interval at every margin; see [`super::HarmProcess::update`].
+    /// Judges one interval at the level's own margin, see [`super::HarmProcess::update`], and gathers it for the others.
     pub fn update(&mut self, interval: Counts, factor: Factor, elapsed: f64) -> Mark {
         let (mark, counts) = self.waiting.admit(interval);
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
-        if !counts.compares() || counts.failures() == 0 {
-            return mark;
+        let Some(comparison) = Comparison::of(counts, self.own.margin) else { return mark };
+        if !self.backlog.takes(factor) {
+            self.catch_up();
         }
         let placed = Placed::take(&mut self.starts);
-        self.rungs.iter_mut().for_each(|rung| rung.compare(placed, counts, factor));
+        self.backlog.add(counts, factor, placed.mass, self.others.iter().map(|rung| rung.margin));
+        self.own.compare(placed, &comparison, factor);
         mark
     }
 
@@ -109,30 +117,43 @@ impl MarginGrid {
     pub fn update_alone(&mut self, interval: Counts, factor: Factor, elapsed: f64, upper_rate: f64) -> Mark {
         let (mark, counts) = self.waiting.admit(interval);
         let Some(counts) = counts.filter(|counts| counts.n_c > 0) else { return mark };
+        self.catch_up();
         self.starts.advance(elapsed);
         let placed = Placed::take(&mut self.starts);
+        let of_others = Placed { mass: placed.mass + self.backlog.take_due(), ..placed };
         let alone = Alone::of(counts, upper_rate);
-        self.rungs.iter_mut().for_each(|rung| rung.judge_alone(placed, counts, factor, &alone));
+        self.own.judge_alone(placed, counts, factor, &alone);
+        self.others.iter_mut().for_each(|rung| rung.judge_alone(of_others, counts, factor, &alone));
         mark
     }
 
-    /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none.
+    /// Judges at the other margins what was gathered for them; then all margins are those of the last interval.
+    pub fn catch_up(&mut self) {
+        let Some(gathered) = self.backlog.take() else { return };
+        let placed = Placed { mass: gathered.placed, reserve: self.starts.unspent() + self.backlog.due() };
+        for (rung, shares) in self.others.iter_mut().zip(&gathered.shares) {
+            rung.compare(placed, &gathered.comparison(shares), gathered.factor);
+        }
+    }
+
+    /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none. Margins other than the own
+    /// one are as of the last [`Self::catch_up`].
     #[must_use]
     pub fn th_lo(&self, alpha: f64) -> f64 {
-        let crossed = self.rungs.iter().filter(|r| r.max_ln_e >= -ln(alpha));
+        let crossed = self.rungs().filter(|r| r.max_ln_e >= -ln(alpha));
         crossed.map(|r| r.margin.get()).fold(0.0, f64::max)
     }
 
     /// ln E at the level's own margin: what decides.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
-        self.at_own().map_or(0.0, Rung::ln_e)
+        self.own.ln_e()
     }
 
     /// The largest ln E at the level's own margin so far, at least 0.
     #[must_use]
-    pub fn max_ln_e(&self) -> f64 {
-        self.at_own().map_or(0.0, |rung| rung.max_ln_e)
+    pub const fn max_ln_e(&self) -> f64 {
+        self.own.max_ln_e
     }
 
     /// Whether harm beyond the level's own margin was proved at `alpha` at any look so far.
@@ -141,22 +162,28 @@ impl MarginGrid {
         self.max_ln_e() >= -ln(alpha)
     }
 
-    /// Each margin with its ln E now, the ladder first.
+    /// Each margin with its ln E, the own one now and the others as of the last [`Self::catch_up`]; from the lowest up.
     pub fn ln_e_by_margin(&self) -> impl Iterator<Item = (Margin, f64)> {
-        self.rungs.iter().map(|r| (r.margin, r.ln_e()))
+        self.rungs().map(|r| (r.margin, r.ln_e()))
     }
 
     /// The level's own margin r0.
     #[must_use]
     pub const fn margin(&self) -> Margin {
-        self.own
+        self.own.margin
     }
 
     /// The same tests with another of their margins as the level's own; `None` where harm was not tested at it.
     #[must_use]
     pub fn at_margin(&self, own: Margin) -> Option<Self> {
-        let tested = self.rungs.iter().any(|rung| rung.margin == own);
-        tested.then(|| Self { own, ..self.clone() })
+        let mut grid = self.clone();
+        if own == grid.own.margin {
+            return Some(grid);
+        }
+        grid.catch_up();
+        let other = grid.others.iter_mut().find(|rung| rung.margin == own)?;
+        std::mem::swap(&mut grid.own, other);
+        Some(grid)
     }
 
     /// How many intervals were judged.
@@ -171,7 +198,9 @@ impl MarginGrid {
         self.waiting.counts()
     }
 
-    fn at_own(&self) -> Option<&Rung> {
-        self.rungs.iter().find(|r| r.margin == self.own)
+    fn rungs(&self) -> impl Iterator<Item = &Rung> {
+        let below = |rung: &&Rung| rung.margin < self.own.margin;
+        let above = |rung: &&Rung| rung.margin > self.own.margin;
+        self.others.iter().filter(below).chain([&self.own]).chain(self.others.iter().filter(above))
     }
 }

@@ -68,28 +68,24 @@ impl Mixture {
     /// Places start mass, multiplies every bet by its factor, and sums up with the reserve.
     #[inline]
     pub(crate) fn judge(&mut self, placed: Placed, comparison: &Comparison, factor: Factor) {
-        self.multiply(placed.mass, comparison, factor);
-        self.sum_up(placed.reserve);
-    }
-
-    /// Places start mass and multiplies every bet by its factor; [`Self::sum_up`] is to follow.
-    #[inline]
-    pub(crate) fn multiply(&mut self, mass: f64, comparison: &Comparison, factor: Factor) {
         self.make_plain();
         if let Weights::Plain(weights) = &self.weights
             && let Some(factors) = comparison.factors(factor)
         {
             let mut after = *weights;
             for ((weight, prior), factor) in after.iter_mut().zip(&Bets::grid().prior).zip(&factors) {
-                *weight = (*weight + mass * prior) * factor;
+                *weight = (*weight + placed.mass * prior) * factor;
             }
+            let together = sum(&after);
             // A sum that is no number is not in range either.
-            if min(&after) >= SMALLEST && sum(&after) <= LARGEST {
+            if min(&after) >= SMALLEST && together <= LARGEST {
                 self.weights = Weights::Plain(after);
+                self.ln_e = ln(together + placed.reserve);
                 return;
             }
         }
-        self.multiply_ln(mass, &comparison.ln_factors(factor));
+        self.multiply_ln(placed.mass, &comparison.ln_factors(factor));
+        self.sum_up(placed.reserve);
     }
 
     /// The same with the factors' logs, whatever they are.

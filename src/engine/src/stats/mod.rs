@@ -11,6 +11,7 @@
 //! Sources: Lindon & Malek (NeurIPS 2022); Lindon, Sanden & Shirikian (KDD 2022); Howard, Ramdas, McAuliffe & Sekhon
 //! (Annals of Statistics 2021); Turner, Ly & Grunwald (JSPI 2024); the rest is derived in the modules' headers.
 
+mod backlog;
 mod bets;
 pub mod bits;
 pub mod blast;

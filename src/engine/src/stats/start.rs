@@ -51,6 +51,11 @@ impl Starts {
         self.reserve
     }
 
+    /// Mass that no bet has been placed with yet: the reserve, and what waits for the next failure.
+    pub(crate) const fn unspent(&self) -> f64 {
+        self.reserve + self.unplaced
+    }
+
     /// Begins the next evaluation, `seconds` after judging began; a clock that runs backwards stands still.
     ///
     /// Its mass joins what earlier evaluations left unplaced: as long as nobody failed every factor is 1, and masses

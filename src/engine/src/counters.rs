@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     observation::{Arm, Reading},
-    stats::Counts,
+    stats::{
+        Counts,
+        dispersion::{PodCounts, always_worse},
+    },
     units::Millis,
 };
 
@@ -38,6 +41,16 @@ struct Last {
     read_at: Millis,
     /// Whether it was ever ready.
     served: bool,
+    /// Of stable's pods, in which half it is; in none where it is always worse than the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    half: Option<Half>,
+}
+
+/// Half of stable's pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Half {
+    A,
+    B,
 }
 
 /// What happened since the look before.
@@ -45,6 +58,8 @@ struct Last {
 pub struct Step {
     /// Increments of both arms.
     pub counts: Counts,
+    /// Increments of the two halves of stable's pods, in the places of candidate and stable.
+    pub halves: Counts,
     /// The first pod, and its arm, whose value is stale or missing although the pod is there.
     pub incomplete: Option<(Arm, String)>,
 }
@@ -82,6 +97,7 @@ impl CounterBook {
                 failures: reading.failures,
                 read_at: reading.read_at,
                 served: !unready.contains(&reading.pod),
+                half: self.next_half(reading.arm),
             };
             self.pods.insert(reading.pod.as_str().into(), last);
         }
@@ -94,12 +110,14 @@ impl CounterBook {
 
     /// Enters one look taken at `at`; `scrape_seconds` is the time between two readings of one pod.
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
-        let mut counts = Counts::default();
+        let (mut counts, mut halves) = (Counts::default(), Counts::default());
         for reading in readings {
+            let next_half = if self.pods.contains_key(reading.pod.as_str()) { None } else { self.next_half(reading.arm) };
             let known = self.pods.get_mut(reading.pod.as_str());
             let served = known.as_ref().is_some_and(|last| last.served) || !present.unready.contains(&reading.pod);
             let (requests, failures, read_at) = (reading.requests, reading.failures, reading.read_at);
-            let last = Last { arm: reading.arm, requests, failures, read_at, served };
+            let half = known.as_ref().map_or(next_half, |last| last.half);
+            let last = Last { arm: reading.arm, requests, failures, read_at, served, half };
             // A known pod's place is written in place: its name is not copied with every look.
             let before = known.map(|known| std::mem::replace(known, last));
             if before.is_none() {
@@ -128,11 +146,32 @@ impl CounterBook {
                 Arm::Stable => Counts::new(0, requests, 0, failures),
             };
             counts = counts.plus(added);
+            halves = match half {
+                Some(Half::A) => halves.plus(Counts::new(requests, 0, failures, 0)),
+                Some(Half::B) => halves.plus(Counts::new(0, requests, 0, failures)),
+                None => halves,
+            };
         }
         self.opened = true;
         let here = |pod: &Arc<str>| present.candidate.iter().chain(present.stable).any(|name| **name == **pod);
         self.pods.retain(|pod, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS || here(pod));
-        Step { counts, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
+        Step { counts, halves, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
+    }
+
+    /// The smaller half, for a pod that is new here.
+    fn next_half(&self, arm: Arm) -> Option<Half> {
+        let count = |half: Half| self.pods.values().filter(|last| last.half == Some(half)).count();
+        (arm == Arm::Stable).then(|| if count(Half::A) <= count(Half::B) { Half::A } else { Half::B })
+    }
+
+    /// Takes the pods of stable's that were worse than the others ever since they started out of both halves; whether there was one.
+    pub(crate) fn set_worse_apart(&mut self) -> bool {
+        let halved: Vec<&mut Last> = self.pods.values_mut().filter(|last| last.half.is_some()).collect();
+        let counted: Vec<PodCounts> =
+            halved.iter().map(|last| PodCounts { requests: last.requests, failures: last.failures }).collect();
+        let worse = always_worse(&counted);
+        let found = halved.into_iter().enumerate().filter(|(place, _)| worse.contains(place));
+        found.map(|(_, last)| last.half = None).count() > 0
     }
 
     /// A pod that was read before, is there and ready now, and was last read longer ago than `limit` seconds. One that is
@@ -199,6 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn given_pods_of_stable_then_each_half_has_as_many_and_one_that_was_always_worse_leaves_its_half() {
+        let mut book = CounterBook::default();
+        let all = |seconds: i64| -> Vec<Reading> {
+            let stable = (0..8).map(|pod| reading(&format!("s{pod}"), 1000, if pod == 5 { 100 } else { 2 }, seconds));
+            stable.chain([reading("c1", 10, 9, seconds)]).collect()
+        };
+        enter(&mut book, &all(1), 1);
+        let more = |seconds: i64| -> Vec<Reading> {
+            let step = |old: Reading| Reading { requests: old.requests + 10, failures: old.failures + 1, ..old };
+            all(seconds).into_iter().map(step).collect()
+        };
+        let step = enter(&mut book, &more(2), 2);
+        assert_eq!((step.counts, step.halves), (Counts::new(10, 80, 1, 8), Counts::new(40, 40, 4, 4)));
+        assert!(book.set_worse_apart());
+        assert_eq!(enter(&mut book, &all(3), 3).halves.requests(), 7000, "fallen counters are new ones, of seven pods");
+        assert!(!book.set_worse_apart(), "the others are alike");
+    }
+
+    #[test]
     fn given_a_restarted_pod_then_its_new_value_is_the_increment() {
         let mut book = CounterBook::default();
         enter(&mut book, &[reading("s1", 100, 50, 1)], 1);
@@ -211,7 +269,7 @@ mod tests {
         let mut book = CounterBook::default();
         enter(&mut book, &[reading("s1", 100, 0, 1), reading("s2", 100, 0, 1)], 1);
         let step = enter(&mut book, &[reading("s1", 110, 0, 9)], 9);
-        assert_eq!(step, Step { counts: Counts::new(0, 10, 0, 0), incomplete: None });
+        assert_eq!(step, Step { counts: Counts::new(0, 10, 0, 0), halves: Counts::new(10, 0, 0, 0), incomplete: None });
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
     memory::{Memory, Phase, Waiting},
     observation::Observation,
     plan::{Exposure, Setup},
+    stats::Phi,
     units::Weight,
 };
 
@@ -136,7 +137,9 @@ impl Turn<'_> {
             next: self.next_weight(),
         };
         let before = self.memory.judgement.sampled().is_some();
+        let doubted: Vec<(usize, u32)> = self.memory.judgement.doubted().map(|(signal, times, _)| (signal, times)).collect();
         self.memory.witness(self.setup, self.seen, &standing);
+        self.report_doubts(&doubted);
         let Some(look) = &self.seen.look else { return };
         let memory = &mut self.memory;
         let share = if memory.granted == Weight::ZERO { Some(Weight::ZERO) } else { standing.in_effect };
@@ -147,6 +150,22 @@ impl Turn<'_> {
                  does not follow the weights shows when it is off by half"
             );
             self.note("PodsSampled", message, false);
+        }
+    }
+
+    /// Says where the noise turned out larger than believed, since `before`.
+    fn report_doubts(&mut self, before: &[(usize, u32)]) {
+        let now: Vec<(usize, u32, Phi)> = self.memory.judgement.doubted().collect();
+        for (signal, _, phi) in now.into_iter().filter(|(signal, times, _)| !before.contains(&(*signal, *times))) {
+            let name = self.setup.signals.get(signal).map_or("", |signal| signal.name.as_str());
+            let message = format!(
+                "signal {name}: one half of stable's pods was worse than the other by more than {:.2}x beyond chance, although both run \
+                 the same version; failures come in larger bursts than stable's past said. {:.1} of them count as one from here on, \
+                 and the evidence begins anew: harm is still found, after more of it. Compare the pods of stable if this comes again",
+                self.setup.plan.margin,
+                phi.get()
+            );
+            self.note("StablePodsDiffer", message, false);
         }
     }
 

@@ -4,12 +4,14 @@
 //! proved signal by signal and anew at every stage. Everything here is known before the look it judges.
 
 mod again;
+mod placebo;
 mod verdict;
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use self::placebo::Placebo;
 pub use self::verdict::{Harm, NamedHold, Verdict};
 use crate::{
     counters::{CounterBook, Present},
@@ -71,6 +73,7 @@ pub struct SignalMemory {
     open_since: Option<Millis>,
     harm: MarginGrid,
     promotion: PromotionProcess,
+    placebo: Placebo,
     /// Counts since the candidate was first exposed.
     pub total: Counts,
     stage: Counts,
@@ -168,13 +171,13 @@ struct Judged {
 
 impl SignalMemory {
     fn new(setup: &Setup) -> Self {
-        let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
         Self {
             book: CounterBook::default(),
             open: Counts::default(),
             open_since: None,
-            harm: MarginGrid::new(Margin::new(setup.plan.margin), start),
+            harm: Self::no_harm(setup),
             promotion: PromotionProcess::new(),
+            placebo: Placebo::new(setup),
             total: Counts::default(),
             stage: Counts::default(),
             past: None,
@@ -184,6 +187,11 @@ impl SignalMemory {
             recent: VecDeque::new(),
             looks: VecDeque::new(),
         }
+    }
+
+    /// Before there is any evidence.
+    fn no_harm(setup: &Setup) -> MarginGrid {
+        MarginGrid::new(Margin::new(setup.plan.margin), StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() })
     }
 
     fn learn(&mut self, setup: &Setup, past: Past) {
@@ -227,6 +235,7 @@ impl SignalMemory {
         let step = self.book.enter(readings, present, look.at, look.scrape_seconds);
         if !first {
             self.open = self.open.plus(step.counts);
+            self.placebo.enter(step.halves);
             self.open_since.get_or_insert(look.at);
             push(&mut self.looks, (look.at, step.counts), MOST_LOOKS);
         }
@@ -247,17 +256,19 @@ impl SignalMemory {
 
     fn judge(&mut self, setup: &Setup, named: &SignalSetup, counts: Counts, judged: &Judged) {
         let Judged { at, elapsed, next, frozen, alone } = *judged;
-        let phi = self.phi();
-        if named.counts == SignalCounts::Successes {
-            self.harm.update(counts.swapped(), Factor::BurstExact(phi), elapsed);
-        } else if alone {
-            let upper = self.stable_upper(setup.plan.alpha);
-            self.harm.update_alone(counts, Factor::BurstExact(phi), elapsed, upper);
-        } else {
-            self.harm.update(counts, Factor::BurstExact(phi), elapsed);
-        }
-        if !frozen && named.is_opening() {
-            self.prove(setup, counts, next);
+        if !self.doubts_its_noise(setup, elapsed) {
+            let factor = Factor::BurstExact(self.phi());
+            if named.counts == SignalCounts::Successes {
+                self.harm.update(counts.swapped(), factor, elapsed);
+            } else if alone {
+                let upper = self.stable_upper(setup.plan.alpha);
+                self.harm.update_alone(counts, factor, elapsed, upper);
+            } else {
+                self.harm.update(counts, factor, elapsed);
+            }
+            if !frozen && named.is_opening() {
+                self.prove(setup, counts, next);
+            }
         }
         self.total = self.total.plus(counts);
         self.stage = self.stage.plus(counts);
@@ -429,6 +440,12 @@ impl Judgement {
         self.sampled.as_ref()
     }
 
+    /// The signals whose noise turned out larger than stable's past said, with how often that was found and what is assumed now.
+    pub fn doubted(&self) -> impl Iterator<Item = (usize, u32, Phi)> {
+        let doubted = |(place, signal): (usize, &SignalMemory)| (place, signal.placebo.doubled(), signal.phi());
+        self.signals.iter().enumerate().map(doubted).filter(|(_, times, _)| *times > 0)
+    }
+
     /// Names of the pods that were counted.
     pub fn pods(&self) -> impl Iterator<Item = &str> {
         self.signals.iter().flat_map(|signal| signal.book.pods())
@@ -451,6 +468,7 @@ impl Judgement {
         self.began.get_or_insert(now);
         for signal in &mut self.signals {
             signal.open = Counts::default();
+            signal.placebo.begin();
             signal.open_since = None;
             signal.looks.clear();
         }

@@ -353,7 +353,8 @@ fn given_a_candidate_at_the_border_when_it_is_alone_then_it_is_seldom_taken_back
 
 #[rstest]
 #[case::steady(&[(50, 950, 5, 10); 6], &[(50, 950, 5, 10); 6], false, false)]
-#[case::exposure_doubles(&[(50, 950, 5, 10); 6], &[(100, 900, 10, 9); 6], false, true)]
+#[case::exposure_triples(&[(50, 950, 5, 10); 6], &[(150, 850, 15, 9); 6], false, true)]
+#[case::by_chance(&[(50, 950, 0, 1); 6], &[(50, 950, 1, 0), (50, 950, 1, 0), (50, 950, 0, 0), (50, 950, 0, 1), (50, 950, 0, 0), (50, 950, 0, 0)], false, false)]
 #[case::failures_triple(&[(50, 950, 5, 10); 6], &[(50, 950, 15, 10); 6], true, false)]
 #[case::stable_rises_too(&[(50, 950, 5, 10); 6], &[(50, 950, 15, 30); 6], false, true)]
 #[case::stable_never_fails(&[(50, 950, 1, 0); 6], &[(50, 950, 9, 0); 6], true, false)]
@@ -399,6 +400,20 @@ fn given_bursts_of_ten_on_one_pod_then_phi_is_about_ten() {
     let phi = Phi::between_pods(&history(4, |t, pod| if t % 10 == 0 && (t / 10 * 7 + t / 40) % 4 == pod { 10 } else { 0 }));
     assert!((9.0..=12.0).contains(&phi.get()), "{phi:?}");
     assert_eq!(phi.raised_to(Phi::UNKNOWN), phi);
+}
+
+/// One of ten pods fails twenty times as often, one by one: that is a bad pod, and no sign of bursts.
+#[test]
+fn given_a_pod_that_is_always_worse_then_it_is_no_dispersion() {
+    let one_by_one = |t: usize, pod: usize| u64::from((t * 7 + pod * 13).is_multiple_of(40));
+    let alike = Phi::between_pods(&history(10, one_by_one));
+    let with_bad =
+        Phi::between_pods(&history(10, |t, pod| if pod == 3 { u64::from(t.is_multiple_of(2)) } else { one_by_one(t, pod) }));
+    assert!((with_bad.get() - alike.get()).abs() < 0.1, "{with_bad:?} {alike:?}");
+    // Of three pods none is left out: two are too few to say which one is unlike.
+    let of_three =
+        Phi::between_pods(&history(3, |t, pod| if pod == 2 { u64::from(t.is_multiple_of(2)) } else { one_by_one(t, pod) }));
+    assert!(of_three.get() > 10.0, "{of_three:?}");
 }
 
 #[test]

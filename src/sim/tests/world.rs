@@ -12,7 +12,7 @@ use firebreak_engine::{
     units::Weight,
 };
 use firebreak_sim::{
-    Behaviour, Curve, Gateway, Hands, Life, Operator, Scenario, Source, Surges, Totals, Traffic, Turn, World, Worse, setup,
+    Behaviour, Curve, Gateway, Hands, Life, Noisy, Operator, Scenario, Source, Surges, Totals, Traffic, Turn, World, Worse, setup,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -125,7 +125,7 @@ fn rough(pods_die: bool) -> impl Strategy<Value = (u64, Scenario)> {
         let warm_up = warm_up.map(|(seconds, failing)| (seconds, Worse { failing, latency: 1.0 }));
         let life = Life { ready_after, warm_up, ..Behaviour::usual().life };
         let life = if pods_die { Life { restarts_every, vanishes_every, ..life } } else { life };
-        scenario.stable = Behaviour { bursts, life, ..Behaviour::usual() };
+        scenario.stable = Behaviour { bursts: Curve::constant(bursts), life, ..Behaviour::usual() };
         scenario.candidate = scenario.stable.clone();
         let (lag, reverted_every) = gateway;
         scenario.gateway = Gateway { lag, reverted_every, ..scenario.gateway };
@@ -260,4 +260,28 @@ fn given_pods_that_are_never_ready_then_it_is_taken_back_at_the_deadline_and_nob
     assert_eq!((reason.as_deref(), totals.candidate.requests), (Some("CandidateNotReady"), 0));
     let deadline = scenario.setup.ready_deadline_seconds;
     assert!((deadline..deadline + 10.0).contains(&totals.seconds), "{} s", totals.seconds);
+}
+
+/// How often it was said that stable's own pods differ, in ten harmless Changes of half an hour.
+fn doubts(stable: impl Fn(Behaviour) -> Behaviour) -> usize {
+    let mut said = 0;
+    for seed in 0..10 {
+        let mut scenario = harmless();
+        scenario.traffic.rate = Curve::constant(600.0);
+        scenario.stable = stable(scenario.stable);
+        World::new(seed, scenario).watch(1800.0, |turn| {
+            said += turn.decision.notes.iter().filter(|note| note.reason == "StablePodsDiffer").count();
+        });
+    }
+    said
+}
+
+#[test]
+fn given_stable_pods_that_differ_by_more_than_their_past_said_then_that_is_said_and_else_it_is_not() {
+    assert_eq!(doubts(|usual| usual), 0, "alike");
+    let bad = Noisy { one_in: 10, worse: Worse { failing: 20.0, latency: 1.0 } };
+    assert_eq!(doubts(|usual| Behaviour { noisy: Some(bad), ..usual }), 0, "one pod that was always worse");
+    let begin = Curve::steps([(-1.0, 1.0), (0.0, 8.0)]);
+    let said = doubts(|usual| Behaviour { bursts: begin.clone(), ..usual });
+    assert!(said >= 10, "bursts that begin with the Change: said {said} times");
 }

@@ -6,6 +6,11 @@
 //! denominator under independent failures. phi is the largest over blocks of 10, 60 and 300 s, since bursts show at
 //! their own time scale. Twenty pseudo-failures at phi 2 steady small samples; below 50 failures phi is 2. With one
 //! pod the pods' differences become those of successive blocks: `sum (x_t - x_{t-1})^2 / sum (x_t + x_{t-1})`.
+//!
+//! A pod that fails several times as often as the others all the time is not how failures come, but that pod: it is left out, else
+//! one on a bad node would hide any harm (twenty times as often, one of ten pods: phi 109). It stays in what stable is counted by.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +25,12 @@ const PRIOR_PHI: f64 = 2.0;
 
 /// Fewer failures than this say nothing about bursts.
 pub const ENOUGH_FAILURES: u64 = 50;
+
+/// A pod is left out with at least so many failures, and so many times the failures per request of the pods that are left in.
+const ANOTHER_POD: (u64, f64) = (20, 3.0);
+
+/// Of so many pods with traffic at most one is left out.
+const PODS_TO_ONE: usize = 4;
 
 /// Variance over mean of failure counts, in `1..=1e6`; 1 is independent failures, 2 is what is assumed without data.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -93,6 +104,7 @@ impl Phi {
     /// Measures phi from stable's last steps in order of time. [`Phi::UNKNOWN`] below 50 failures.
     #[must_use]
     pub fn between_pods(history: &[PodStep]) -> Self {
+        let history = &alike(history);
         let failures: u64 = history.iter().flat_map(|s| &s.pods).map(|p| p.failures).sum();
         if failures < ENOUGH_FAILURES {
             return Self::UNKNOWN;
@@ -108,6 +120,48 @@ impl Phi {
         };
         BLOCKS.iter().filter_map(of_length).reduce(f64::max).map_or(Self::UNKNOWN, Self::new)
     }
+}
+
+/// The history without the pods that are always worse.
+fn alike(history: &[PodStep]) -> Cow<'_, [PodStep]> {
+    let pods = history.iter().map(|step| step.pods.len()).max().unwrap_or(0);
+    let sum = |place: usize| {
+        let of_pod = history.iter().filter_map(|step| step.pods.get(place));
+        of_pod.fold(PodCounts::default(), |sum, pod| PodCounts {
+            requests: sum.requests.saturating_add(pod.requests),
+            failures: sum.failures.saturating_add(pod.failures),
+        })
+    };
+    let left_out = always_worse(&(0..pods).map(sum).collect::<Vec<_>>());
+    if left_out.is_empty() {
+        return Cow::Borrowed(history);
+    }
+    let without = |step: &PodStep| {
+        let kept = step.pods.iter().enumerate().filter(|(place, _)| !left_out.contains(place)).map(|(_, pod)| *pod);
+        PodStep { seconds: step.seconds, pods: kept.collect() }
+    };
+    history.iter().map(without).collect()
+}
+
+/// The places of the pods that fail several times as often as the others: at most one of four.
+pub(crate) fn always_worse(pods: &[PodCounts]) -> Vec<usize> {
+    let (failures, times) = ANOTHER_POD;
+    let rate = |pod: &PodCounts| pod.failures as f64 / pod.requests as f64;
+    let mut left_in: Vec<(usize, &PodCounts)> = pods.iter().enumerate().filter(|(_, pod)| pod.requests > 0).collect();
+    left_in.sort_by(|(_, left), (_, right)| rate(left).total_cmp(&rate(right)));
+    let mut worse = Vec::new();
+    for _ in 0..left_in.len() / PODS_TO_ONE {
+        let Some(((place, worst), others)) = left_in.split_last() else { break };
+        let requests: f64 = others.iter().map(|(_, pod)| pod.requests as f64).sum();
+        // One failure more than was seen: others that never failed are not infinitely better.
+        let rate_of_others = (others.iter().map(|(_, pod)| pod.failures as f64).sum::<f64>() + 1.0) / requests;
+        if worst.failures < failures || rate(worst) <= times * rate_of_others {
+            break;
+        }
+        worse.push(*place);
+        left_in.pop();
+    }
+    worse
 }
 
 fn pods_with_traffic(history: &[PodStep]) -> usize {

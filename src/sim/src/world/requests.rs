@@ -152,8 +152,9 @@ impl Answering<'_> {
         let own = (self.behaviour.failing.at(self.second) * times).min(1.0);
         let fit = load.recip().min(1.0);
         let failing = 1.0 - (1.0 - own) * fit;
-        if self.behaviour.bursts > 1.0 {
-            return chance.bursty(requests as f64 * failing, self.behaviour.bursts).min(requests);
+        let bursts = self.behaviour.bursts.at(self.second);
+        if bursts > 1.0 {
+            return chance.bursty(requests as f64 * failing, bursts).min(requests);
         }
         chance.binomial(requests, failing)
     }

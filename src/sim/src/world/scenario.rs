@@ -67,7 +67,7 @@ pub struct Behaviour {
     /// Probability that a request fails.
     pub failing: Curve,
     /// variance/mean of the failures of a pod: 1 one by one, more in bursts.
-    pub bursts: f64,
+    pub bursts: Curve,
     /// Half of the requests take longer than this, seconds: latency is log-normal.
     pub latency: Curve,
     /// Standard deviation of the logarithm of a request's latency.
@@ -171,7 +171,7 @@ impl Behaviour {
     pub fn usual() -> Self {
         Self {
             failing: Curve::constant(0.001),
-            bursts: 1.0,
+            bursts: Curve::constant(1.0),
             latency: Curve::constant(0.05),
             spread: 0.6,
             orders: Curve::constant(0.1),

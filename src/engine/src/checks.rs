@@ -35,6 +35,19 @@ pub struct CheckSetup {
     pub on_failure: OnFailure,
     /// What happens while there is no answer.
     pub on_missing: Missing,
+    /// What it is about.
+    #[serde(default)]
+    pub about: About,
+}
+
+/// What a check is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum About {
+    /// What its Guard asks.
+    #[default]
+    Asked,
+    /// How fast stable burns the error budget of the objective, in multiples of the rate that spends it evenly.
+    ErrorBudget,
 }
 
 /// What a failed check does.
@@ -174,6 +187,14 @@ impl CheckMemory {
         let value = self.value.map_or_else(|| "no number".to_owned(), |value| format!("{value}"));
         let enough = failed >= usize::try_from(setup.failed_answers.max(1)).unwrap_or(usize::MAX);
         let (name, limits, of) = (&setup.name, setup.limits(), self.failed.len());
+        if setup.about == About::ErrorBudget && self.failed.back() == Some(&true) {
+            let (value, limit) = (self.value.unwrap_or_default(), setup.max.unwrap_or_default());
+            return Says::Failed(format!(
+                "stable burns its error budget {value:.1} times as fast as the objective allows over {name}, and from {limit} times on \
+                 nothing new is exposed; Firebreak goes on by itself once it is below. Mend what burns it, or decide: kubectl \
+                 firebreak promote or abort"
+            ));
+        }
         if self.failed_before {
             return Says::Failing(format!(
                 "check {name}: the value is {value}, {limits}; it was so before the candidate had any traffic, so it is not taken back for it"
@@ -225,6 +246,7 @@ mod tests {
             of_answers: 3,
             on_failure: OnFailure::RollBack,
             on_missing: Missing::Hold,
+            about: About::Asked,
         }
     }
 

@@ -5,7 +5,7 @@
 //! does not, the Change is held. While the first is blind the second takes back in its place.
 
 use crate::{
-    checks::{CheckSetup, Missing, OnFailure, Says},
+    checks::{About, CheckSetup, Missing, OnFailure, Says},
     counters::Present,
     judge::{Harm, Judgement, NamedHold, Standing, Trouble, Verdict},
     memory::Memory,
@@ -121,9 +121,10 @@ impl Memory {
     }
 
     fn held_by_check(&self, setup: &Setup, now: Millis) -> Option<NamedHold> {
-        self.says(setup, now).find_map(|(_, says)| {
+        self.says(setup, now).find_map(|(check, says)| {
             let (reason, message, warning) = match says {
                 Says::Passes => return None,
+                Says::Failed(words) if check.about == About::ErrorBudget => ("ErrorBudgetBurns", words, true),
                 Says::Failed(words) => ("CheckFailed", words, true),
                 Says::Failing(words) => ("CheckFailing", words, false),
                 Says::Missing(_, words) => ("CheckMissing", words, false),

@@ -13,7 +13,7 @@ use firebreak_engine::{
     units::Millis,
 };
 
-use crate::metrics::SignalShape;
+use crate::{error_budget, metrics::SignalShape};
 
 /// Share of the harm evidence by kind of signal, where a signal names none: errors weigh more than slowness.
 const FAILURES_SHARE: f64 = 0.5;
@@ -28,7 +28,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
     Setup {
         plan: plan(&spec.plan, availability),
         signals: signals(&spec.signals),
-        checks: spec.checks.iter().map(check).collect(),
+        checks: spec.checks.iter().map(check).chain(error_budget::burns(spec).map(|burn| burn.setup())).collect(),
         dependents: spec.dependents.iter().map(|named| dependent(named, change.metadata.namespace.as_deref())).collect(),
         both_sources: spec.both_sources && spec.pod_pages.is_some(),
         exposure: if routed { Exposure::Routes } else { Exposure::PodShare },
@@ -83,6 +83,7 @@ fn check(check: &Check) -> CheckSetup {
             OnMissing::Ignore => checks::Missing::Ignore,
             OnMissing::RollBack => checks::Missing::RollBack,
         },
+        about: checks::About::Asked,
     }
 }
 

@@ -10,6 +10,7 @@ mod answers;
 mod begin;
 mod convert;
 pub mod crds;
+mod error_budget;
 mod events;
 mod eyes;
 #[cfg(test)]

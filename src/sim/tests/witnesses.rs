@@ -3,7 +3,7 @@
 
 use firebreak_engine::{
     Memory, Observation, Setup,
-    checks::{CheckLook, CheckSetup, Found, Missing, OnFailure},
+    checks::{About, CheckLook, CheckSetup, Found, Missing, OnFailure},
     decide,
     dependents::{DependentPast, DependentSetup, DependentsLook, Measured},
     memory::{Outcome, Phase},
@@ -71,6 +71,7 @@ fn check(on_failure: OnFailure, on_missing: Missing) -> CheckSetup {
         of_answers: 3,
         on_failure,
         on_missing,
+        about: About::Asked,
     }
 }
 
@@ -94,6 +95,38 @@ fn given_a_check_that_may_only_hold_when_it_fails_then_it_holds_until_it_passes(
     world.run(300, |seen, memory| answer(seen, Some(if memory.granted > Weight::ZERO { 0.9 } else { 0.1 })));
     assert_eq!((world.phase(), world.waiting()), (Phase::Progressing, Some("CheckFailed")));
     world.run(1000, |seen, _| answer(seen, Some(0.1)));
+    assert_eq!(world.phase(), Phase::Ended(Outcome::Promoted));
+}
+
+#[test]
+fn given_an_error_budget_that_burns_then_nothing_new_is_exposed_until_it_does_not_and_nobody_is_needed() {
+    let burn = CheckSetup {
+        name: "1h and 5m".into(),
+        max: Some(14.4),
+        failed_answers: 1,
+        of_answers: 1,
+        about: About::ErrorBudget,
+        ..check(OnFailure::Hold, Missing::Ignore)
+    };
+    let mut world = Witnessed::new(|setup| setup.checks = vec![burn]);
+    world.run(120, |seen, _| answer(seen, Some(20.0)));
+    assert_eq!(
+        (world.waiting(), world.cluster.memory.highest),
+        (Some("ErrorBudgetBurns"), Weight::ZERO),
+        "before it has a share"
+    );
+    world.run(20, |seen, _| answer(seen, Some(1.0)));
+    let stage = world.cluster.memory.highest;
+    assert!(stage > Weight::ZERO);
+    world.run(600, |seen, _| answer(seen, Some(20.0)));
+    assert_eq!((world.waiting(), world.cluster.memory.highest), (Some("ErrorBudgetBurns"), stage), "it stays where it is");
+    let words = world.told("ErrorBudgetBurns").unwrap();
+    assert!(
+        words.starts_with("stable burns its error budget 20.0 times as fast as the objective allows over 1h and 5m"),
+        "{words}"
+    );
+    // No answer is no stop: stable's health is judged by what is counted, too.
+    world.run(1000, |seen, _| answer(seen, None));
     assert_eq!(world.phase(), Phase::Ended(Outcome::Promoted));
 }
 

@@ -9,7 +9,10 @@ use firebreak_engine::{
 };
 use futures::future::select_all;
 
-use crate::metrics::{Asking, Hub, Trouble, Values};
+use crate::{
+    error_budget,
+    metrics::{Asking, Hub, Trouble, Values},
+};
 
 /// Largest number that is told: JSON has no infinity, and every limit is below.
 const LARGEST: f64 = f64::MAX;
@@ -25,12 +28,11 @@ impl Checks {
     /// Begins to ask.
     pub(super) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Self {
         let url = change.spec.prometheus_url.as_deref();
-        let asking: Vec<Asking> = change
-            .spec
-            .checks
-            .iter()
-            .map(|check| hub.ask(url, &written(&check.query, change, namespace), check.every.0))
-            .collect();
+        // In the order of the engine's setup.
+        let asked = change.spec.checks.iter().map(|check| (check.query.clone(), check.every.0));
+        let burns = error_budget::burns(&change.spec).map(|burn| (burn.query, error_budget::EVERY));
+        let asking: Vec<Asking> =
+            asked.chain(burns).map(|(query, every)| hub.ask(url, &written(&query, change, namespace), every)).collect();
         Self { given: vec![i64::MIN; asking.len()], asking }
     }
 

@@ -38,6 +38,7 @@ pub use pods::{
 };
 pub use poller::Answer;
 pub use reading::PodSample;
+pub(crate) use selector::Selector;
 pub use shape::{SignalShape, Target, validate};
 pub use stats::Stats;
 pub use trouble::{Class, Trouble};

@@ -103,6 +103,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, pods::releases_are_judged_without_prometheus),
         case!(Shared, third_party::caddy_is_judged_by_its_own_page),
         case!(Shared, witnesses::a_check_that_fails_takes_back),
+        case!(Shared, witnesses::a_burning_error_budget_exposes_nobody),
         case!(Shared, witnesses::a_hurt_dependent_takes_back_and_platform_trouble_holds),
         case!(Shared, witnesses::sources_that_disagree_hold),
         case!(Shared, exposure::grpc_route_is_divided_and_restored),

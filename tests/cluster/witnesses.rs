@@ -43,6 +43,33 @@ pub(crate) async fn a_check_that_fails_takes_back(world: &World) -> Result<()> {
     scene.close(Some(&route)).await
 }
 
+/// Stable spent the budget of its objective just now: nobody is exposed to a change until the burning is over.
+pub(crate) async fn a_burning_error_budget_exposes_nobody(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "budget").await?;
+    let control = ControlServer::start(SocketAddr::from((world.lab.host_address_for_pods()?, 0))).await?;
+    let url = control.url();
+    let mut guard = manifests::guard();
+    guard["spec"]["slo"] = json!({"availability": 99});
+    scene.guarded_by(&guard, 4, &[("CONTROL_URL", &url)]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    control.set(Control { error_rate: Some(0.5), ..Control::default() });
+    until("stable to fail", 2 * MINUTE, async || Ok((load.snapshot().total_failed() >= 1000).then_some(()))).await?;
+    control.set(Control::default());
+    scene.ship("v2", 4, &[("CONTROL_URL", &url)]).await?;
+    let name = scene.change(1).await?.name_any();
+    let burns = ["ErrorBudgetBurns"];
+    let held = scene.until_change(&name, "to hold for the error budget", MINUTE, |change| waits_for(change, &burns)).await?;
+    let status = held.status.context("no status")?;
+    println!("budget: {}", status.waiting.map(|waiting| waiting.message).unwrap_or_default());
+    ensure!(status.highest_weight_percent == 0.0, "{} % while the budget burns", status.highest_weight_percent);
+    let since = load.elapsed();
+    scene.ends(&name, Phase::Promoted, 8 * MINUTE).await?;
+    println!("budget: promoted {:.0} s after the hold was seen", (load.elapsed() - since).as_secs_f64());
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
+}
+
 /// A workload beside the guarded one, with requests of its own.
 async fn neighbour(scene: &Scene<'_>, name: &str, control: &str) -> Result<Load> {
     let env = [("CONTROL_URL", control)];

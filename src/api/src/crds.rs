@@ -1,11 +1,11 @@
 //! The definitions that a cluster admin installs, generated from the types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::CustomResourceExt as _;
 
-use crate::{Change, ClusterRiskPolicy, Guard, Intervention};
+use crate::{Change, ClusterRiskPolicy, Guard, Intervention, RiskPolicy};
 
 /// All definitions, each with the file name it has in `crds/`.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
         ("clusterriskpolicies.yaml", ClusterRiskPolicy::crd()),
         ("guards.yaml", Guard::crd()),
         ("interventions.yaml", Intervention::crd()),
+        ("riskpolicies.yaml", RiskPolicy::crd()),
     ];
     let known = |(name, mut definition): (_, CustomResourceDefinition)| {
         let schemas =
@@ -23,6 +24,9 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
             without_unknown_formats(schema);
             if name == "changes.yaml" {
                 without_what_guards_say(schema);
+            }
+            if name == "clusterriskpolicies.yaml" {
+                levels_as_one(schema);
             }
             REPEATED.iter().filter(|(file, _)| *file == name).for_each(|(_, path)| say_once(schema, path));
         });
@@ -55,13 +59,26 @@ fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     }
 }
 
+/// The four levels are alike, so one schema says what each of them is; that all are there, and no other, is checked beside it.
+fn levels_as_one(schema: &mut JSONSchemaProps) {
+    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+    let levels = spec.and_then(|spec| spec.properties.as_mut()?.get_mut("levels"));
+    let Some(levels) = levels else { return };
+    let Some(mut level) = levels.properties.as_mut().and_then(|levels| levels.remove("medium")) else { return };
+    level.description = Some("What one level asks for. Medium is also for a change that says nothing of its risk.".to_owned());
+    levels.properties = None;
+    levels.additional_properties = Some(JSONSchemaPropsOrBool::Schema(Box::new(level)));
+    levels.max_properties = Some(4);
+    let known = ValidationRule {
+        rule: "self.all(name, name in ['low', 'medium', 'high', 'critical'])".to_owned(),
+        message: Some("spec.levels: levels are low, medium, high and critical".to_owned()),
+        ..ValidationRule::default()
+    };
+    levels.x_kubernetes_validations = Some(vec![known]);
+}
+
 /// Parts that are explained elsewhere in the same definition: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 4] = [
-    ("clusterriskpolicies.yaml", &["spec", "levels", "medium"]),
-    ("clusterriskpolicies.yaml", &["spec", "levels", "high"]),
-    ("clusterriskpolicies.yaml", &["spec", "levels", "critical"]),
-    ("guards.yaml", &["spec", "dependents", "signals"]),
-];
+const REPEATED: [(&str, &[&str]); 1] = [("guards.yaml", &["spec", "dependents", "signals"])];
 
 fn say_once(schema: &mut JSONSchemaProps, path: &[&str]) {
     let Some((first, rest)) = path.split_first() else {
@@ -83,7 +100,11 @@ fn inside(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaP
         Some(JSONSchemaPropsOrArray::Schema(items)) => Some(items.as_mut()),
         _ => None,
     };
-    for inner in properties.chain(items) {
+    let more = match &mut schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(more)) => Some(more.as_mut()),
+        _ => None,
+    };
+    for inner in properties.chain(items).chain(more) {
         change(inner);
         inside(inner, change);
     }

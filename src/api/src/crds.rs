@@ -40,7 +40,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
 const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
 
 /// Of these not even the shape is told again: only the operator writes them.
-const WHOLE: [&str; 2] = ["checks", "dependents"];
+const WHOLE: [&str; 3] = ["checks", "dependents", "signals"];
 
 fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
@@ -77,8 +77,16 @@ fn levels_as_one(schema: &mut JSONSchemaProps) {
     levels.x_kubernetes_validations = Some(vec![known]);
 }
 
-/// Parts that are explained elsewhere in the same definition: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 1] = [("guards.yaml", &["spec", "dependents", "signals"])];
+/// Parts that are explained elsewhere: their checks stay, their words do not.
+const REPEATED: [(&str, &[&str]); 5] = [
+    ("guards.yaml", &["spec", "dependents", "signals"]),
+    // As in clusterriskpolicies.yaml.
+    ("riskpolicies.yaml", &["spec", "rules"]),
+    // Kubernetes' own words, as in guards.yaml.
+    ("changes.yaml", &["status", "conditions"]),
+    ("clusterriskpolicies.yaml", &["status", "conditions"]),
+    ("riskpolicies.yaml", &["status", "conditions"]),
+];
 
 fn say_once(schema: &mut JSONSchemaProps, path: &[&str]) {
     let Some((first, rest)) = path.split_first() else {

@@ -108,7 +108,7 @@ fn outcome(policies: &[&Policy], facts: &Facts) -> Outcome {
         let asked = Asked::new(&policy.env, &shown);
         for compiled in &policy.rules {
             let rule = &compiled.rule;
-            let went = match asked.of(&compiled.program) {
+            let went = match asked.of(&compiled.program, &compiled.checked.inputs) {
                 Said::Yes => Went::Held,
                 Said::No => Went::NotHeld,
                 Said::Unknown(reason, remedy) => Went::Failed { reason, remedy },

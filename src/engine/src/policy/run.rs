@@ -8,7 +8,7 @@ use std::{
 use cel::{Context, Env, ExecutionError, Program, Value};
 use serde::Serialize;
 
-use super::facts::Shown;
+use super::{facts::Shown, schema};
 
 /// What a condition says of the facts.
 pub(super) enum Said {
@@ -30,7 +30,8 @@ impl Asked {
         Self { context: guarded(|| context(env, shown)).flatten() }
     }
 
-    pub(super) fn of(&self, program: &Program) -> Said {
+    /// What a condition says, which asks of these facts.
+    pub(super) fn of(&self, program: &Program, inputs: &[String]) -> Said {
         let Some(context) = &self.context else {
             return Said::Unknown("the facts cannot be read".to_owned(), "report it as a fault of Firebreak".to_owned());
         };
@@ -38,7 +39,7 @@ impl Asked {
             Some(Ok(Value::Bool(true))) => Said::Yes,
             Some(Ok(Value::Bool(false))) => Said::No,
             Some(Ok(_)) => Said::Unknown("it is not true or false".to_owned(), "write a condition".to_owned()),
-            Some(Err(error)) => failed(&error),
+            Some(Err(error)) => failed(&error, inputs),
             None => Said::Unknown("the interpreter gave up".to_owned(), "write it more simply".to_owned()),
         }
     }
@@ -60,12 +61,18 @@ fn context(env: &Arc<Env>, shown: &Shown) -> Option<Context<'static, 'static>> {
     Some(context)
 }
 
-fn failed(error: &ExecutionError) -> Said {
+fn failed(error: &ExecutionError, inputs: &[String]) -> Said {
     match error {
-        ExecutionError::NoSuchKey(name) => Said::Unknown(
-            format!("{name} is not known of this change"),
-            format!("ask for it first: has(....{name}) && ..., or \"{name}\" in ... for a label"),
-        ),
+        ExecutionError::NoSuchKey(name) => {
+            let path = inputs.iter().find(|path| path.rsplit('.').next() == Some(name.as_str()));
+            let remedy = match path {
+                Some(path) => format!("ask for it first: has({path}) && ..."),
+                None if schema::is_field(name) => format!("ask for it first: has(x.{name}) && ..."),
+                None => format!("ask for it first: \"{name}\" in workload.labels && ..."),
+            };
+            let what = path.map_or(name.as_str(), String::as_str);
+            Said::Unknown(format!("{what} is not known of this change"), remedy)
+        }
         other => {
             let words: String = other.to_string().chars().take(200).collect();
             Said::Unknown(words, "write it so that it can be told of every change".to_owned())

@@ -142,3 +142,15 @@ pub const ROOTS: &[Field] = &[
 pub(super) fn field<'a>(fields: &'a [Field], name: &str) -> Option<&'a Field> {
     fields.iter().find(|field| field.name == name)
 }
+
+/// Whether any fact has this name.
+pub(super) fn is_field(name: &str) -> bool {
+    fn within(fields: &[Field], name: &str) -> bool {
+        let inside = |kind: &Type| match kind {
+            Type::Object(fields) | Type::List(Type::Object(fields), _) => within(fields, name),
+            _ => false,
+        };
+        fields.iter().any(|field| field.name == name || inside(&field.kind))
+    }
+    within(ROOTS, name)
+}

@@ -19,6 +19,7 @@ mod judging;
 mod lifecycle;
 mod outages;
 mod pods;
+mod policies;
 mod refusals;
 mod releases;
 mod third_party;
@@ -72,6 +73,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, lifecycle::humans_steer_by_interventions),
         case!(Shared, lifecycle::claims_that_rise_begin_anew),
         case!(Shared, lifecycle::guard_deleted_takes_its_candidate_back_first),
+        case!(Shared, policies::risk_policy),
         case!(Shared, outages::backend_away_holds_a_harmless_candidate),
         case!(Shared, outages::backend_away_never_promotes_a_failing_candidate),
         case!(Shared, outages::no_data_exposes_nothing),

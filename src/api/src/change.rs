@@ -58,8 +58,14 @@ pub struct ChangeSpec {
     pub risk: Risk,
     /// The plan, as the policy gave it for this level.
     pub plan: Level,
-    /// The policy that gave the plan: `built-in` or a `ClusterRiskPolicy`'s name.
+    /// The policy that gave the plan: `built-in`, a `ClusterRiskPolicy`'s name, or that and a `RiskPolicy`'s.
     pub policy: String,
+    /// What is different from stable, a sentence each, the riskier first; at most 40.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
+    /// The facts and the policy that the risk was worked out from: deflated JSON in base64. It can be worked out again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_basis: Option<String>,
     /// Percent of requests that must not fail, where the Guard names an objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<f64>,
@@ -152,6 +158,19 @@ pub struct Risk {
     pub level: String,
     /// What led to it, in the order in which it was applied.
     pub factors: Vec<Factor>,
+    /// Why the policy refuses the change: nothing runs from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// Why a policy refuses a change.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// The rule.
+    pub rule: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// One thing that led to the level.

@@ -13,6 +13,10 @@ pub mod kind {
     pub const STALLED: &str = "Stalled";
     /// Whether a template change is held in the API server (`Admission`) or after the fact (`Late`).
     pub const HOLDS: &str = "HoldsInAdmission";
+    /// Of a Guard: whether the policy that it names is in force as it is written now.
+    pub const POLICY: &str = "PolicyInForce";
+    /// Of a RiskPolicy: whether all that it asks for is stricter; what is not is ignored.
+    pub const TIGHTENS: &str = "Tightens";
 }
 
 /// One condition to set.

@@ -1,11 +1,11 @@
 //! The definitions that a cluster admin installs, generated from the types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::CustomResourceExt as _;
 
-use crate::{Change, ClusterRiskPolicy, Guard, Intervention};
+use crate::{Change, ClusterRiskPolicy, Guard, Intervention, RiskPolicy};
 
 /// All definitions, each with the file name it has in `crds/`.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
         ("clusterriskpolicies.yaml", ClusterRiskPolicy::crd()),
         ("guards.yaml", Guard::crd()),
         ("interventions.yaml", Intervention::crd()),
+        ("riskpolicies.yaml", RiskPolicy::crd()),
     ];
     let known = |(name, mut definition): (_, CustomResourceDefinition)| {
         let schemas =
@@ -23,6 +24,9 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
             without_unknown_formats(schema);
             if name == "changes.yaml" {
                 without_what_guards_say(schema);
+            }
+            if name == "clusterriskpolicies.yaml" {
+                levels_as_one(schema);
             }
             REPEATED.iter().filter(|(file, _)| *file == name).for_each(|(_, path)| say_once(schema, path));
         });
@@ -36,7 +40,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
 const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
 
 /// Of these not even the shape is told again: only the operator writes them.
-const WHOLE: [&str; 2] = ["checks", "dependents"];
+const WHOLE: [&str; 3] = ["checks", "dependents", "signals"];
 
 fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
@@ -55,12 +59,33 @@ fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Parts that are explained elsewhere in the same definition: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 4] = [
-    ("clusterriskpolicies.yaml", &["spec", "levels", "medium"]),
-    ("clusterriskpolicies.yaml", &["spec", "levels", "high"]),
-    ("clusterriskpolicies.yaml", &["spec", "levels", "critical"]),
+/// The four levels are alike, so one schema says what each of them is; that all are there, and no other, is checked beside it.
+fn levels_as_one(schema: &mut JSONSchemaProps) {
+    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+    let levels = spec.and_then(|spec| spec.properties.as_mut()?.get_mut("levels"));
+    let Some(levels) = levels else { return };
+    let Some(mut level) = levels.properties.as_mut().and_then(|levels| levels.remove("medium")) else { return };
+    level.description = Some("What one level asks for. Medium is also for a change that says nothing of its risk.".to_owned());
+    levels.properties = None;
+    levels.additional_properties = Some(JSONSchemaPropsOrBool::Schema(Box::new(level)));
+    levels.max_properties = Some(4);
+    let known = ValidationRule {
+        rule: "self.all(name, name in ['low', 'medium', 'high', 'critical'])".to_owned(),
+        message: Some("spec.levels: levels are low, medium, high and critical".to_owned()),
+        ..ValidationRule::default()
+    };
+    levels.x_kubernetes_validations = Some(vec![known]);
+}
+
+/// Parts that are explained elsewhere: their checks stay, their words do not.
+const REPEATED: [(&str, &[&str]); 5] = [
     ("guards.yaml", &["spec", "dependents", "signals"]),
+    // As in clusterriskpolicies.yaml.
+    ("riskpolicies.yaml", &["spec", "rules"]),
+    // Kubernetes' own words, as in guards.yaml.
+    ("changes.yaml", &["status", "conditions"]),
+    ("clusterriskpolicies.yaml", &["status", "conditions"]),
+    ("riskpolicies.yaml", &["status", "conditions"]),
 ];
 
 fn say_once(schema: &mut JSONSchemaProps, path: &[&str]) {
@@ -83,7 +108,11 @@ fn inside(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaP
         Some(JSONSchemaPropsOrArray::Schema(items)) => Some(items.as_mut()),
         _ => None,
     };
-    for inner in properties.chain(items) {
+    let more = match &mut schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(more)) => Some(more.as_mut()),
+        _ => None,
+    };
+    for inner in properties.chain(items).chain(more) {
         change(inner);
         inside(inner, change);
     }

@@ -74,7 +74,7 @@ pub enum TargetKind {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRef {
-    /// Kind of the policy: `ClusterRiskPolicy`.
+    /// Kind of the policy: `ClusterRiskPolicy`, or `RiskPolicy` for one in the Guard's namespace.
     pub kind: PolicyKind,
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
@@ -86,6 +86,8 @@ pub struct PolicyRef {
 pub enum PolicyKind {
     /// For the whole cluster.
     ClusterRiskPolicy,
+    /// For one namespace: stricter than a ClusterRiskPolicy.
+    RiskPolicy,
 }
 
 /// How traffic is divided.
@@ -340,7 +342,7 @@ pub struct GuardStatus {
     /// Generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled`, `HoldsInAdmission`.
+    /// `Ready`, `Reconciling`, `Stalled`, `HoldsInAdmission`, `PolicyInForce`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Where a template change is held.

@@ -1,8 +1,8 @@
 //! The Kubernetes resources of Firebreak (`firebreak.dev/v1alpha1`) as Rust types.
 //!
-//! Holds: the four kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`Intervention`]), the names of annotations and
-//! labels ([`names`]), the comparison of pod templates ([`template`]), conditions ([`conditions`]), stored values ([`packed`]),
-//! what a policy means to the engine ([`plan`]).
+//! Holds: the five kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`RiskPolicy`], [`Intervention`]), the names of annotations and
+//! labels ([`names`]), the comparison of pod templates ([`template`], [`diff`]), conditions ([`conditions`]), stored values ([`packed`]),
+//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]).
 //! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
 //! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
 
@@ -14,8 +14,11 @@
 pub mod change;
 pub mod conditions;
 pub mod crds;
+pub mod diff;
 pub mod evidence;
+pub mod facts;
 pub mod guard;
+pub mod in_force;
 pub mod intervention;
 pub mod names;
 pub mod packed;
@@ -23,10 +26,11 @@ pub mod plan;
 pub mod policy;
 pub mod presets;
 pub mod span;
+pub mod stricter;
 pub mod template;
 
 pub use change::{Change, ChangeSpec, ChangeStatus};
 pub use guard::{Guard, GuardSpec, GuardStatus};
 pub use intervention::{Intervention, InterventionSpec, InterventionStatus};
-pub use policy::{ClusterRiskPolicy, ClusterRiskPolicySpec};
+pub use policy::{ClusterRiskPolicy, ClusterRiskPolicySpec, RiskPolicy, RiskPolicySpec};
 pub use span::Span;

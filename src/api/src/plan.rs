@@ -7,16 +7,22 @@ use firebreak_engine::{
 };
 
 use crate::{
-    ClusterRiskPolicy, Span,
+    ClusterRiskPolicy, ClusterRiskPolicySpec, Span,
     policy::{self, Inconclusive, NoData},
 };
 
 /// What a level asks for, by a policy or the built-in one.
 #[must_use]
 pub fn level(policy: Option<&ClusterRiskPolicy>, level: Level) -> policy::Level {
+    level_of(policy.map(|policy| &policy.spec), level)
+}
+
+/// What a level asks for, by what a policy says or the built-in one.
+#[must_use]
+pub fn level_of(policy: Option<&ClusterRiskPolicySpec>, level: Level) -> policy::Level {
     match policy {
         Some(policy) => {
-            let levels = &policy.spec.levels;
+            let levels = &policy.levels;
             match level {
                 Level::Low => levels.low.clone(),
                 Level::Medium => levels.medium.clone(),

@@ -94,6 +94,12 @@ Examples:
     #[command(after_help = "Example:
   kubectl firebreak retry checkout --reason 'the database was down, not the candidate'")]
     Retry(Steer),
+    /// What a policy makes of a change, rule by rule, and what each of its levels asks for
+    #[command(after_help = "Examples:
+  kubectl firebreak policy test checkout
+  kubectl firebreak policy test --policy bank.yaml --from old.yaml --to new.yaml
+  kubectl firebreak policy explain --policy bank.yaml")]
+    Policy(PolicyArgs),
     /// Print the resource definitions that a cluster needs
     #[command(after_help = "Example:
   kubectl firebreak crds | kubectl apply -f -")]
@@ -234,6 +240,88 @@ pub struct Steer {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub wait: bool,
     /// For machines: print the Intervention
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Options of `policy`.
+#[derive(Args, Clone, Debug)]
+pub struct PolicyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+/// What to do with a policy.
+#[derive(Subcommand, Clone, Debug)]
+pub enum PolicyCommand {
+    /// Run a policy on a recorded Change or on two manifests: every rule, what it asked of, and the level and plan that follow
+    #[command(after_help = "Examples:
+  kubectl firebreak policy test change/checkout-bcdfghjklm-1
+  kubectl firebreak policy test checkout --policy stricter.yaml
+  kubectl firebreak policy test --policy bank.yaml --from old.yaml --to new.yaml
+  kubectl firebreak policy test --policy riskpolicy/payments --from old.yaml --to new.yaml -o json")]
+    Test(PolicyTest),
+    /// Print the plan that each level of a policy gives, and its rules
+    #[command(after_help = "Examples:
+  kubectl firebreak policy explain
+  kubectl firebreak policy explain --policy clusterriskpolicy/standard --slo 99.9")]
+    Explain(PolicyExplain),
+}
+
+/// Options of `policy test`.
+#[derive(Args, Clone, Debug)]
+pub struct PolicyTest {
+    /// A Change that recorded its facts, or a Guard: its active or last Change
+    #[arg(value_name = "CHANGE|GUARD", conflicts_with_all = ["from", "to"])]
+    pub name: Option<String>,
+    /// A file, or clusterriskpolicy/NAME, or riskpolicy/NAME [default: the Change's own; with manifests the built-in one]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+    /// The Deployment as it is
+    #[arg(long, value_name = "FILE", requires = "to", help_heading = "Manifests")]
+    pub from: Option<PathBuf>,
+    /// The Deployment as it is to be
+    #[arg(long, value_name = "FILE", requires = "from", help_heading = "Manifests")]
+    pub to: Option<PathBuf>,
+    /// When it is changed, for example 2026-07-31T17:30:00Z [default: now]
+    #[arg(long, value_name = "TIME", requires = "from", help_heading = "Manifests")]
+    pub at: Option<jiff::Timestamp>,
+    /// Who changes it [default: nobody that is known]
+    #[arg(long, value_name = "USER", requires = "from", help_heading = "Manifests")]
+    pub changer: Option<String>,
+    /// Labels of its namespace, for example regulated=yes,team=shop; empty for none [default: not known]
+    #[arg(long, value_name = "LABELS", requires = "from", value_parser = Labels::read, help_heading = "Manifests")]
+    pub namespace_labels: Option<Labels>,
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Labels on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels(pub std::collections::BTreeMap<String, String>);
+
+impl Labels {
+    fn read(text: &str) -> Result<Self, String> {
+        let one = |label: &str| {
+            let (name, value) = label.split_once('=').ok_or("write name=value, with commas between")?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        text.split(',').filter(|label| !label.trim().is_empty()).map(one).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// Options of `policy explain`.
+#[derive(Args, Clone, Debug)]
+pub struct PolicyExplain {
+    /// A file, or clusterriskpolicy/NAME, or riskpolicy/NAME [default: the built-in one]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+    /// Share of requests that must not fail, in percent, for example 99.9
+    #[arg(long, value_name = "PERCENT", value_parser = policy::objective)]
+    pub slo: Option<f64>,
+    /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }

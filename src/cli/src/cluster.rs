@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use firebreak_api::{Change, ClusterRiskPolicy, Guard, Intervention};
+use firebreak_api::{Change, ClusterRiskPolicy, Guard, Intervention, RiskPolicy};
 use kube::{
     Api, Client, Config, Resource,
     api::{ListParams, PostParams},
@@ -137,6 +137,15 @@ impl Cluster {
     pub async fn policy(&self, name: &str) -> Result<ClusterRiskPolicy, Error> {
         let api: Api<ClusterRiskPolicy> = Api::all(self.client.clone());
         self.timed(&format!("read ClusterRiskPolicy {name} (or name a file: --policy FILE)"), api.get(name)).await
+    }
+
+    /// Reads a policy of the namespace.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn own_policy(&self, name: &str) -> Result<RiskPolicy, Error> {
+        let api: Api<RiskPolicy> = Api::namespaced(self.client.clone(), &self.namespace);
+        self.timed(&format!("read RiskPolicy {name} (or name a file: --policy FILE)"), api.get(name)).await
     }
 
     /// Reads an Intervention.

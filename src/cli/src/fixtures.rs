@@ -63,6 +63,8 @@ pub(crate) fn held() -> Change {
                 "stages": [1, 5, 20, 50, 100], "minBake": "5m", "maxBake": "60m", "finalBake": "30m",
                 "approvalAt": [100], "inconclusive": "Hold", "noData": "HoldAlert"},
             "policy": "built-in",
+            "differences": ["container app: image registry.example/checkout:2.3.9 → registry.example/checkout:2.4.0 (tag)",
+                "container app: env RETRY_CARDS added"],
             "availability": 99.9,
             "signals": [
                 {"name": "errors", "requests": "http_requests_total", "failures": "http_requests_total{code=~\"5..\"}"},

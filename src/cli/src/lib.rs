@@ -2,7 +2,7 @@
 //!
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
-//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `steer` (promote, pause, resume, abort, retry).
+//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `rules` (policy test and explain), `steer` (promote, pause, resume, abort, retry).
 //! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
 //! the engine for what it decided then or would under another policy, `simulate` for what it would decide of releases yet to come.
 //! Start at [`run`].
@@ -21,6 +21,7 @@ pub mod output;
 pub mod picture;
 pub mod policy;
 pub mod replay;
+pub mod rules;
 pub mod screen;
 pub mod simulate;
 pub mod status;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> u8 {
         args::Command::Resume(steer) => steer::run(&cli.global, steer, steer::Action::Resume).await,
         args::Command::Abort(steer) => steer::run(&cli.global, steer, steer::Action::Abort).await,
         args::Command::Retry(steer) => steer::run(&cli.global, steer, steer::Action::Retry).await,
+        args::Command::Policy(policy) => rules::run(&cli.global, &policy.command).await,
         args::Command::Crds(crds) => output::print_crds(crds.output),
     };
     match result {

@@ -105,6 +105,12 @@ impl Look {
         Self { color: false, glyphs: &UNICODE, zone: TimeZone::UTC }
     }
 
+    /// A text with signs that this look has.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        if std::ptr::eq(self.glyphs, &ASCII) { text.replace('→', "->") } else { text.to_owned() }
+    }
+
     /// The same with ASCII signs only.
     #[must_use]
     pub fn ascii(self) -> Self {

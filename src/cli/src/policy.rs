@@ -189,6 +189,11 @@ pub fn read(path: &Path) -> Result<ClusterRiskPolicy, Error> {
 
 fn parse(text: &str) -> Result<ClusterRiskPolicy, String> {
     let given: Value = serde_yaml_ng::from_str(text).map_err(|error| format!("is not one YAML or JSON document ({error})"))?;
+    checked(&given)
+}
+
+/// A `ClusterRiskPolicy` manifest, checked as the API server would.
+pub(crate) fn checked(given: &Value) -> Result<ClusterRiskPolicy, String> {
     let kind = given.get("kind").and_then(Value::as_str).unwrap_or("none");
     if kind != "ClusterRiskPolicy" {
         return Err(format!("has kind {kind}: write a ClusterRiskPolicy (apiVersion firebreak.dev/v1alpha1)"));
@@ -196,9 +201,7 @@ fn parse(text: &str) -> Result<ClusterRiskPolicy, String> {
     let policy: ClusterRiskPolicy =
         serde_json::from_value(given.clone()).map_err(|error| format!("is no ClusterRiskPolicy ({error})"))?;
     let kept = serde_json::to_value(&policy.spec).map_err(|error| error.to_string())?;
-    if let Some(field) = given.get("spec").and_then(|given| unknown(given, &kept, "spec")) {
-        return Err(format!("{field} is no field of a ClusterRiskPolicy: take it out, or write it as the definition does"));
-    }
+    all_known(given, &kept, kind)?;
     let levels = &policy.spec.levels;
     for (name, level) in
         [("low", &levels.low), ("medium", &levels.medium), ("high", &levels.high), ("critical", &levels.critical)]
@@ -208,8 +211,23 @@ fn parse(text: &str) -> Result<ClusterRiskPolicy, String> {
     Ok(policy)
 }
 
+/// Whether everything in a manifest's spec is a field of its kind.
+pub(crate) fn all_known(given: &Value, kept: &Value, kind: &str) -> Result<(), String> {
+    match given.get("spec").and_then(|given| unknown(given, kept, "spec")) {
+        Some(field) => Err(format!("{field} is no field of a {kind}: take it out, or write it as the definition does")),
+        None => Ok(()),
+    }
+}
+
 /// The first field that was given and is not known; an empty value may be left out.
 fn unknown(given: &Value, kept: &Value, place: &str) -> Option<String> {
+    if let (Some(given), Some(kept)) = (given.as_array(), kept.as_array()) {
+        return given
+            .iter()
+            .zip(kept)
+            .enumerate()
+            .find_map(|(at, (given, kept))| unknown(given, kept, &format!("{place}[{at}]")));
+    }
     given.as_object()?.iter().find_map(|(name, value)| {
         let place = format!("{place}.{name}");
         match kept.get(name) {

@@ -36,6 +36,7 @@ fn given_help_of_a_command_when_asked_then_with_examples() {
         ("resume", "kubectl firebreak resume checkout"),
         ("abort", "kubectl firebreak abort checkout"),
         ("retry", "kubectl firebreak retry checkout"),
+        ("policy", "kubectl firebreak policy explain --policy bank.yaml"),
         ("crds", "kubectl firebreak crds | kubectl apply -f -"),
     ] {
         let help = text(&run(&[command, "--help"]).stdout);

@@ -33,6 +33,9 @@ pub struct Setup {
     pub availability: Option<f64>,
     /// Whether the stable template is written back after a rollback.
     pub restore_template: bool,
+    /// Why the policy refuses the change: nothing runs from it.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// Whether the candidate's ReplicaSet was there before and is given back when the Change fails.
     pub taken_over: bool,
     /// What ran of the candidate before the workload was held.

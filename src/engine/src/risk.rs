@@ -2,7 +2,7 @@
 //!
 //! Claims are strict: what cannot be read counts as high and is reported with what to write instead. Nothing is guessed.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ impl fmt::Display for Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Factor {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it did, in words.
     pub effect: String,
 }
@@ -75,12 +75,12 @@ pub struct Assessment {
 }
 
 /// Names of the claims, without their prefix `firebreak.dev/`.
-const RISK: &str = "risk";
-const RISK_SCORE: &str = "risk-score";
-const AI_CONTRIBUTION: &str = "ai-contribution";
-const REVIEWED_BY: &str = "reviewed-by";
-const CHANGE_URL: &str = "change-url";
-const PREFIX: &str = "firebreak.dev/";
+pub(crate) const RISK: &str = "risk";
+pub(crate) const RISK_SCORE: &str = "risk-score";
+pub(crate) const AI_CONTRIBUTION: &str = "ai-contribution";
+pub(crate) const REVIEWED_BY: &str = "reviewed-by";
+pub(crate) const CHANGE_URL: &str = "change-url";
+pub(crate) const PREFIX: &str = "firebreak.dev/";
 /// Claims that are plain text. The longest that is kept; a longer one is a problem.
 const PLAIN: [&str; 5] = ["ai-agents", "revision", "author", REVIEWED_BY, "summary"];
 const LONGEST_TEXT: usize = 1024;
@@ -101,17 +101,17 @@ pub fn assess(annotations: &BTreeMap<String, String>) -> Assessment {
     let mut level = None;
     if let Some(Ok(named)) = &named {
         level = Some(*named);
-        factors.push(Factor { name: "claimed-risk", effect: format!("the change claims {named}") });
+        factors.push(Factor { name: "claimed-risk".into(), effect: format!("the change claims {named}") });
     }
     if let Some(Ok((score, scored))) = &scored {
         level = level.max(Some(*scored));
         let effect = format!("risk score {score:.2} among changes means at least {scored}");
-        factors.push(Factor { name: "risk-score", effect });
+        factors.push(Factor { name: "risk-score".into(), effect });
     }
     let mut level = level.unwrap_or_else(|| {
         let effect = "no risk claimed: medium. Set firebreak.dev/risk to low, medium, high or critical".to_owned();
         if named.is_none() && scored.is_none() {
-            factors.push(Factor { name: "no-claim", effect });
+            factors.push(Factor { name: "no-claim".into(), effect });
         }
         Level::Medium
     });
@@ -134,13 +134,13 @@ pub fn assess(annotations: &BTreeMap<String, String>) -> Assessment {
     if !problems.is_empty() {
         level = level.max(Level::High);
         let effect = format!("{} of the claims cannot be read: at least high", problems.len());
-        factors.push(Factor { name: "malformed-claims", effect });
+        factors.push(Factor { name: "malformed-claims".into(), effect });
     }
     let reviewed = claim(REVIEWED_BY).is_some_and(|text| !text.trim().is_empty());
     if matches!(contribution, Some("ai" | "mixed")) && !reviewed {
         let raised = level.raised();
         let effect = format!("machine-written without a named reviewer: {level} becomes {raised}");
-        factors.push(Factor { name: "unreviewed-machine-authorship", effect });
+        factors.push(Factor { name: "unreviewed-machine-authorship".into(), effect });
         level = raised;
     }
     Assessment { level, factors, problems }
@@ -151,7 +151,7 @@ fn problem(name: &str, text: &str, expected: &str) -> String {
 }
 
 /// A score and the level it means. Digits and one point only: no sign, no exponent, no `inf`.
-fn read_score(text: &str) -> Option<(f64, Level)> {
+pub(crate) fn read_score(text: &str) -> Option<(f64, Level)> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let score = text.parse::<f64>().ok().filter(|score| plain && (0.0..=1.0).contains(score))?;
     let level = SCORE_LEVELS.iter().find(|(below, _)| score < *below).map_or(Level::Critical, |(_, level)| *level);

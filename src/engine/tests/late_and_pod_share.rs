@@ -21,6 +21,7 @@ fn setup(exposure: Exposure, late: Option<Late>) -> Setup {
         ready_deadline_seconds: 60.0,
         availability: None,
         restore_template: false,
+        refused: None,
         taken_over: late.is_some(),
         late,
     }

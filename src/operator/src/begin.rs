@@ -3,28 +3,40 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use firebreak_api::{
-    Change, ChangeSpec, ClusterRiskPolicy, Guard,
-    change::{Candidate, Claims, Factor, Risk},
+    Change, ChangeSpec, Guard,
+    change::{Candidate, Claims},
+    diff, facts,
     guard::{Hold, Revision, Signal},
-    names, plan, template,
+    in_force::{Basis, InForce, MOST_DIFFERENCES},
+    names, template,
 };
-use firebreak_engine::risk;
+use firebreak_engine::policy::{
+    Facts,
+    facts::{Changer, Workload},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use crate::raw;
+use crate::{
+    guard::{account::MOST_ENDED, bounded},
+    raw,
+};
 
 /// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
 const LONGEST_REPLICA_SET: usize = 57;
+/// Characters of the name of who asked that rules see.
+const LONGEST_CHANGER: usize = 512;
 
 /// All that a Change begins from.
 pub(crate) struct Beginning<'a> {
     pub(crate) guard: &'a Guard,
     pub(crate) deployment: &'a DynamicObject,
     pub(crate) stable: Revision,
-    pub(crate) policy: Option<&'a ClusterRiskPolicy>,
+    pub(crate) policy: &'a InForce,
+    /// Labels of the namespace, where they can be read.
+    pub(crate) namespace_labels: Option<BTreeMap<String, String>>,
     pub(crate) hold: Hold,
     pub(crate) changes: &'a [Arc<Change>],
     pub(crate) replica_sets: &'a [Arc<DynamicObject>],
@@ -61,7 +73,10 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     let attempt =
         attempts.map(|change| change.spec.attempt).chain(remembered(from.guard, &digest)).fold(from.above, u32::max) + 1;
     let claims = claims(from.deployment, &pod_template);
-    let assessment = risk::assess(&claims.annotations);
+    let facts = facts_of(from, &claims, &pod_template, now);
+    let judged = from.policy.judge(&facts);
+    let differences = facts.diff.words().into_iter().take(MOST_DIFFERENCES).collect();
+    let basis = Basis { facts, policy: from.policy.effective().clone() };
     let spec = ChangeSpec {
         guard: from.guard.name_any(),
         target: from.guard.spec.target_ref.clone(),
@@ -71,17 +86,12 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         attempt,
         detected_at: now,
         hold: from.hold,
-        risk: Risk {
-            level: assessment.level.as_str().to_owned(),
-            factors: assessment
-                .factors
-                .iter()
-                .map(|factor| Factor { name: factor.name.to_owned(), effect: factor.effect.clone() })
-                .collect(),
-        },
-        claims: Claims { problems: assessment.problems, ..claims },
-        plan: plan::level(from.policy, assessment.level),
-        policy: from.policy.map_or_else(|| "built-in".to_owned(), kube::ResourceExt::name_any),
+        risk: judged.risk(),
+        claims: Claims { problems: judged.outcome.problems, ..claims },
+        plan: judged.plan,
+        policy: basis.policy.name(),
+        differences,
+        risk_basis: basis.pack().ok(),
         availability: from.guard.spec.slo.as_ref().map(|slo| slo.availability),
         traffic: from.guard.spec.traffic.clone(),
         // Written out: another version's presets change nothing of a Change that runs.
@@ -100,6 +110,27 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     change.metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
     change.metadata.labels = Some(BTreeMap::from([(names::GUARD_LABEL.to_owned(), from.guard.name_any())]));
     change
+}
+
+/// What the rules of a policy can ask of the change.
+fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Timestamp) -> Facts {
+    let stable = from.replica_sets.iter().find(|set| set.name_any() == from.stable.replica_set);
+    let stable = stable.and_then(|set| raw::pod_template(set));
+    let changer = claims.changed_by.as_ref().map(|name| name.chars().take(LONGEST_CHANGER).collect());
+    Facts {
+        annotations: claims.annotations.clone(),
+        workload: Workload {
+            name: from.deployment.name_any(),
+            in_namespace: from.guard.namespace().unwrap_or_default(),
+            replicas: i64::from(raw::replicas(from.deployment)),
+            labels: from.deployment.labels().clone(),
+            namespace_labels: from.namespace_labels.clone(),
+        },
+        diff: diff::between(stable.unwrap_or(&Value::Null), pod_template),
+        time: facts::clock(now, from.policy.effective().time_zone()).unwrap_or_default(),
+        history: facts::history(from.changes.iter().map(|change| &**change), MOST_ENDED, now),
+        changer: Changer { name: changer },
+    }
 }
 
 /// What the names of all attempts at a template begin with.
@@ -127,11 +158,13 @@ pub(crate) fn claims(deployment: &DynamicObject, pod_template: &Value) -> Claims
         let value = in_template(name).or_else(|| raw::annotation(deployment, name).map(str::to_owned))?;
         Some(((*name).to_owned(), value))
     };
-    Claims {
+    let mut claims = Claims {
         annotations: names::CLAIMS.iter().filter_map(claim).collect(),
         changed_by: raw::annotation(deployment, names::CHANGED_BY).map(str::to_owned),
         problems: Vec::new(),
-    }
+    };
+    bounded::bound_claims(&mut claims);
+    claims
 }
 
 fn candidate(from: &Beginning<'_>, pod_template: &Value, digest: &str) -> Candidate {
@@ -194,7 +227,8 @@ mod tests {
             guard: &guard,
             deployment: &deployment,
             stable: Revision { hash: "old".to_owned(), replica_set: "shop-old".to_owned() },
-            policy: None,
+            policy: &firebreak_api::in_force::Effective::default().compile().unwrap(),
+            namespace_labels: None,
             hold: Hold::Admission,
             changes: &[],
             replica_sets: &[],

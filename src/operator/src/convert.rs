@@ -35,12 +35,29 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         ready_deadline_seconds,
         availability,
         restore_template: spec.restore_template,
+        refused: refused(change),
         taken_over: spec.candidate.taken_over,
         late: (spec.candidate.late_pods > 0).then(|| Late {
             pods: spec.candidate.late_pods,
             since: Millis(spec.candidate.late_since.unwrap_or(spec.detected_at).as_millisecond()),
         }),
     }
+}
+
+/// Why the policy refuses a Change, and the ways out, where it does.
+fn refused(change: &Change) -> Option<String> {
+    let spec = &change.spec;
+    let why: Vec<String> = spec.risk.refused.iter().map(|why| format!("{} (rule {})", why.text, why.rule)).collect();
+    let (guard, namespace) = (&spec.guard, change.metadata.namespace.as_deref().unwrap_or_default());
+    (!why.is_empty()).then(|| {
+        format!(
+            "policy {} refuses it: {}; nothing runs from it. Ship another template; or when the reason is gone or the policy is \
+             another: kubectl firebreak abort {guard} -n {namespace}, then kubectl firebreak retry {guard} -n {namespace} has it \
+             judged anew",
+            spec.policy,
+            why.join("; ")
+        )
+    })
 }
 
 fn signals(signals: &[guard::Signal]) -> Vec<SignalSetup> {

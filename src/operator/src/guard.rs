@@ -3,9 +3,9 @@
 //! Everything is read from the caches; an idle guard writes nothing. What ended Changes mean for the Guard (new stable,
 //! condemned templates) is derived from them, so a crash between the two loses nothing.
 
-mod account;
+pub(crate) mod account;
 mod acts;
-mod bounded;
+pub(crate) mod bounded;
 mod edges;
 mod hold;
 mod leave;
@@ -13,16 +13,18 @@ mod made;
 mod refusal;
 mod say;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use firebreak_api::{
     Change, Guard, GuardStatus,
     change::Phase,
     guard::{Hold, Revision},
+    in_force::InForce,
     names, template,
 };
 use firebreak_engine::units::Millis;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, ListParams, Patch, PatchParams},
@@ -317,12 +319,20 @@ impl Worker {
         let late = hold == Hold::Late;
         let replica_sets = if late { self.listed_replica_sets().await? } else { self.view.replica_sets.all() };
         self.finalizer(guard, true).await;
-        let policy = guard.spec.policy_ref.as_ref().and_then(|policy| self.shared.policies.get_cluster(&policy.name));
+        let policy = match self.policy(guard) {
+            Ok(policy) => policy,
+            Err(refusal) => {
+                self.say(guard, |_| {}, &refusal).await?;
+                return Ok(Next::Within(LOOK_AGAIN));
+            }
+        };
+        let namespace_labels = self.namespace_labels().await;
         let mut beginning = Beginning {
             guard,
             deployment,
             stable,
-            policy: policy.as_deref(),
+            policy: &policy,
+            namespace_labels,
             hold,
             changes,
             replica_sets: &replica_sets,
@@ -358,6 +368,27 @@ impl Worker {
         );
         self.say(guard, |_| {}, &Word::stalled("NamesTaken", message)).await?;
         Ok(Next::Within(LOOK_AGAIN))
+    }
+
+    /// The policy that is in force for the Guard.
+    fn policy(&self, guard: &Guard) -> Result<InForce, Word> {
+        let held = self.shared.policies.of(guard).map_err(|nothing| Word::stalled(nothing.reason, nothing.message))?;
+        held.effective.compile().map_err(|errors| {
+            let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Word::stalled("PolicyNotUsable", words.join("; "))
+        })
+    }
+
+    /// Labels of the namespace, for the rules; absent where it cannot be read.
+    async fn namespace_labels(&self) -> Option<BTreeMap<String, String>> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        match within(namespaces.get_metadata(self.view.namespace())).await {
+            Ok(namespace) => Some(namespace.metadata.labels.unwrap_or_default()),
+            Err(error) => {
+                tracing::warn!(guard = self.name, %error, "labels of the namespace cannot be read; rules that ask for them count as if they held");
+                None
+            }
+        }
     }
 
     /// The ReplicaSets as the API server has them now: after a late hold the caches may not have the one that was just made.

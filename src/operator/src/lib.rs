@@ -22,6 +22,7 @@ mod keys;
 mod lease;
 pub mod metrics;
 mod observe;
+mod policies;
 mod raw;
 pub mod record;
 pub mod run;

@@ -7,6 +7,7 @@ use firebreak_api::{
     Change,
     change::RouteRecord,
     guard::{Hold, RouteRef},
+    in_force::Basis,
     names, template,
 };
 use firebreak_engine::{
@@ -192,13 +193,27 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
     }
 }
 
-/// The level that the claims on the workload mean now, where someone raised it: a lower one than the Change began with
-/// changes nothing, nor does a version of Firebreak that makes more of the same claims.
+/// The level that the claims on the workload mean now, where someone edited them so that more is asked of the Change: what
+/// asks for less than it began with changes nothing, nor does a version of Firebreak that makes more of the same claims.
 fn raised(deployment: &DynamicObject, change: &Change) -> Option<Level> {
     let claims = begin::claims(deployment, raw::pod_template(deployment)?);
-    let level = risk::assess(&claims.annotations).level;
-    let began = Level::read(&change.spec.risk.level)?.max(risk::assess(&change.spec.claims.annotations).level);
-    (level > began).then_some(level)
+    if claims.annotations == change.spec.claims.annotations {
+        return None;
+    }
+    let then = risk::assess(&change.spec.claims.annotations).level;
+    let now = risk::assess(&claims.annotations).level;
+    let began = Level::read(&change.spec.risk.level)?.max(then);
+    let basis = change.spec.risk_basis.as_deref().and_then(|basis| Basis::unpack(basis).ok());
+    let Some(mut basis) = basis.filter(|basis| basis.policy.has_rules()) else { return (now > began).then_some(now) };
+    // By the same policy and the same facts, but for the claims.
+    basis.facts.annotations = claims.annotations;
+    let Ok(judged) = basis.judge() else { return (now > began).then_some(now) };
+    let asks = |stage: &i32| change.spec.plan.approval_at.contains(stage);
+    let level = judged.outcome.level;
+    let more = level > began
+        || (level == began && !judged.plan.approval_at.iter().all(asks))
+        || (change.spec.risk.refused.is_empty() && !judged.outcome.refused.is_empty());
+    more.then_some(level)
 }
 
 /// Whether someone who may bypass let the template through. Where no policy acts, anyone can write the mark, so it proves nothing.

@@ -239,6 +239,7 @@ mod tests {
             ready_deadline_seconds: 600.0,
             availability: Some(0.999),
             restore_template: false,
+            refused: None,
             taken_over: false,
             late: None,
         };

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use firebreak_api::{ClusterRiskPolicy, Guard};
+use firebreak_api::{ClusterRiskPolicy, Guard, RiskPolicy};
 use firebreak_engine::Note;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client, Resource as _, ResourceExt as _, core::error_boundary::InvalidObject};
@@ -19,6 +19,7 @@ use crate::{
     events::Teller,
     guard::Worker,
     metrics::Hub,
+    policies::{self, Policies},
     world::{Bell, Cache, Held, View, logged, watch_own},
 };
 
@@ -32,7 +33,7 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 /// What is watched once for all guards.
 pub(crate) struct Shared {
     pub(crate) guards: Cache<Guard>,
-    pub(crate) policies: Cache<ClusterRiskPolicy>,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) held: Held,
     pub(crate) bell: Bell,
 }
@@ -96,19 +97,27 @@ fn unreadable(teller: Teller) -> impl Fn(&InvalidObject) + Send + 'static {
 async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>, tasks: &mut JoinSet<()>) -> Infallible {
     let mut watches = JoinSet::new();
     let bell: Bell = Arc::new(watch::Sender::new(0));
-    let (guards, changes) = match &namespace {
-        Some(namespace) => (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace)),
-        None => (Api::all(client.clone()), Api::all(client.clone())),
+    let (guards, changes, own) = match &namespace {
+        Some(namespace) => (
+            Api::namespaced(client.clone(), namespace),
+            Api::namespaced(client.clone(), namespace),
+            Api::namespaced(client.clone(), namespace),
+        ),
+        None => (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone())),
     };
     let trim_guard = |guard: &mut Guard| guard.metadata.managed_fields = None;
     let guards = watch_own(&mut watches, guards, trim_guard, bell.clone(), unreadable(teller.clone()));
     let trim_policy = |policy: &mut ClusterRiskPolicy| policy.metadata.managed_fields = None;
-    let policies = Api::all(client.clone());
-    let policies = watch_own(&mut watches, policies, trim_policy, bell.clone(), logged("ClusterRiskPolicy"));
+    let cluster = Api::all(client.clone());
+    let cluster = watch_own(&mut watches, cluster, trim_policy, bell.clone(), logged("ClusterRiskPolicy"));
+    let trim_own = |policy: &mut RiskPolicy| policy.metadata.managed_fields = None;
+    let own = watch_own(&mut watches, own, trim_own, bell.clone(), logged("RiskPolicy"));
+    let policies = Arc::new(Policies::new(cluster, own));
+    watches.spawn(policies::keep(client.clone(), Arc::clone(&policies), bell.subscribe()));
     let held = Held::watch(&mut watches, changes, bell.clone());
     let shared = Arc::new(Shared { guards, policies, held, bell });
     let mut changed = shared.bell.subscribe();
-    while !(shared.guards.ready().await && shared.policies.ready().await) {
+    while !(shared.guards.ready().await && shared.policies.cluster.ready().await) {
         tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
     }
     let mut views: HashMap<String, Weak<View>> = HashMap::new();

@@ -111,6 +111,15 @@ where
     K: reflector::Lookup + Clone + 'static,
     K::DynamicType: Eq + Hash + Clone,
 {
+    /// For tests: a cache of what is written.
+    #[cfg(test)]
+    pub(crate) fn of(writer: &reflector::store::Writer<K>) -> Self
+    where
+        K::DynamicType: Default,
+    {
+        Self { store: writer.as_reader(), dynamic: K::DynamicType::default() }
+    }
+
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.store.get(&ObjectRef::new_with(name, self.dynamic.clone()).within(namespace))
     }

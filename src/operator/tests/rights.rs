@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Verbs by resource, and the calls that need them. Every watched kind also needs `get`, for people who read the log.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 20] = [
     ("firebreak.dev/guards", "get list watch patch"), // its finalizer
     ("firebreak.dev/guards/status", "patch"),
     ("firebreak.dev/changes", "get list watch create patch delete"), // begun; its finalizer; forgotten beyond the limit
@@ -18,6 +18,10 @@ const NEEDED: [(&str, &str); 16] = [
     ("firebreak.dev/interventions", "get list watch patch delete"),  // given to its Change, for which some API servers ask delete
     ("firebreak.dev/interventions/status", "patch"),                 // answered
     ("firebreak.dev/clusterriskpolicies", "get list watch"),
+    ("firebreak.dev/clusterriskpolicies/status", "patch"), // whether it can be used; the last good spec
+    ("firebreak.dev/riskpolicies", "get list watch"),
+    ("firebreak.dev/riskpolicies/status", "patch"),
+    ("/namespaces", "get"),                                     // labels, for the rules
     ("apps/deployments", "get list watch patch"),               // held, resumed, marks
     ("apps/deployments/finalizers", "update"),                  // ownership with blockOwnerDeletion at the hand-over
     ("apps/replicasets", "get list watch create patch delete"), // handed over and taken over: the same

@@ -167,6 +167,7 @@ impl Arms {
             ready_deadline_seconds: 600.0,
             availability: None,
             restore_template: false,
+            refused: None,
             taken_over: false,
             late: None,
         }

@@ -61,6 +61,7 @@ pub fn setup(level: Level, signals: usize) -> Setup {
         ready_deadline_seconds: 60.0,
         availability: None,
         restore_template: false,
+        refused: None,
         taken_over: false,
         late: None,
     }

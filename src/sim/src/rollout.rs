@@ -89,6 +89,7 @@ impl Rollout {
             ready_deadline_seconds: 600.0,
             availability: None,
             restore_template: false,
+            refused: None,
             taken_over: false,
             late: None,
         };

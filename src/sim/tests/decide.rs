@@ -195,6 +195,21 @@ fn given_a_stage_that_needs_a_human_then_it_waits_and_promote_lets_it_go_on() {
     assert_eq!(cluster.run(200), Phase::Ended(Outcome::Promoted));
 }
 
+#[test]
+fn given_a_change_that_the_policy_refuses_when_a_human_promotes_it_then_nothing_runs_and_the_answer_says_why() {
+    let mut cluster = Cluster::new(setup(Level::Low, 1));
+    cluster.setup.refused = Some("policy bank refuses it: nothing is released at weekends".into());
+    cluster.run(30);
+    let answer = act(&mut cluster, Action::Promote).answers.remove(0);
+    assert!(!answer.applied && answer.message.contains("nothing is released at weekends"), "{answer:?}");
+    cluster.run(300);
+    assert_eq!((cluster.memory.phase, cluster.memory.granted, cluster.candidate), (Phase::Held, Weight::ZERO, 0));
+    let waiting = cluster.memory.waiting.as_ref().unwrap();
+    assert!(waiting.reason == "RefusedByPolicy" && waiting.warned, "{waiting:?}");
+    act(&mut cluster, Action::Abort);
+    assert_eq!(cluster.run(300), Phase::Ended(Outcome::RolledBack), "the way back is open");
+}
+
 fn act(cluster: &mut Cluster, action: Action) -> Decision {
     let mut seen = cluster.observe();
     seen.now = seen.now.plus_seconds(0.5);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firebreak_api::{
     Change,
-    change::{Arms, BlastRadius, Factor, Phase, Waiting},
+    change::{Arms, BlastRadius, Factor, Phase, Refused, Waiting},
     guard::{Hold, Revision},
     names,
 };
@@ -73,6 +73,8 @@ pub struct Explanation {
 pub struct What {
     /// Images of the candidate.
     pub images: Vec<String>,
+    /// What is different from stable, a sentence each.
+    pub differences: Vec<String>,
     /// `pod-template-hash` of the candidate.
     pub hash: String,
     /// Digest of its template.
@@ -113,6 +115,9 @@ pub struct RiskWords {
     pub level: String,
     /// What led to it.
     pub factors: Vec<Factor>,
+    /// Why the policy refuses it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 /// The plan and what it means.
@@ -192,7 +197,11 @@ impl Explanation {
             at: now,
             what: what(change),
             who: who(change),
-            risk: RiskWords { level: spec.risk.level.clone(), factors: spec.risk.factors.clone() },
+            risk: RiskWords {
+                level: spec.risk.level.clone(),
+                factors: spec.risk.factors.clone(),
+                refused: spec.risk.refused.clone(),
+            },
             plan: PlanWords {
                 policy: spec.policy.clone(),
                 stages: facts.stages(),
@@ -236,6 +245,7 @@ fn what(change: &Change) -> What {
     let candidate = &change.spec.candidate;
     What {
         images: candidate.images.clone(),
+        differences: change.spec.differences.clone(),
         hash: candidate.hash.clone(),
         template: candidate.template.clone(),
         replica_set: candidate.replica_set.clone(),

@@ -13,6 +13,8 @@ use crate::{
     words::{self, clock, percent, plain, span, width},
 };
 
+/// Differences in the explanation: what leaves the rest of it on the screen.
+const DIFFERENCES: usize = 6;
 /// Cells of the label column.
 const LABEL: usize = 10;
 
@@ -25,6 +27,7 @@ pub fn lines(explanation: &Explanation, to: usize, look: &Look) -> Vec<Line<'sta
     who(&mut page, explanation);
     page.part("RISK", std::slice::from_ref(&explanation.risk.level), look.level(&explanation.risk.level));
     page.items(explanation.risk.factors.iter().map(|factor| format!("{}: {}", factor.name, factor.effect)));
+    page.items(explanation.risk.refused.iter().map(|why| format!("refused by rule {}: {}", why.rule, why.text)));
     page.part("PLAN", &[format!("policy {}", explanation.plan.policy)], Style::new());
     page.items(explanation.plan.words.iter().cloned());
     state(&mut page, explanation);
@@ -132,6 +135,15 @@ fn what(page: &mut Page<'_>, explanation: &Explanation) {
         text.push(format!("attempt {} with this template", what.attempt));
     }
     page.part("WHAT", &text, Style::new());
+    differences(page, &what.differences);
+}
+
+/// What is different, as far as it fits a screen.
+fn differences(page: &mut Page<'_>, all: &[String]) {
+    let more = all.len().saturating_sub(DIFFERENCES);
+    let more = (more > 0).then(|| format!("and {more} more: kubectl firebreak explain -o yaml lists all"));
+    let look = page.look;
+    page.items(all.iter().take(DIFFERENCES).map(|words| look.text(words)).chain(more));
 }
 
 fn who(page: &mut Page<'_>, explanation: &Explanation) {

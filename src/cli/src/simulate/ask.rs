@@ -1,6 +1,10 @@
 //! What is asked: which plan, and which traffic.
 
-use firebreak_api::{ClusterRiskPolicy, Guard};
+use firebreak_api::{
+    ClusterRiskPolicy, ClusterRiskPolicySpec, Guard,
+    guard::{PolicyKind, PolicyRef},
+    policy::Levels,
+};
 use firebreak_engine::{Plan, risk::Level};
 
 use super::traffic::{self, Traffic};
@@ -9,6 +13,7 @@ use crate::{
     cluster::Cluster,
     error::Error,
     facts, output, policy,
+    rules::source,
 };
 
 /// Seconds until metrics hold what happened: of pods that are read every second, and of a Prometheus that scrapes them.
@@ -53,7 +58,7 @@ pub async fn of(global: &Global, args: &args::Simulate) -> Result<Asked, Error> 
     let named = match (args.policy.file()?, &guard, &cluster) {
         (Some(file), ..) => Some(file),
         (None, Some(guard), Some(cluster)) => match &guard.spec.policy_ref {
-            Some(policy) => Some(cluster.policy(&policy.name).await?),
+            Some(named) => Some(in_cluster(named, cluster).await?),
             None => None,
         },
         _ => None,
@@ -75,6 +80,21 @@ pub async fn of(global: &Global, args: &args::Simulate) -> Result<Asked, Error> 
         runs: args.runs,
         seed: args.seed,
     })
+}
+
+/// The levels of the policy that a Guard names; a namespace's own with what it tightens.
+async fn in_cluster(named: &PolicyRef, cluster: &Cluster) -> Result<ClusterRiskPolicy, Error> {
+    if named.kind == PolicyKind::ClusterRiskPolicy {
+        return cluster.policy(&named.name).await;
+    }
+    let policy = source::policy(Some(&format!("riskpolicy/{}", named.name)), Some(cluster)).await?.unwrap_or_default();
+    let levels = Levels {
+        low: policy.level(Level::Low),
+        medium: policy.level(Level::Medium),
+        high: policy.level(Level::High),
+        critical: policy.level(Level::Critical),
+    };
+    Ok(ClusterRiskPolicy::new(&policy.name(), ClusterRiskPolicySpec { levels, rules: Vec::new(), time_zone: None }))
 }
 
 /// The plan that is asked for, and its policy in words.

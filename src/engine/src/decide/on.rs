@@ -38,6 +38,11 @@ impl Turn<'_> {
             );
             return;
         }
+        if let Some(why) = self.setup.refused.clone() {
+            self.put_away();
+            self.hold("RefusedByPolicy", &why, true);
+            return;
+        }
         if self.awaits_human(0) {
             self.put_away();
             return;

@@ -63,6 +63,9 @@ impl Turn<'_> {
 
     /// A human lets it go on to the next stage, from the stage they saw.
     fn let_through(&mut self, asked_at: Option<usize>, who: &str, why: &str) -> Result<String, String> {
+        if let Some(why) = &self.setup.refused {
+            return Err(why.clone());
+        }
         let stages = self.setup.plan.stages.len();
         let next = match self.memory.phase {
             // Its pods must be ready and seen all the same.

@@ -24,6 +24,7 @@ fn setup(measured: &[Measured]) -> Setup {
         ready_deadline_seconds: 60.0,
         availability: None,
         restore_template: false,
+        refused: None,
         taken_over: false,
         late: None,
     }

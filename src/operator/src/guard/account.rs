@@ -17,7 +17,7 @@ use crate::{observe, raw};
 /// Condemned templates kept with a Guard.
 const MOST_CONDEMNED: usize = 20;
 /// Ended Changes kept with a Guard.
-const MOST_ENDED: usize = 10;
+pub(crate) const MOST_ENDED: usize = 10;
 
 impl Worker {
     /// Takes what ended Changes mean into the Guard's status, once each. The new status, where it changed.

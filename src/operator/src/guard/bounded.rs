@@ -1,6 +1,6 @@
 //! What a Change quotes of its workload, bounded: annotations hold 256 kB, a Change with its whole record 1.5 MB.
 //!
-//! The risk is assessed before, on the whole texts, so a cut makes nothing readable that was not.
+//! The risk is assessed on the cut texts, which are what is recorded; a cut makes nothing readable that was not.
 
 use firebreak_api::change::{ChangeSpec, Claims};
 
@@ -16,12 +16,15 @@ const CUT: &str = "...";
 /// Cuts what is longer than anyone reads.
 pub(super) fn bound(spec: &mut ChangeSpec) {
     quote(&mut spec.claims);
-    for claim in spec.claims.annotations.values_mut() {
-        cut(claim, LONGEST_CLAIM);
-    }
+    bound_claims(&mut spec.claims);
     if let Some(name) = spec.claims.changed_by.as_mut() {
         cut(name, LONGEST_NAME);
     }
+}
+
+/// Cuts claims: a cut one is marked, so that what could not be read whole can still not be.
+pub(crate) fn bound_claims(claims: &mut Claims) {
+    claims.annotations.values_mut().for_each(|claim| cut(claim, LONGEST_CLAIM));
 }
 
 /// In a problem the claim is quoted in the middle: what to write instead comes after it, and stays.

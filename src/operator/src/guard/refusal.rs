@@ -38,14 +38,8 @@ impl Worker {
                 return Some(Word::stalled("BadSignal", message));
             }
         }
-        if let Some(policy) = &guard.spec.policy_ref
-            && self.shared.policies.get_cluster(&policy.name).is_none()
-        {
-            let message = format!(
-                "ClusterRiskPolicy {} does not exist; create it, or take spec.policyRef out for the built-in policy",
-                policy.name
-            );
-            return Some(Word::stalled("PolicyNotFound", message));
+        if let Err(nothing) = self.shared.policies.of(guard) {
+            return Some(Word::stalled(nothing.reason, nothing.message));
         }
         let deployment = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name)?;
         let strategy = raw::at(&deployment, "/spec/strategy/type").and_then(serde_json::Value::as_str);

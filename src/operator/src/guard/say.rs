@@ -56,6 +56,7 @@ impl Worker {
             let set = Set { kind: kind::HOLDS, status: value, reason, message: hold::words(hold) };
             conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
         }
+        self.say_policy(guard, &mut status);
         if status == old {
             return Ok(());
         }
@@ -67,6 +68,21 @@ impl Worker {
             self.teller.send(&note, guard.object_ref(&()));
         }
         Ok(())
+    }
+
+    /// Says whether the policy that the Guard names is in force as it is written now.
+    fn say_policy(&self, guard: &Guard, status: &mut GuardStatus) {
+        if guard.spec.policy_ref.is_none() {
+            status.conditions.retain(|condition| condition.type_ != kind::POLICY);
+            return;
+        }
+        let (value, reason, message) = match self.shared.policies.of(guard) {
+            Ok(held) if held.former.is_empty() => (true, "InForce", format!("policy {} is in force", held.effective.name())),
+            Ok(held) => (false, "FormerInForce", held.former.join("; ")),
+            Err(nothing) => (false, nothing.reason, nothing.message),
+        };
+        let set = Set { kind: kind::POLICY, status: value, reason, message: &message };
+        conditions::set(&mut status.conditions, guard.metadata.generation, Timestamp::now(), &set);
     }
 
     pub(super) async fn write_status(&self, guard: &Guard, status: GuardStatus) -> Result<(), kube::Error> {

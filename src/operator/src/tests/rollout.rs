@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use firebreak_api::{Change, ClusterRiskPolicy, Guard, guard::RouteKind, names, template};
+use firebreak_api::{Change, ClusterRiskPolicy, Guard, RiskPolicy, guard::RouteKind, names, template};
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{
     events::Teller,
     guard::Worker,
     metrics::Hub,
+    policies::Policies,
     supervisor::Shared,
     world::{Bell, Held, View, watch_kind},
 };
@@ -89,7 +90,9 @@ pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
     let mut watches = tokio::task::JoinSet::new();
     let bell: Bell = Arc::new(tokio::sync::watch::Sender::new(0));
     let guards = watch_kind(&mut watches, Api::<Guard>::namespaced(client.clone(), "shop"), (), |_| {}, bell.clone());
-    let policies = watch_kind(&mut watches, Api::<ClusterRiskPolicy>::all(client.clone()), (), |_| {}, bell.clone());
+    let cluster = watch_kind(&mut watches, Api::<ClusterRiskPolicy>::all(client.clone()), (), |_| {}, bell.clone());
+    let own = watch_kind(&mut watches, Api::<RiskPolicy>::namespaced(client.clone(), "shop"), (), |_| {}, bell.clone());
+    let policies = Arc::new(Policies::new(cluster, own));
     assert!(guards.ready().await && policies.ready().await);
     let held = Held::watch(&mut watches, Api::namespaced(client.clone(), "shop"), bell.clone());
     assert!(held.ready().await);

@@ -43,6 +43,7 @@ fn setup(level: Level) -> Setup {
         ready_deadline_seconds: 600.0,
         availability: None,
         restore_template: false,
+        refused: None,
         taken_over: false,
         late: None,
     }

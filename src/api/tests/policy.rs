@@ -1,0 +1,440 @@
+//! Policies over real templates: changes with the level, the factors and the plan that follow; what a namespace can and cannot do;
+//! the manifests that are shipped.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use firebreak_api::{
+    ClusterRiskPolicy, RiskPolicy, diff,
+    in_force::{Basis, Effective, Judged, Named},
+    plan,
+    policy::{Level as Plan, RiskLevel, RiskRule, Tightening},
+    stricter, template,
+};
+use firebreak_engine::{
+    policy::{
+        Facts,
+        facts::{Changer, Clock, History, Workload},
+    },
+    risk::{Level, assess},
+};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const SHIPPED: [&str; 4] = ["standard", "strict-ai", "bank", "start-up"];
+const LEVELS: [Level; 4] = [Level::Low, Level::Medium, Level::High, Level::Critical];
+
+fn documents(name: &str) -> Vec<Value> {
+    let path = format!("{}/../../charts/firebreak/policies/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("\n---\n").map(|document| serde_yaml_ng::from_str(document).unwrap()).collect()
+}
+
+fn shipped(name: &str) -> ClusterRiskPolicy {
+    serde_json::from_value(documents(name)[0].clone()).unwrap()
+}
+
+fn payments() -> RiskPolicy {
+    serde_json::from_value(documents("bank")[1].clone()).unwrap()
+}
+
+fn cluster(name: &str) -> Effective {
+    Effective { cluster: Some(Named { name: name.to_owned(), spec: shipped(name).spec }), own: None }
+}
+
+/// A workload as a bank would run it.
+fn stable() -> Value {
+    json!({
+        "metadata": {"labels": {"app": "shop"}},
+        "spec": {
+            "serviceAccountName": "shop",
+            "containers": [{
+                "name": "app", "image": "registry.bank/shop:1.4@sha256:aa", "args": ["--serve"],
+                "env": [{"name": "MODE", "value": "prod"}, {"name": "DB", "valueFrom": {"secretKeyRef": {"name": "db", "key": "url"}}}],
+                "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+                "livenessProbe": {"httpGet": {"path": "/live", "port": 8080}},
+                "securityContext": {"runAsNonRoot": true, "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+            }],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    })
+}
+
+/// The candidate: stable with some places set (`null` takes away). `=` alone is the new digest that every release has.
+fn candidate(sets: &[(&str, Value)]) -> Value {
+    let mut template = stable();
+    for (path, value) in sets {
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        let parent = template.pointer_mut(parent).unwrap_or_else(|| panic!("{path}"));
+        match parent {
+            Value::Object(map) if value.is_null() => drop(map.remove(key)),
+            Value::Object(map) => drop(map.insert(key.to_owned(), value.clone())),
+            Value::Array(list) if key == "-" => list.push(value.clone()),
+            Value::Array(list) => list[key.parse::<usize>().unwrap()] = value.clone(),
+            _ => panic!("{path}"),
+        }
+    }
+    template
+}
+
+/// A quiet Wednesday at ten, read by someone else, asked for by a known user, in a namespace without labels that matter.
+fn facts(claims: &str, sets: &[(&str, Value)]) -> Facts {
+    let pair = |part: &str| part.split_once('=').map(|(name, value)| (format!("firebreak.dev/{name}"), value.to_owned()));
+    Facts {
+        annotations: claims.split(';').filter_map(pair).collect(),
+        workload: Workload {
+            name: "shop".to_owned(),
+            in_namespace: "shop".to_owned(),
+            replicas: 4,
+            namespace_labels: Some(BTreeMap::new()),
+            ..Workload::default()
+        },
+        diff: diff::between(&stable(), &candidate(sets)),
+        time: Clock { zone: "Europe/Zurich".to_owned(), year: 2026, month: 7, day: 29, weekday: 3, hour: 10, minute: 0 },
+        history: History { complete: true, ..History::default() },
+        changer: Changer { name: Some("ann".to_owned()) },
+    }
+}
+
+fn image(reference: &str) -> (&'static str, Value) {
+    ("/spec/containers/0/image", json!(reference))
+}
+
+fn release() -> (&'static str, Value) {
+    image("registry.bank/shop:1.5@sha256:bb")
+}
+
+fn set(path: &'static str, value: Value) -> Vec<(&'static str, Value)> {
+    vec![release(), (path, value)]
+}
+
+fn nothing(_: &mut Facts) {}
+
+/// Names of the rules that had a part, without the word before them.
+fn rules(judged: &Judged) -> Vec<String> {
+    let names = judged.outcome.factors.iter().filter_map(|factor| factor.name.strip_prefix("rule ").map(str::to_owned));
+    names.collect()
+}
+
+const READ: &str = "risk=low;author=carol;reviewed-by=bob";
+
+#[rstest]
+// What a release usually is.
+#[case::release(READ, vec![release()], nothing, "low", &[], &[], false)]
+#[case::medium("risk=medium;reviewed-by=bob", vec![release()], nothing, "medium", &[], &[], false)]
+#[case::nothing_claimed("reviewed-by=bob", vec![release()], nothing, "medium", &[], &[], false)]
+#[case::nobody_read_it("risk=low", vec![release()], nothing, "medium", &["reviewed-by-its-author"], &[], false)]
+#[case::its_author_read_it("risk=low;author=bob;reviewed-by=bob", vec![release()], nothing, "medium", &["reviewed-by-its-author"], &[], false)]
+#[case::high("risk=high;reviewed-by=bob", vec![release()], nothing, "high", &[], &[100], false)]
+#[case::critical("risk=critical;reviewed-by=bob", vec![release()], nothing, "critical", &[], &[10, 100], false)]
+#[case::score("risk-score=0.90;reviewed-by=bob", vec![release()], nothing, "high", &[], &[100], false)]
+#[case::malformed("risk=none;reviewed-by=bob", vec![release()], nothing, "high", &[], &[100], false)]
+#[case::machine_read("risk=low;ai-contribution=ai;reviewed-by=bob", vec![release()], nothing, "low", &[], &[], false)]
+#[case::machine_unread("risk=low;ai-contribution=ai", vec![release()], nothing, "high", &["reviewed-by-its-author"], &[100], false)]
+// Images.
+#[case::not_pinned(READ, vec![image("registry.bank/shop:1.5")], nothing, "medium", &["not-pinned"], &[], false)]
+#[case::latest(READ, vec![image("registry.bank/shop:latest")], nothing, "medium", &["not-pinned"], &[], false)]
+#[case::other_source(READ, vec![image("docker.io/x/shop:1.5@sha256:bb")], nothing, "critical", &["new-source"], &[10, 100], false)]
+#[case::other_source_not_pinned(READ, vec![image("docker.io/x/shop:1.5")], nothing, "critical", &["new-source", "not-pinned"], &[10, 100], false)]
+#[case::port_is_no_tag(READ, vec![image("registry.bank:5000/shop@sha256:bb")], nothing, "critical", &["new-source"], &[10, 100], false)]
+// Environment and volumes.
+#[case::env_added(READ, set("/spec/containers/0/env/-", json!({"name": "NEW", "value": "1"})), nothing, "low", &[], &[], false)]
+#[case::env_changed(READ, set("/spec/containers/0/env/0", json!({"name": "MODE", "value": "test"})), nothing, "low", &[], &[], false)]
+#[case::secret_added(READ, set("/spec/containers/0/env/-", json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "k", "key": "k"}}})), nothing, "high", &["secrets"], &[100], false)]
+#[case::secret_replaced_by_text(READ, set("/spec/containers/0/env/1", json!({"name": "DB", "value": "postgres://"})), nothing, "high", &["secrets"], &[100], false)]
+#[case::secret_set(READ, set("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "all"}}])), nothing, "high", &["secrets"], &[100], false)]
+#[case::config_set(READ, set("/spec/containers/0/envFrom", json!([{"configMapRef": {"name": "all"}}])), nothing, "low", &[], &[], false)]
+#[case::secret_volume(READ, set("/spec/volumes/-", json!({"name": "k", "secret": {"secretName": "k"}})), nothing, "high", &["secrets"], &[100], false)]
+#[case::host_path(READ, set("/spec/volumes/-", json!({"name": "h", "hostPath": {"path": "/"}})), nothing, "low", &["host-access"], &[], true)]
+// Rights.
+#[case::privileged(READ, set("/spec/containers/0/securityContext/privileged", json!(true)), nothing, "critical", &["host-access", "rights-widened"], &[1, 10, 100], true)]
+#[case::host_network(READ, set("/spec/hostNetwork", json!(true)), nothing, "critical", &["host-access", "rights-widened"], &[1, 10, 100], true)]
+#[case::root(READ, set("/spec/containers/0/securityContext/runAsUser", json!(0)), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+#[case::no_longer_non_root(READ, set("/spec/containers/0/securityContext/runAsNonRoot", Value::Null), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+#[case::capability(READ, set("/spec/containers/0/securityContext/capabilities", json!({"add": ["NET_ADMIN"], "drop": ["ALL"]})), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+#[case::drops_less(READ, set("/spec/containers/0/securityContext/capabilities", json!({"drop": []})), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+#[case::escalation(READ, set("/spec/containers/0/securityContext/allowPrivilegeEscalation", Value::Null), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+#[case::tighter(READ, set("/spec/containers/0/securityContext/readOnlyRootFilesystem", json!(true)), nothing, "low", &[], &[], false)]
+#[case::service_account(READ, set("/spec/serviceAccountName", json!("admin")), nothing, "critical", &["rights-widened"], &[1, 10, 100], false)]
+// Safety nets, resources, the rest.
+#[case::probe_gone(READ, set("/spec/containers/0/livenessProbe", Value::Null), nothing, "high", &["safety-net"], &[100], false)]
+#[case::probe_added(READ, set("/spec/containers/0/readinessProbe", json!({"tcpSocket": {"port": 1}})), nothing, "low", &[], &[], false)]
+#[case::less_memory(READ, set("/spec/containers/0/resources/limits/memory", json!("512Mi")), nothing, "high", &["safety-net"], &[100], false)]
+#[case::more_memory(READ, set("/spec/containers/0/resources/limits/memory", json!("2Gi")), nothing, "low", &[], &[], false)]
+#[case::no_limit(READ, set("/spec/containers/0/resources/limits", Value::Null), nothing, "high", &["safety-net"], &[100], false)]
+#[case::args(READ, set("/spec/containers/0/args", json!(["--debug"])), nothing, "low", &[], &[], false)]
+#[case::sidecar(READ, set("/spec/containers/-", json!({"name": "log", "image": "registry.bank/log:1"})), nothing, "medium", &["not-pinned"], &[], false)]
+#[case::sidecar_privileged(READ, set("/spec/containers/-", json!({"name": "log", "image": "registry.bank/log@sha256:c", "securityContext": {"privileged": true}})), nothing, "critical", &["host-access", "rights-widened"], &[1, 10, 100], true)]
+#[case::elsewhere(READ, set("/spec/nodeSelector", json!({"disk": "ssd"})), nothing, "low", &[], &[], false)]
+// When, who, and what came before.
+#[case::evening(READ, vec![release()], |facts: &mut Facts| facts.time.hour = 18, "low", &["evening"], &[5], false)]
+#[case::friday(READ, vec![release()], |facts: &mut Facts| (facts.time.weekday, facts.time.hour) = (5, 15), "low", &["evening"], &[5], false)]
+#[case::weekend(READ, vec![release()], |facts: &mut Facts| facts.time.weekday = 6, "low", &["weekend"], &[], true)]
+#[case::nobody_known(READ, vec![release()], |facts: &mut Facts| facts.changer.name = None, "high", &["changer-unknown"], &[100], false)]
+#[case::unsteady(READ, vec![release()], |facts: &mut Facts| facts.history = History { changes: 4, taken_back: 2, share_taken_back: Some(0.5), ..History::default() }, "high", &["unsteady"], &[100], false)]
+#[case::one_bad_of_one(READ, vec![release()], |facts: &mut Facts| facts.history = History { changes: 1, taken_back: 1, share_taken_back: Some(1.0), ..History::default() }, "low", &[], &[], false)]
+#[case::regulated(READ, vec![release()], |facts: &mut Facts| facts.workload.namespace_labels = Some(BTreeMap::from([("regulated".to_owned(), "yes".to_owned())])), "high", &["regulated"], &[100], false)]
+#[case::labels_unread(READ, vec![release()], |facts: &mut Facts| facts.workload.namespace_labels = None, "high", &["regulated"], &[100], false)]
+#[case::much_at_once(READ, vec![image("docker.io/x/shop:1.5"), ("/spec/serviceAccountName", json!("admin")), ("/spec/containers/0/livenessProbe", Value::Null)], |facts: &mut Facts| facts.time.hour = 3, "critical", &["evening", "rights-widened", "new-source", "not-pinned", "safety-net"], &[1, 10, 100], false)]
+fn given_a_change_at_a_bank_when_judged_then_level_rules_approvals_and_refusal(
+    #[case] claims: &str,
+    #[case] sets: Vec<(&str, Value)>,
+    #[case] more: fn(&mut Facts),
+    #[case] level: &str,
+    #[case] expected: &[&str],
+    #[case] approval_at: &[i32],
+    #[case] refused: bool,
+) {
+    let mut facts = facts(claims, &sets);
+    more(&mut facts);
+    let in_force = cluster("bank").compile().unwrap();
+    let judged = in_force.judge(&facts);
+    assert_eq!(judged.outcome.level.as_str(), level, "{:#?}", judged.outcome.factors);
+    assert_eq!(rules(&judged), expected, "{:#?}", judged.outcome.factors);
+    assert_eq!(judged.plan.approval_at, approval_at);
+    assert_eq!(!judged.outcome.refused.is_empty(), refused);
+    let level = cluster("bank").level(judged.outcome.level);
+    assert_eq!(
+        Plan { approval_at: level.approval_at.clone(), ..judged.plan.clone() },
+        level,
+        "the rest of the plan is the level's"
+    );
+    let basis = Basis { facts, policy: cluster("bank") };
+    assert_eq!(Basis::unpack(&basis.pack().unwrap()).unwrap().judge().unwrap(), judged, "the same from what is stored");
+}
+
+#[rstest]
+#[case::human("risk=low;ai-contribution=human;reviewed-by=bob", vec![release()], "low", &[], &[], false)]
+#[case::not_said("risk=low", vec![release()], "medium", &["authorship-not-said"], &[], false)]
+#[case::read("risk=low;ai-contribution=ai;ai-agents=writer;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
+#[case::unread("risk=low;ai-contribution=ai;ai-agents=writer", vec![release()], "high", &["machine-written", "machine-written-unreviewed"], &[1, 100], false)]
+#[case::agents_alone("risk=low;ai-contribution=human;ai-agents=writer;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
+#[case::read_by_itself("risk=low;ai-contribution=ai;ai-agents=writer;reviewed-by=writer", vec![release()], "high", &["machine-written", "reviewed-by-its-writer"], &[1, 100], false)]
+#[case::widens("risk=low;ai-contribution=ai;reviewed-by=bob", set("/spec/hostPID", json!(true)), "medium", &["machine-written", "machine-widens-rights"], &[100], true)]
+#[case::human_widens("risk=low;ai-contribution=human;reviewed-by=bob", set("/spec/hostPID", json!(true)), "low", &[], &[], false)]
+#[case::secrets("risk=low;ai-contribution=mixed;reviewed-by=bob", set("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "all"}}])), "critical", &["machine-written", "machine-touches-secrets"], &[10, 100], false)]
+#[case::source("risk=low;ai-contribution=ai;reviewed-by=bob", vec![image("docker.io/x/shop:1")], "critical", &["machine-written", "machine-new-source"], &[10, 100], false)]
+#[case::probe("risk=low;ai-contribution=ai;reviewed-by=bob", set("/spec/containers/0/livenessProbe", Value::Null), "high", &["machine-written", "machine-drops-safety-net"], &[100], false)]
+fn given_a_change_of_a_team_with_agents_when_judged_then_level_rules_approvals_and_refusal(
+    #[case] claims: &str,
+    #[case] sets: Vec<(&str, Value)>,
+    #[case] level: &str,
+    #[case] expected: &[&str],
+    #[case] approval_at: &[i32],
+    #[case] refused: bool,
+) {
+    let judged = cluster("strict-ai").compile().unwrap().judge(&facts(claims, &sets));
+    assert_eq!(judged.outcome.level.as_str(), level, "{:#?}", judged.outcome.factors);
+    assert_eq!((rules(&judged).as_slice(), judged.plan.approval_at.as_slice()), (to_owned(expected).as_slice(), approval_at));
+    assert_eq!(!judged.outcome.refused.is_empty(), refused);
+}
+
+fn to_owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn given_the_standard_policy_when_compared_then_it_is_the_built_in_one_in_every_level_and_assessment() {
+    let standard = cluster("standard");
+    for level in LEVELS {
+        assert_eq!(standard.level(level), plan::level(None, level), "{level}");
+        for availability in [None, Some(0.999)] {
+            assert_eq!(
+                plan::plan(&standard.level(level), availability),
+                plan::plan(&plan::level(None, level), availability),
+                "{level}"
+            );
+        }
+    }
+    let (standard, built_in) = (standard.compile().unwrap(), Effective::default().compile().unwrap());
+    for claims in
+        ["", READ, "risk=high", "risk=x", "risk-score=0.99", "ai-contribution=ai", "risk=low;ai-contribution=mixed", "author= "]
+    {
+        let facts = facts(claims, &[release()]);
+        assert_eq!(standard.judge(&facts), built_in.judge(&facts), "{claims}");
+        assert_eq!(built_in.judge(&facts).outcome.level, assess(&facts.annotations).level, "{claims}");
+    }
+}
+
+#[test]
+fn given_the_shipped_policies_when_read_then_nothing_in_them_is_unknown_and_every_rule_compiles() {
+    for name in SHIPPED {
+        let policy = shipped(name);
+        assert_eq!(policy.metadata.name.as_deref(), Some(name));
+        let given = documents(name)[0]["spec"].clone();
+        let kept = serde_json::to_value(&policy.spec).unwrap();
+        assert_eq!(given["rules"].as_array().map(Vec::len).unwrap_or(0), policy.spec.rules.len());
+        for (at, rule) in given["rules"].as_array().into_iter().flatten().enumerate() {
+            assert_eq!(rule, &kept["rules"][at], "{name}");
+        }
+        let in_force = cluster(name).compile().unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let judged = in_force.judge(&facts("", &[release()]));
+        assert_eq!(judged.outcome.rules.len(), policy.spec.rules.len());
+    }
+}
+
+#[test]
+fn given_the_payments_namespace_when_judged_then_it_is_as_strict_as_the_bank_and_stricter_where_it_says_so() {
+    let own = Named { name: "payments".to_owned(), spec: payments().spec };
+    let both = Effective { own: Some(own), ..cluster("bank") };
+    assert_eq!((both.name().as_str(), both.ignored().len()), ("bank + payments", 0), "{:?}", both.ignored());
+    let judged = both.clone().compile().unwrap().judge(&facts(READ, &[release()]));
+    assert_eq!((judged.outcome.level, rules(&judged)), (Level::Medium, to_owned(&["payments/atLeast"])));
+    let high = both.level(Level::High);
+    assert_eq!((high.stages, high.approval_at), (vec![1, 2, 5, 10, 20, 50, 100], vec![20, 100]));
+}
+
+#[test]
+fn given_a_namespace_that_asks_for_less_when_joined_then_nothing_is_looser_and_it_is_named() {
+    let looser = json!({"alpha": 0.001, "budgetPercent": 5.0, "stages": [50, 100], "minBake": "1s", "approvalAt": [100],
+        "inconclusive": "Promote", "noData": "Hold", "holdbackPercent": 0});
+    let own = json!({"levels": {"critical": looser}});
+    let own = Named { name: "team".to_owned(), spec: serde_json::from_value(own).unwrap() };
+    let both = Effective { own: Some(own), ..cluster("standard") };
+    assert_eq!(both.level(Level::Critical), cluster("standard").level(Level::Critical));
+    let words = both.ignored().join("\n");
+    for word in [
+        "alpha 0.001 is looser than 0.05",
+        "budgetPercent 5",
+        "minBake 1s",
+        "inconclusive Promote",
+        "noData Hold",
+        "holdbackPercent 0",
+    ] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+}
+
+fn tightening() -> impl Strategy<Value = Tightening> {
+    let number = |low: f64, high: f64| prop::option::of(low..high);
+    let span = || prop::option::of((0_u64..20_000).prop_map(firebreak_api::Span::seconds));
+    let percents = || prop::collection::vec(1_i32..=100, 0..20);
+    let first = (number(0.001, 0.5), number(0.001, 0.5), number(1.0, 10.0), number(0.001, 49.0), number(0.01, 1.0), percents());
+    let last = (span(), span(), span(), prop::option::of(0_i32..=20), percents(), 0_usize..4, 0_usize..4, span());
+    (first, last).prop_map(|((alpha, beta, margin, budget_percent, slo_factor, stages), last)| {
+        use firebreak_api::policy::{Inconclusive, NoData};
+        let (min_bake, max_bake, final_bake, holdback_percent, approval_at, inconclusive, no_data, no_data_after) = last;
+        Tightening {
+            alpha,
+            beta,
+            margin,
+            budget_percent,
+            slo_factor,
+            stages,
+            min_bake,
+            max_bake,
+            final_bake,
+            holdback_percent,
+            approval_at,
+            inconclusive: [Inconclusive::Promote, Inconclusive::Hold, Inconclusive::RollBack].get(inconclusive).copied(),
+            no_data: [NoData::Hold, NoData::HoldAlert, NoData::RollBack].get(no_data).copied(),
+            no_data_after,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever a namespace writes, every level stays at least as strict as the cluster's, and is a level that can be run.
+    #[test]
+    fn given_any_policy_of_a_namespace_then_no_level_is_looser(own in tightening(), policy in 0_usize..4, at in 0_usize..4) {
+        let level = cluster(SHIPPED[policy]).level(LEVELS[at]);
+        let (both, _) = stricter::both(&level, &own);
+        prop_assert!(stricter::is_at_least_as_strict(&both, &level), "{:?}\n{:?}\n{:?}", level, own, both);
+        prop_assert!(both.min_bake <= both.max_bake);
+        prop_assert!(both.stages.windows(2).all(|two| two[0] < two[1]) && both.stages.last() == Some(&100) && both.stages.len() <= 20);
+        prop_assert!(both.approval_at.iter().all(|stage| both.stages.contains(stage)));
+        prop_assert_eq!(&stricter::both(&both, &own).0, &both, "twice is as strict as once");
+        let round = serde_json::to_value(&both).unwrap();
+        prop_assert_eq!(serde_json::from_value::<Plan>(round).unwrap(), both);
+    }
+
+    /// Whatever rules a namespace adds, the level and who is asked are no less than by the cluster's alone.
+    #[test]
+    fn given_any_rules_of_a_namespace_then_no_change_is_judged_less_strictly(
+        raise in prop::option::of(1_u8..=3),
+        least in 0_usize..5,
+        approval in prop::collection::vec(0_i32..=100, 0..4),
+        holds in any::<bool>(),
+        hour in 0_i64..24,
+        own in tightening(),
+    ) {
+        let levels = [RiskLevel::Low, RiskLevel::Medium, RiskLevel::High, RiskLevel::Critical];
+        let rule = RiskRule {
+            name: "own".to_owned(),
+            when: if holds { "true".to_owned() } else { "history.shareTakenBack > 2.0".to_owned() },
+            raise,
+            at_least: levels.get(least).copied(),
+            approval_at: approval,
+            refuse: None,
+            factor: Some("own".to_owned()),
+        };
+        let spec = firebreak_api::RiskPolicySpec { rules: vec![rule], levels: levels.map(|level| (level, own.clone())).into(), ..Default::default() };
+        let both = Effective { own: Some(Named { name: "team".to_owned(), spec }), ..cluster("bank") };
+        let mut facts = facts(READ, &[release()]);
+        facts.time.hour = hour;
+        let (alone, both) = (cluster("bank").compile().unwrap().judge(&facts), both.compile().unwrap().judge(&facts));
+        prop_assert!(both.outcome.level >= alone.outcome.level);
+        if both.outcome.level == alone.outcome.level {
+            prop_assert!(stricter::is_at_least_as_strict(&both.plan, &alone.plan), "{:?}\n{:?}", alone.plan, both.plan);
+        }
+    }
+
+    /// What makes two templates another revision is never invisible, and no value of a variable is told.
+    #[test]
+    fn given_any_two_templates_then_they_are_the_same_or_something_is_told(edits in prop::collection::vec((0_usize..24, 0_u8..4), 0..6)) {
+        let other = edits.iter().fold(stable(), |template, (place, how)| edited(template, *place, *how));
+        let found = diff::between(&stable(), &other);
+        prop_assert_eq!(template::same(&stable(), &other), found.is_empty(), "{:?}\n{}", found, other);
+        prop_assert!(!found.words().join("\n").contains("hush"));
+        let back = diff::between(&other, &stable());
+        prop_assert_eq!(found.is_empty(), back.is_empty());
+    }
+}
+
+/// A template with one place set, taken away, or turned round.
+fn edited(mut template: Value, place: usize, how: u8) -> Value {
+    let paths = [
+        "/spec",
+        "/spec/containers",
+        "/spec/containers/0",
+        "/spec/containers/0/env",
+        "/spec/containers/0/env/0",
+        "/spec/containers/0/env/1",
+        "/spec/containers/0/resources",
+        "/spec/containers/0/resources/limits",
+        "/spec/containers/0/securityContext",
+        "/spec/containers/0/securityContext/capabilities",
+        "/spec/containers/0/securityContext/capabilities/drop",
+        "/spec/volumes",
+        "/spec/volumes/0",
+        "/spec/containers/0/volumeMounts",
+        "/spec/containers/0/volumeMounts/0",
+        "/spec/containers/0/livenessProbe",
+        "/spec/serviceAccountName",
+        "/spec/containers/0/image",
+        "/spec/containers/0/args",
+        "/metadata/labels",
+        "/spec/containers/0/name",
+        "/spec/containers/0/env/0/value",
+        "/metadata",
+        "/spec/volumes/0/emptyDir",
+    ];
+    let Some(value) = paths.get(place).and_then(|path| template.pointer_mut(path)) else { return template };
+    match (how, value) {
+        (0, value) if place == 21 => *value = json!("hush"),
+        (0, value) => *value = json!("other"),
+        (1, Value::Object(map)) => drop(map.insert("extra".to_owned(), json!("other"))),
+        (1, Value::Array(list)) => list.push(json!({"name": "extra", "value": "hush"})),
+        (2, Value::Array(list)) => list.reverse(),
+        (2, Value::Object(map)) => map.clear(),
+        (3, Value::Array(list)) => list.extend(list.clone()),
+        (3, value) => *value = Value::Null,
+        _ => {}
+    }
+    template
+}

@@ -1,6 +1,7 @@
 //! From a policy's words to the engine's plan: what the operator begins a Change with, and what others ask "what if" with.
 
 use firebreak_engine::{
+    people::Approval,
     plan::{self, Plan},
     risk::Level,
     units::Weight,
@@ -44,6 +45,7 @@ fn built_in(level: Level) -> policy::Level {
         final_bake: span(plan.final_bake_seconds),
         holdback_percent: percent(&plan.holdback),
         approval_at: plan.approval_at.iter().map(percent).collect(),
+        approval: None,
         inconclusive: match plan.inconclusive {
             plan::Inconclusive::Promote => Inconclusive::Promote,
             plan::Inconclusive::Hold => Inconclusive::Hold,
@@ -71,7 +73,12 @@ pub fn plan(level: &policy::Level, availability: Option<f64>) -> Plan {
         max_bake_seconds: level.max_bake.as_secs_f64(),
         final_bake_seconds: level.final_bake.as_secs_f64(),
         holdback: Weight::percent(level.holdback_percent),
-        approval_at: level.approval_at.iter().map(|&stage| Weight::percent(stage)).collect(),
+        approval_at: level.approval_stages().into_iter().map(Weight::percent).collect(),
+        approval: level.approval.as_ref().map_or_else(Approval::default, |approval| Approval {
+            count: approval.count.max(1),
+            groups: approval.groups.clone(),
+            expires_after_seconds: approval.expires_after.map(|span| span.as_secs_f64()),
+        }),
         inconclusive: match level.inconclusive {
             Inconclusive::Promote => plan::Inconclusive::Promote,
             Inconclusive::Hold => plan::Inconclusive::Hold,

@@ -22,7 +22,7 @@ pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String
     } else {
         format!(", then {} with stable kept warm{kept}", plan.final_bake)
     };
-    let at: Vec<String> = plan.approval_at.iter().map(|stage| format!("{stage} %")).collect();
+    let at: Vec<String> = plan.approval_stages().iter().map(|stage| format!("{stage} %")).collect();
     let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
     let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
     let (budget, because) = match slo {

@@ -148,7 +148,14 @@ pub(crate) async fn approvals_take_the_right_people(world: &World) -> Result<()>
     has(&eve.refused(approve)?, &["none of the groups that the policy asks", "release", "sales"])?;
     has(&mallory.refused(approve)?, &["mallory may not approve", "that needs the verb approve"])?;
     has(&ann.firebreak(approve)?, &["1 of 2", "1 human of release"])?;
-    has(&ann.firebreak(&["explain", APP])?, &["2 different humans of release", "ann", "carol", "asked for it", "Dave"])?;
+    let asked = ["ASKED", "2 different humans of release", "ann (until", "not carol (asked for it)", "Dave", "kubectl firebreak approve"];
+    has(&ann.firebreak(&["explain", APP])?, &asked)?;
+    until("an Event with the brief", MINUTE, async || {
+        let only = ["get", "events", "--field-selector=reason=WaitingForHuman", "--output=jsonpath={.items[*].message}"];
+        let told = scene.kubectl(&only).await?;
+        Ok((told.contains("ASKED: may 10 % begin?") && told.contains("ABORT: kubectl firebreak abort shop -n approved")).then_some(()))
+    })
+    .await?;
 
     let expired =
         scene.until_change(&name, "to void the approval", expiry * 3, |c| decided(c, "ApprovalExpired").is_some()).await?;
@@ -240,7 +247,8 @@ pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Resu
     let binding = "validatingadmissionpolicybinding/firebreak-interventions";
     let kept = world.lab.kubectl(&["get", binding, "--output=json"]).await?;
     world.lab.kubectl(&["delete", binding]).await?;
-    let result = unbelieved(&scene, &ann, &change).await;
+    let olga = scene.person("olga", &[], &["admin"]).await?;
+    let result = unbelieved(&scene, &ann, &olga, &change).await;
     let mut kept: Value = serde_json::from_str(&kept)?;
     kept["metadata"] = json!({"name": kept["metadata"]["name"], "labels": kept["metadata"]["labels"], "annotations": kept["metadata"]["annotations"]});
     world.lab.apply(&kept.to_string()).await?;
@@ -249,12 +257,15 @@ pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Resu
     })
     .await?;
     result?;
+    // What was refused stays refused; said again, it is believed.
+    olga.firebreak(&["retry", APP, "--reason", "now she is known"])?;
+    waits_for_people(&scene, 2).await?;
     has(&ann.firebreak(&["approve", APP, "--reason", "now she is known"])?, &["is approved"])?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
     scene.close(None).await
 }
 
-async fn unbelieved(scene: &Scene<'_>, ann: &Person, change: &str) -> Result<()> {
+async fn unbelieved(scene: &Scene<'_>, ann: &Person, olga: &Person, change: &str) -> Result<()> {
     until("the policy to act no more", MINUTE, async || {
         Ok(ann.tries(Action::Approve, change, Some("bob")).await.ok().map(|_| ()))
     })
@@ -270,5 +281,10 @@ async fn unbelieved(scene: &Scene<'_>, ann: &Person, change: &str) -> Result<()>
     ann.firebreak(&["pause", APP])?;
     has(&ann.refused(&["resume", APP])?, &["nobody vouches for who asked to resume"])?;
     ann.firebreak(&["abort", APP])?;
-    scene.ends(change, Phase::RolledBack, MINUTE).await.map(|_| ())
+    scene.ends(change, Phase::RolledBack, MINUTE).await?;
+    scene.guard_is("Condemned").await?;
+    for act in ["retry", "clear"] {
+        has(&olga.refused(&[act, APP, "--reason", "a test"])?, &["nobody vouches for who asked to"])?;
+    }
+    Ok(())
 }

@@ -74,6 +74,23 @@ async fn scales(scene: &Scene<'_>, who: &Person, set: &str, replicas: i32) -> ku
     api.patch_scale(set, &params, &Patch::Merge(json!({"spec": {"replicas": replicas}}))).await.map(|_| ())
 }
 
+/// Lets someone delete Guards by the lot, which none of the chart's roles does.
+async fn collects(scene: &Scene<'_>, who: &Person) -> Result<()> {
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "collects"},
+        "rules": [{"apiGroups": ["firebreak.dev"], "resources": ["guards"], "verbs": ["deletecollection"]}]});
+    let binding = json!({"apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": "collects"},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "collects"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": who.name}]});
+    scene.apply(&[role, binding]).await?;
+    let may = format!("--as={}", who.name);
+    until("the role to be known", MINUTE, async || {
+        let answer = scene.kubectl(&["auth", "can-i", "deletecollection", "guards.firebreak.dev", &may]).await;
+        Ok(answer.is_ok_and(|answer| answer.contains("yes")).then_some(()))
+    })
+    .await
+}
+
 /// Stable's pods, the workload and the Guard, against the namespace's owner; the ways out: a bypass, an abort.
 pub(crate) async fn what_serves_users_stays_while_a_change_runs(world: &World) -> Result<()> {
     let scene = Scene::open(world, "protected").await?;
@@ -90,6 +107,7 @@ pub(crate) async fn what_serves_users_stays_while_a_change_runs(world: &World) -
     says(&refusal(scales(&scene, &owner, &stable, 0).await)?, &[&name, &abort, "kubectl scale deployment"])?;
     says(&refusal(owner.deletes::<Deployment>(APP, true).await)?, way_out)?;
     says(&refusal(owner.deletes::<Guard>(APP, true).await)?, way_out)?;
+    collects(&scene, &owner).await?;
     let all = Api::<Guard>::namespaced(owner.client.clone(), &scene.namespace);
     says(&refusal(all.delete_collection(&DeleteParams::default(), &kube::api::ListParams::default()).await)?, way_out)?;
     scales(&scene, &owner, &stable, 3).await?;

@@ -1,14 +1,16 @@
 //! From a policy's words to the engine's plan: what the operator begins a Change with, and what others ask "what if" with.
 
 use firebreak_engine::{
-    people::Approval,
+    people::{Approval, Makers},
     plan::{self, Plan},
     risk::Level,
     units::Weight,
 };
 
 use crate::{
-    ClusterRiskPolicy, Span,
+    ChangeSpec, ClusterRiskPolicy, Span,
+    guard::Hold,
+    names,
     policy::{self, Inconclusive, NoData},
 };
 
@@ -57,6 +59,16 @@ fn built_in(level: Level) -> policy::Level {
             plan::NoData::RollBack => NoData::RollBack,
         },
         no_data_after: span(plan.no_data_after_seconds),
+    }
+}
+
+/// Who made a change, as far as its Change knows.
+#[must_use]
+pub fn makers(spec: &ChangeSpec) -> Makers {
+    Makers {
+        // Without the policy anyone can write the mark, so it says nothing.
+        changed_by: spec.claims.changed_by.clone().filter(|_| spec.hold == Hold::Admission),
+        author: spec.claims.annotations.get(names::AUTHOR).cloned(),
     }
 }
 

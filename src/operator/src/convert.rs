@@ -3,13 +3,12 @@
 use firebreak_api::{
     Change,
     evidence::{Check, Dependent, MeasuredBy, OnFailure, OnMissing},
-    guard, names,
-    plan::plan,
+    guard,
+    plan::{makers, plan},
 };
 use firebreak_engine::{
     checks::{self, CheckSetup},
     dependents::{DependentSetup, Measured},
-    people::Makers,
     plan::{Exposure, Late, Setup, SignalCounts, SignalSetup},
     units::Millis,
 };
@@ -35,11 +34,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         exposure: if routed { Exposure::Routes } else { Exposure::PodShare },
         ready_deadline_seconds,
         availability,
-        makers: Makers {
-            // Without the policy anyone can write the mark, so it says nothing.
-            changed_by: spec.claims.changed_by.clone().filter(|_| spec.hold == guard::Hold::Admission),
-            author: spec.claims.annotations.get(names::AUTHOR).cloned(),
-        },
+        makers: makers(spec),
         restore_template: spec.restore_template,
         taken_over: spec.candidate.taken_over,
         late: (spec.candidate.late_pods > 0).then(|| Late {

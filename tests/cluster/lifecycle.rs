@@ -274,7 +274,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let explained = cli(&scene, &["explain", APP])?;
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
     cli(&scene, &["resume", APP])?;
-    cli(&scene, &["promote", APP])?;
+    cli(&scene, &["promote", APP, "--reason", "a test"])?;
     scene
         .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
         .await?;

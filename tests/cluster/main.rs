@@ -18,8 +18,10 @@ mod exposure;
 mod judging;
 mod lifecycle;
 mod outages;
+mod people;
 mod pods;
 mod policies;
+mod protection;
 mod refusals;
 mod releases;
 mod third_party;
@@ -109,6 +111,16 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, witnesses::a_hurt_dependent_takes_back_and_platform_trouble_holds),
         case!(Shared, witnesses::sources_that_disagree_hold),
         case!(Shared, exposure::grpc_route_is_divided_and_restored),
+        case!(Shared, people::verbs_are_what_roles_give),
+        case!(Shared, people::approvals_take_the_right_people),
+        case!(Shared, people::an_approval_is_of_one_candidate),
+        case!(Shared, people::abort_needs_nothing_healthy),
+        case!(Shared, protection::what_serves_users_stays_while_a_change_runs),
+        case!(Shared, protection::claims_of_what_is_held_are_not_lowered),
+        case!(Shared, protection::a_condemned_template_is_not_resumed),
+        case!(Shared, protection::a_namespace_that_is_deleted_goes),
+        case!(Shared, protection::every_policy_goes_with_the_chart),
+        case!(AsItAsks, people::nobody_is_believed_without_the_policy),
         case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
     ]
 }

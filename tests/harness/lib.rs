@@ -6,6 +6,7 @@ mod grounds;
 pub mod harm;
 pub mod manifests;
 pub mod operator;
+pub mod person;
 pub mod record;
 pub mod scene;
 pub mod world;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use chronicle::Chronicle;
 pub use operator::Operator;
+pub use person::Person;
 pub use scene::Scene;
 pub use world::World;
 

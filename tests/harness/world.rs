@@ -10,6 +10,8 @@ use kube::Client;
 pub const SYSTEM: &str = "firebreak-system";
 /// A namespace in which the admission policy does not hold, to test the late hold.
 pub const WITHOUT_POLICY: &str = "late";
+/// Another one.
+pub const ALSO_WITHOUT_POLICY: &str = "late-condemned";
 /// Image of the demo service.
 pub const SERVICE_IMAGE: &str = "localhost/demo-service:1";
 /// Image of the operator.
@@ -81,7 +83,7 @@ pub async fn install(lab: &Lab, replicas: u32) -> Result<()> {
         format!("image.pullPolicy={pulled}"),
         format!("replicas={replicas}"),
         format!("prometheus.url={prometheus}"),
-        format!("admission.excludedNamespaces={{{WITHOUT_POLICY}}}"),
+        format!("admission.excludedNamespaces={{{WITHOUT_POLICY},{ALSO_WITHOUT_POLICY}}}"),
     ];
     // A tag may look like a number.
     let tag = format!("image.tag={tag}");

@@ -25,6 +25,20 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}
 request.userInfo.username == '{{ include "firebreak.user" . }}'
 {{- end }}
 
+{{/*
+Whether the operator or the control plane asks, in CEL: the native controllers, the garbage collector and the deletion of a namespace are
+never stood in the way of.
+*/}}
+{{- define "firebreak.isSystem" -}}
+({{ include "firebreak.isOperator" . }} || request.userInfo.username.startsWith('system:serviceaccount:kube-system:') || request.userInfo.username in ['system:kube-controller-manager', 'system:apiserver'])
+{{- end }}
+
+{{/* Whether the requester may bypass, in CEL: include "firebreak.mayBypass" (list . "<expression of the Guard's name>"). */}}
+{{- define "firebreak.mayBypass" -}}
+{{- $root := index . 0 -}}
+({{ with $root.Values.admission.neverBypass }}!(request.userInfo.username in {{ toJson . }}) && {{ end }}authorizer.group('firebreak.dev').resource('guards').namespace(request.namespace).name({{ index . 1 }}).check('bypass').allowed())
+{{- end }}
+
 {{/* Not empty where the policies of a kind are to be installed: include "firebreak.admission" (list . "MutatingAdmissionPolicy"). */}}
 {{- define "firebreak.admission" -}}
 {{- $root := index . 0 -}}

@@ -33,7 +33,7 @@ use crate::{
     printcolumn(json_path = ".status.waiting.reason", name = "Waiting", type_ = "string"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
-#[x_kube(validation = Rule::new("self == oldSelf").message("a Change is the record of what was started and is immutable; steer it with kubectl firebreak promote, pause, resume, abort or retry"))]
+#[x_kube(validation = Rule::new("self == oldSelf").message("a Change is the record of what was started and is immutable; steer it with kubectl firebreak approve, promote, pause, resume or abort"))]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeSpec {
     /// The Guard it belongs to.
@@ -248,6 +248,9 @@ pub struct ChangeStatus {
     /// Whether a human paused it.
     #[serde(default)]
     pub paused: bool,
+    /// Who approved a stage that has not begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approved>,
     /// When the candidate first got traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposed_at: Option<Timestamp>,
@@ -293,6 +296,24 @@ pub struct Waiting {
     pub message: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// A human's yes to a stage that has not begun.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// Who, as the API server knows them.
+    pub by: String,
+    /// The stage, from 1.
+    pub stage: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it holds; for good, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Evidence of one signal; natural logarithms of e-values.

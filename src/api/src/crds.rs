@@ -35,26 +35,24 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
     all.into_iter().map(known).collect()
 }
 
-/// What a Change copies from its Guard and policy, where it was explained and checked: it is explained there alone, so that
-/// all definitions together stay small enough for a plain `kubectl apply`.
+/// What a Change copies from its Guard and policy, where it was explained and checked: it is explained there alone, not even its
+/// shape is told again, so that all definitions together stay small enough for a plain `kubectl apply`. Only the operator writes it.
 const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
-
-/// Of these not even the shape is told again: only the operator writes them.
-const WHOLE: [&str; 3] = ["checks", "dependents", "signals"];
 
 fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
     let Some(fields) = spec.and_then(|spec| spec.properties.as_mut()) else { return };
     for (_, field) in fields.iter_mut().filter(|(name, _)| COPIED.contains(&name.as_str())) {
-        inside(field, &mut |inner| (inner.description, inner.x_kubernetes_validations) = (None, None));
-    }
-    for (_, field) in fields.iter_mut().filter(|(name, _)| WHOLE.contains(&name.as_str())) {
-        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut field.items {
-            **items = JSONSchemaProps {
-                type_: Some("object".to_owned()),
-                x_kubernetes_preserve_unknown_fields: Some(true),
-                ..JSONSchemaProps::default()
-            };
+        let whole = |field: &JSONSchemaProps| JSONSchemaProps {
+            description: field.description.clone(),
+            nullable: field.nullable,
+            type_: Some("object".to_owned()),
+            x_kubernetes_preserve_unknown_fields: Some(true),
+            ..JSONSchemaProps::default()
+        };
+        match &mut field.items {
+            Some(JSONSchemaPropsOrArray::Schema(items)) => **items = JSONSchemaProps { description: None, ..whole(items) },
+            _ => *field = whole(field),
         }
     }
 }

@@ -402,4 +402,7 @@ pub struct Condemned {
     pub template: String,
     /// The Change that condemned it.
     pub change: String,
+    /// Whether a human cleared it while the workload carried it: it stays held until it is retried or shipped again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cleared: bool,
 }

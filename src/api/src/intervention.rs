@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("an Intervention is immutable: make another one"))]
+#[x_kube(validation = Rule::new("self.action in ['Pause', 'Resume', 'Abort'] || (has(self.reason) && self.reason.trim() != '')").message("spec.reason: say why, in a sentence that whoever reads the record understands; only Pause, Resume and Abort go without"))]
 #[serde(rename_all = "camelCase")]
 pub struct InterventionSpec {
     /// The Guard it is about.
@@ -35,25 +36,41 @@ pub struct InterventionSpec {
     pub change: String,
     /// The act.
     pub action: Action,
-    /// The stage at which it was asked, from 1; 0 while held. A promote that names another stage than the Change is at is
-    /// refused: what it was asked about has passed.
+    /// The stage at which it was asked, from 1; 0 while held. An approve or a promote that names another stage than the Change
+    /// is at is refused: what it was asked about has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 20))]
     pub stage: Option<u32>,
-    /// Why, for the record.
+    /// Why, for the record. Pause, Resume and Abort go without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// Who, as the API server knows them: the admission policy writes it over whatever stands here.
+    /// Who, as the API server knows them. Default: you, written by the admission policy; before Kubernetes 1.36 there is none that
+    /// writes, so write it yourself. Another's name is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub by: Option<String>,
+    /// The groups they are in, as the API server knows them, written like `by`; the first 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    pub groups: Vec<String>,
+}
+
+impl InterventionSpec {
+    /// Whether the act lets something through or back: it takes a name that the API server vouches for, and what it is about is
+    /// shown to be the requester's to decide. The others only make safer.
+    #[must_use]
+    pub fn needs_attesting(&self) -> bool {
+        !matches!(self.action, Action::Pause | Action::Abort)
+    }
 }
 
 /// What a human can do.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Go to the next stage now, on the human's word.
+    /// Answer yes to what the policy asks a human before the next stage; the evidence still has to open it.
+    Approve,
+    /// Go to the next stage now, without waiting for the evidence; what the policy asks a human is still asked.
     Promote,
     /// Stay at this stage.
     Pause,
@@ -63,6 +80,30 @@ pub enum Action {
     Abort,
     /// Clear a condemned candidate and begin again with it.
     Retry,
+    /// Clear a condemned candidate without beginning: it may be shipped or retried again.
+    Clear,
+}
+
+impl Action {
+    /// The act as a verb on its Guard and a word of the command line.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Promote => "promote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+            Self::Clear => "clear",
+        }
+    }
+
+    /// Whether the record has to say why: the act lets something through that was stopped.
+    #[must_use]
+    pub const fn needs_reason(self) -> bool {
+        matches!(self, Self::Approve | Self::Promote | Self::Retry | Self::Clear)
+    }
 }
 
 /// What became of an Intervention.

@@ -2,7 +2,7 @@
 //!
 //! Holds: the five kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`RiskPolicy`], [`Intervention`]), the names of annotations and
 //! labels ([`names`]), the comparison of pod templates ([`template`], [`diff`]), conditions ([`conditions`]), stored values ([`packed`]),
-//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]).
+//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]), what a human who is asked has to know ([`brief`]).
 //! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
 //! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
 
@@ -11,6 +11,7 @@
 // Every printed column has a type of its own, which the lint takes for a repetition.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod brief;
 pub mod change;
 pub mod conditions;
 pub mod crds;

@@ -37,6 +37,9 @@ pub const BYPASSED: &str = "firebreak.dev/bypassed";
 /// On a pinned Service: the pod-template-hash it is pinned to. The admission policy keeps pin and annotation.
 pub const PIN: &str = "firebreak.dev/pin";
 
+/// The ValidatingAdmissionPolicy of the chart that vouches for who makes Interventions.
+pub const INTERVENTIONS_POLICY: &str = "firebreak-interventions";
+
 /// Label that ties pods and ReplicaSets to one template.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 /// Label on objects of a Change: its guard.

@@ -1,13 +1,16 @@
 //! From a policy's words to the engine's plan: what the operator begins a Change with, and what others ask "what if" with.
 
 use firebreak_engine::{
+    people::{Approval, Makers},
     plan::{self, Plan},
     risk::Level,
     units::Weight,
 };
 
 use crate::{
-    ClusterRiskPolicy, ClusterRiskPolicySpec, Span,
+    ChangeSpec, ClusterRiskPolicy, ClusterRiskPolicySpec, Span,
+    guard::Hold,
+    names,
     policy::{self, Inconclusive, NoData},
 };
 
@@ -50,6 +53,7 @@ fn built_in(level: Level) -> policy::Level {
         final_bake: span(plan.final_bake_seconds),
         holdback_percent: percent(&plan.holdback),
         approval_at: plan.approval_at.iter().map(percent).collect(),
+        approval: None,
         inconclusive: match plan.inconclusive {
             plan::Inconclusive::Promote => Inconclusive::Promote,
             plan::Inconclusive::Hold => Inconclusive::Hold,
@@ -61,6 +65,16 @@ fn built_in(level: Level) -> policy::Level {
             plan::NoData::RollBack => NoData::RollBack,
         },
         no_data_after: span(plan.no_data_after_seconds),
+    }
+}
+
+/// Who made a change, as far as its Change knows.
+#[must_use]
+pub fn makers(spec: &ChangeSpec) -> Makers {
+    Makers {
+        // Without the policy anyone can write the mark, so it says nothing.
+        changed_by: spec.claims.changed_by.clone().filter(|_| spec.hold == Hold::Admission),
+        author: spec.claims.annotations.get(names::AUTHOR).cloned(),
     }
 }
 
@@ -77,7 +91,12 @@ pub fn plan(level: &policy::Level, availability: Option<f64>) -> Plan {
         max_bake_seconds: level.max_bake.as_secs_f64(),
         final_bake_seconds: level.final_bake.as_secs_f64(),
         holdback: Weight::percent(level.holdback_percent),
-        approval_at: level.approval_at.iter().map(|&stage| Weight::percent(stage)).collect(),
+        approval_at: level.approval_stages().into_iter().map(Weight::percent).collect(),
+        approval: level.approval.as_ref().map_or_else(Approval::default, |approval| Approval {
+            count: approval.count.max(1),
+            groups: approval.groups.clone(),
+            expires_after_seconds: approval.expires_after.map(|span| span.as_secs_f64()),
+        }),
         inconclusive: match level.inconclusive {
             Inconclusive::Promote => plan::Inconclusive::Promote,
             Inconclusive::Hold => plan::Inconclusive::Hold,

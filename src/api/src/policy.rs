@@ -229,6 +229,8 @@ pub struct Levels {
 /// What one level asks for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("duration(self.minBake) <= duration(self.maxBake)").message("minBake must not be longer than maxBake"))]
+#[x_kube(validation = Rule::new("!has(self.approval) || !has(self.approval.at) || self.approval.at.all(a, a in self.stages)").message("approval.at: name stages of this level, for example [100]; a percentage that is no stage would ask nobody"))]
+#[x_kube(validation = Rule::new("!has(self.approval) || has(self.approval.at) != has(self.approvalAt)").message("write the stages once: in approval.at, or in approvalAt"))]
 #[x_kube(validation = Rule::new("!has(self.approvalAt) || self.approvalAt.all(a, a in self.stages)").message("approvalAt: name stages of this level, for example [100]; a percentage that is no stage would ask nobody"))]
 #[serde(rename_all = "camelCase")]
 pub struct Level {
@@ -262,10 +264,13 @@ pub struct Level {
     #[serde(default = "holdback_percent")]
     #[schemars(range(min = 0, max = 20))]
     pub holdback_percent: i32,
-    /// Stages, as in `stages`, that wait for a human before they begin.
+    /// Stages, as in `stages`, that wait for a human before they begin: the short form of `approval.at`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub approval_at: Vec<i32>,
+    /// Which stages wait for humans before they begin, for whom, and for how many of them. Never the one who made the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// What happens when a stage is still inconclusive at `maxBake`.
     pub inconclusive: Inconclusive,
     /// What happens when metrics are missing for `noDataAfter`.
@@ -273,6 +278,48 @@ pub struct Level {
     /// How long metrics may be missing.
     #[serde(default = "no_data_after")]
     pub no_data_after: Span,
+}
+
+impl Level {
+    /// The stages, in percent, that wait for humans before they begin.
+    #[must_use]
+    pub fn approval_stages(&self) -> Vec<i32> {
+        let named = self.approval.as_ref().map_or(&[][..], |approval| &approval.at);
+        let mut stages: Vec<i32> = self.approval_at.iter().chain(named).copied().collect();
+        stages.sort_unstable();
+        stages.dedup();
+        stages
+    }
+}
+
+/// Who may let a stage begin, and how many of them it takes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// Stages, as in `stages`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub at: Vec<i32>,
+    /// How many different people must approve each.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 10))]
+    pub count: u32,
+    /// Groups, as the API server knows them, one of which each must be in. Default: whoever has the verb `approve` on the Guard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    pub groups: Vec<String>,
+    /// How long an approval holds: one that is older when its stage would begin is void. Default: until the Change ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 fn holdback_percent() -> i32 {

@@ -121,7 +121,7 @@ pub fn is_at_least_as_strict(level: &Level, other: &Level) -> bool {
         Inconclusive::Promote => level.max_bake >= other.max_bake,
         Inconclusive::Hold | Inconclusive::RollBack => level.max_bake <= other.max_bake.max(level.min_bake),
     };
-    let asks = |stage: &i32| level.approval_at.iter().any(|asked| asked <= stage && level.stages.contains(asked));
+    let asks = |stage: &i32| level.approval_stages().iter().any(|asked| asked <= stage && level.stages.contains(asked));
     level.alpha >= other.alpha
         && level.beta <= other.beta
         && level.margin <= other.margin
@@ -132,7 +132,7 @@ pub fn is_at_least_as_strict(level: &Level, other: &Level) -> bool {
         && bake
         && level.final_bake >= other.final_bake
         && level.holdback_percent >= other.holdback_percent
-        && other.approval_at.iter().all(asks)
+        && other.approval_stages().iter().all(asks)
         && level.inconclusive >= other.inconclusive
         && level.no_data >= other.no_data
         && level.no_data_after <= other.no_data_after

@@ -74,7 +74,13 @@ Examples:
   kubectl firebreak simulate --rps 200 --failing 0.1% --slo 99.9
   kubectl firebreak simulate --rps 200 --failing 0.1% --policy stricter.yaml --chart before-and-after.svg")]
     Simulate(Simulate),
-    /// Let the active Change go to its next stage now, on your word
+    /// Answer yes to what the policy asks a human before the next stage; the evidence still has to open it
+    #[command(after_help = "Never your own change: the one who asked for the template and its author are refused.
+
+Example:
+  kubectl firebreak approve checkout --reason 'read the diff; the schema change is behind a flag'")]
+    Approve(Steer),
+    /// Let the active Change go to its next stage now, without waiting for the evidence
     #[command(after_help = "Example:
   kubectl firebreak promote checkout --reason 'looked at the traces: the errors come from the partner'")]
     Promote(Steer),
@@ -94,6 +100,10 @@ Examples:
     #[command(after_help = "Example:
   kubectl firebreak retry checkout --reason 'the database was down, not the candidate'")]
     Retry(Steer),
+    /// Clear the candidate that was rolled back last without beginning: it is judged again when it is shipped or retried
+    #[command(after_help = "Example:
+  kubectl firebreak clear checkout --reason 'the certificate was at fault, and is renewed'")]
+    Clear(Steer),
     /// What a policy makes of a change, rule by rule, and what each of its levels asks for
     #[command(after_help = "Examples:
   kubectl firebreak policy test checkout
@@ -230,7 +240,7 @@ pub struct Steer {
     /// The Guard
     #[arg(value_name = "GUARD")]
     pub guard: String,
-    /// Why, for the record
+    /// Why, for the record; approve, promote, retry and clear take one
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// The Change you mean; refused if it is not the one that would be acted on

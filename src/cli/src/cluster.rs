@@ -4,6 +4,7 @@
 use std::{future::Future, time::Duration};
 
 use firebreak_api::{Change, ClusterRiskPolicy, Guard, Intervention, RiskPolicy};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config, Resource,
     api::{ListParams, PostParams},
@@ -34,6 +35,9 @@ const LAYERS: [&str; 7] = [
 ];
 /// Field manager of what this program writes.
 const FIELD_MANAGER: &str = "kubectl-firebreak";
+/// Groups that an Intervention takes, and bytes of the longest.
+const MOST_GROUPS: usize = 64;
+const LONGEST_GROUP: usize = 512;
 /// Objects in one answer: a Change with its record can hold some 100 kB.
 const PAGE: u32 = 100;
 
@@ -121,6 +125,18 @@ impl Cluster {
         self.timed(&what, api.create(&made_by_us, intervention)).await
     }
 
+    /// Who the API server takes the user for, and in which groups; the first of each that an Intervention takes.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn who_am_i(&self) -> Result<(Option<String>, Vec<String>), Error> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let answer = self.timed("ask who you are", api.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
+        let user = answer.status.and_then(|status| status.user_info).unwrap_or_default();
+        let groups = user.groups.unwrap_or_default().into_iter().filter(|group| group.len() <= LONGEST_GROUP);
+        Ok((user.username, groups.take(MOST_GROUPS).collect()))
+    }
+
     /// One Change, whole: with what its decisions were computed from.
     ///
     /// # Errors
@@ -174,6 +190,10 @@ impl Cluster {
         match error {
             kube::Error::Api(status) => {
                 let detail = status.message.trim().trim_end_matches('.').to_owned();
+                // A policy's own words say what to do; what the API server puts before them does not.
+                if let Some((_, words)) = detail.split_once("denied request: ") {
+                    return Error::Refused(words.to_owned());
+                }
                 match status.code {
                     401 => Error::Unknown { what: what_, detail },
                     403 => Error::Forbidden { what: what_, detail },

@@ -129,7 +129,7 @@ impl<'a> Facts<'a> {
     /// Whether a human must approve the next stage.
     #[must_use]
     pub fn next_needs_approval(&self) -> bool {
-        self.next_stage().is_some_and(|next| self.change.spec.plan.approval_at.contains(&next))
+        self.next_stage().is_some_and(|next| self.change.spec.plan.approval_stages().contains(&next))
     }
 
     /// The plan's stages, each with where the Change stands to it.
@@ -138,6 +138,7 @@ impl<'a> Facts<'a> {
         let plan = &self.change.spec.plan;
         let index = self.position().index;
         let highest = self.status.highest_weight_percent;
+        let asked = plan.approval_stages();
         let mark = |at: usize, percent: i32| match self.phase() {
             Phase::Promoted | Phase::Promoting => Mark::Done,
             Phase::Held | Phase::Preparing => Mark::Ahead,
@@ -152,7 +153,7 @@ impl<'a> Facts<'a> {
         plan.stages
             .iter()
             .enumerate()
-            .map(|(at, &percent)| Stage { percent, approval: plan.approval_at.contains(&percent), mark: mark(at, percent) })
+            .map(|(at, &percent)| Stage { percent, approval: asked.contains(&percent), mark: mark(at, percent) })
             .collect()
     }
 

@@ -149,9 +149,9 @@ pub(crate) fn waiting() -> Change {
         json!({
             "stage": "4/5", "weightPercent": 50.0, "exposurePercent": 49.2, "highestWeightPercent": 50.0,
             "stageBeganAt": "2026-07-01T12:02:00Z",
-            "waiting": {"reason": "ApprovalNeeded", "since": "2026-07-01T12:08:30Z", "message":
+            "waiting": {"reason": "WaitingForHuman", "since": "2026-07-01T12:08:30Z", "message":
                 "The evidence allows 100 %, and the plan for high risk asks for a human before it. The candidate stays at 50 %. \
-                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak promote checkout or abort checkout."},
+                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak approve checkout or abort checkout."},
             "evidence": [
                 {"signal": "errors", "harm": -0.9, "safety": 3.9, "safetyNeeded": 3.101, "dispersion": 1.0,
                  "candidate": {"requests": 48_120, "failures": 49}, "stable": {"requests": 180_034, "failures": 188}},
@@ -159,7 +159,7 @@ pub(crate) fn waiting() -> Change {
                  "candidate": {"requests": 48_120, "failures": 961}, "stable": {"requests": 180_034, "failures": 3_681}}]
         }),
     );
-    decide(&mut change, "12:08:30", "ApprovalNeeded", "100 % needs a human.");
+    decide(&mut change, "12:08:30", "WaitingForHuman", "100 % needs a human.");
     change
 }
 

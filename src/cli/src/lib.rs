@@ -2,7 +2,8 @@
 //!
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
-//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `rules` (policy test and explain), `steer` (promote, pause, resume, abort, retry).
+//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `rules` (policy test and explain), `steer`
+//! (approve, promote, pause, resume, abort, retry, clear).
 //! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
 //! the engine for what it decided then or would under another policy, `simulate` for what it would decide of releases yet to come.
 //! Start at [`run`].
@@ -43,12 +44,14 @@ pub async fn run(cli: Cli) -> u8 {
         args::Command::Explain(explain) => explain::run(&cli.global, explain).await,
         args::Command::Replay(replay) => replay::run(&cli.global, replay).await,
         args::Command::Simulate(simulate) => simulate::run(&cli.global, simulate).await,
+        args::Command::Approve(steer) => steer::run(&cli.global, steer, steer::Action::Approve).await,
         args::Command::Promote(steer) => steer::run(&cli.global, steer, steer::Action::Promote).await,
         args::Command::Pause(steer) => steer::run(&cli.global, steer, steer::Action::Pause).await,
         args::Command::Resume(steer) => steer::run(&cli.global, steer, steer::Action::Resume).await,
         args::Command::Abort(steer) => steer::run(&cli.global, steer, steer::Action::Abort).await,
         args::Command::Retry(steer) => steer::run(&cli.global, steer, steer::Action::Retry).await,
         args::Command::Policy(policy) => rules::run(&cli.global, &policy.command).await,
+        args::Command::Clear(steer) => steer::run(&cli.global, steer, steer::Action::Clear).await,
         args::Command::Crds(crds) => output::print_crds(crds.output),
     };
     match result {

@@ -5,6 +5,7 @@ use std::{fs::File, io::Read as _, path::Path};
 use firebreak_api::{ClusterRiskPolicy, plan as convert, policy};
 use firebreak_engine::{
     Plan,
+    people::Approval,
     plan::{Inconclusive, NoData},
     risk::Level,
     units::Weight,
@@ -242,7 +243,10 @@ fn check(level: &policy::Level) -> Result<(), &'static str> {
     let within = |value: f64, most: f64| value > 0.0 && value <= most;
     let rises = level.stages.windows(2).all(|two| matches!(two, [one, next] if one < next));
     let stages = rises && level.stages.first().is_some_and(|first| *first >= 1) && level.stages.last() == Some(&100);
-    let approvals = level.approval_at.iter().all(|stage| level.stages.contains(stage));
+    let known = |stages: &[i32]| stages.iter().all(|stage| level.stages.contains(stage));
+    let named = level.approval.as_ref().is_none_or(|approval| known(&approval.at));
+    let once = level.approval.as_ref().is_none_or(|approval| approval.at.is_empty() != level.approval_at.is_empty());
+    let people = level.approval.as_ref().is_none_or(|approval| (1..=10).contains(&approval.count));
     let rules = [
         (within(level.alpha, 0.5), "alpha: a probability above 0 and up to 0.5, for example 0.01"),
         (within(level.beta, 0.5), "beta: a probability above 0 and up to 0.5, for example 0.05"),
@@ -252,7 +256,10 @@ fn check(level: &policy::Level) -> Result<(), &'static str> {
         (stages, "stages: whole percentages, rising, ending at 100, for example [5, 20, 50, 100]"),
         (level.min_bake.0 <= level.max_bake.0, "minBake must not be longer than maxBake"),
         ((0..=20).contains(&level.holdback_percent), "holdbackPercent: from 0 to 20, for example 5"),
-        (approvals, "approvalAt: name stages of this level, for example [100]"),
+        (known(&level.approval_at), "approvalAt: name stages of this level, for example [100]"),
+        (named, "approval.at: name stages of this level, for example [100]"),
+        (once, "write the stages once: in approval.at, or in approvalAt"),
+        (people, "approval.count: from 1 to 10, for example 2"),
     ];
     rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
 }
@@ -278,11 +285,21 @@ pub fn differences(was: &Plan, now: &Plan) -> Vec<String> {
         ("time at the last stage", time(was.final_bake_seconds), time(now.final_bake_seconds)),
         ("holdback", was.holdback.to_string(), now.holdback.to_string()),
         ("a human asked before", list(&was.approval_at), list(&now.approval_at)),
+        ("who is asked", people(&was.approval), people(&now.approval)),
         ("when inconclusive", inconclusive(was.inconclusive), inconclusive(now.inconclusive)),
         ("without metrics", no_data(was.no_data), no_data(now.no_data)),
         ("metrics missing for", time(was.no_data_after_seconds), time(now.no_data_after_seconds)),
     ];
     rows.into_iter().filter(|(_, was, now)| was != now).map(|(name, was, now)| format!("{name} {now} (was {was})")).collect()
+}
+
+/// Who is asked, in words.
+fn people(approval: &Approval) -> String {
+    let count = if approval.count == 1 { "1 human".to_owned() } else { format!("{} humans", approval.count) };
+    let groups = if approval.groups.is_empty() { String::new() } else { format!(" of {}", approval.groups.join(" or ")) };
+    let time = |seconds: f64| words::span(jiff::SignedDuration::from_secs_f64(seconds));
+    let until = approval.expires_after_seconds.map_or(String::new(), |seconds| format!(", for {}", time(seconds)));
+    format!("{count}{groups}{until}")
 }
 
 fn inconclusive(what: Inconclusive) -> String {

@@ -6,6 +6,7 @@
 use crate::{
     decide::Basis,
     memory::{Memory, Phase},
+    people::Approved,
     plan::{Plan, Setup},
     units::{Millis, Weight},
 };
@@ -47,7 +48,9 @@ impl Memory {
         let next = self.in_effect.filter(|_| differs).map(|_| next);
         let highest = self.curve.points().iter().map(|point| point.harm()).fold(0.0, f64::max);
         let judgement = self.judgement.under(before, setup, next, highest)?;
-        Some(Self { phase, stage, let_through: self.let_through.map(through), judgement, ..self.clone() })
+        let approvals =
+            self.approvals.iter().map(|approved| Approved { stage: through(approved.stage), ..approved.clone() }).collect();
+        Some(Self { phase, stage, let_through: self.let_through.map(through), approvals, judgement, ..self.clone() })
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Start at [`decide`]: `decide(&Setup, &Memory, &Observation) -> Decision`. It judges the newest [`observation::Look`]
 //! ([`judge`], over [`counters`] and [`stats`]; [`checks`] and [`dependents`] beside it), moves the Change along its
-//! [`plan::Plan`], and says as data what is to be done ([`effect`]). [`risk`] makes the level of the claims, [`policy`] what rules make of it, [`plan`] the stages.
+//! [`plan::Plan`], and says as data what is to be done ([`effect`]). [`risk`] makes the level of the claims, [`policy`] what rules
+//! make of it, [`plan`] the stages; [`people`] says who may let it through.
 //! [`memory`] is all that outlives a look.
 
 mod again;
@@ -16,6 +17,7 @@ pub mod effect;
 pub mod judge;
 pub mod memory;
 pub mod observation;
+pub mod people;
 pub mod plan;
 pub mod policy;
 pub mod retreat;

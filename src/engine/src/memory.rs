@@ -8,6 +8,7 @@ use crate::{
     decide::Answer,
     dependents::Reach,
     judge::Judgement,
+    people::Approved,
     plan::Setup,
     retreat::Retreat,
     units::{Millis, Weight},
@@ -46,6 +47,9 @@ pub struct Memory {
     pub paused: bool,
     /// The stage that a human let through.
     pub let_through: Option<usize>,
+    /// Who approved stages that have not begun.
+    #[serde(default)]
+    pub approvals: Vec<Approved>,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
     /// What is known of the time before the workload was held.
@@ -153,6 +157,7 @@ impl Memory {
             lost_ready: 0,
             paused: false,
             let_through: None,
+            approvals: Vec::new(),
             waiting: None,
             late: if setup.late.is_some() { LateWindow::Untold } else { LateWindow::None },
             retreat: None,

@@ -261,17 +261,25 @@ pub struct Act {
     pub action: Action,
     /// Who, as the API server knows them; `None` where it cannot attest it.
     pub by: Option<String>,
+    /// The groups they are in, as the API server knows them.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Why.
     pub reason: Option<String>,
     /// The stage at which they asked for it, from 1 and 0 while held; `None` where they did not say.
     #[serde(default)]
     pub stage: Option<usize>,
+    /// When they asked, as the API server knows it; `None` where that is now.
+    #[serde(default)]
+    pub at: Option<Millis>,
 }
 
 /// What a human can do to a Change that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Go to the next stage now.
+    /// Answer yes to what the policy asks a human before the next stage.
+    Approve,
+    /// Go to the next stage now, without waiting for the evidence.
     Promote,
     /// Stay at this stage.
     Pause,
@@ -279,6 +287,26 @@ pub enum Action {
     Resume,
     /// Take the candidate back.
     Abort,
+}
+
+impl Action {
+    /// Whether it only makes safer: then nobody need vouch for who asked.
+    #[must_use]
+    pub const fn only_makes_safer(self) -> bool {
+        matches!(self, Self::Pause | Self::Abort)
+    }
+
+    /// The act as a verb.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Promote => "promote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+        }
+    }
 }
 
 /// Stable's past by signal name, as the operator found it when the Change was prepared.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checks::CheckSetup,
     dependents::DependentSetup,
+    people::{Approval, Makers},
     risk::Level,
     units::{Millis, Weight},
 };
@@ -31,6 +32,9 @@ pub struct Setup {
     pub ready_deadline_seconds: f64,
     /// Share of requests that must not fail, `0.5..1.0`, where there is an objective.
     pub availability: Option<f64>,
+    /// Who made the change.
+    #[serde(default)]
+    pub makers: Makers,
     /// Whether the stable template is written back after a rollback.
     pub restore_template: bool,
     /// Why the policy refuses the change: nothing runs from it.
@@ -136,6 +140,9 @@ pub struct Plan {
     pub holdback: Weight,
     /// Stages that wait for a human before they begin.
     pub approval_at: Vec<Weight>,
+    /// Who is asked there, and how many of them.
+    #[serde(default)]
+    pub approval: Approval,
     /// What happens when a stage is still inconclusive at the end of its longest bake.
     pub inconclusive: Inconclusive,
     /// What happens when metrics are missing for `no_data_after_seconds`.
@@ -186,6 +193,7 @@ impl Plan {
             final_bake_seconds: bakes.2,
             holdback: Self::HOLDBACK,
             approval_at: Vec::new(),
+            approval: Approval::default(),
             inconclusive: Inconclusive::Hold,
             no_data: NoData::Hold,
             no_data_after_seconds: 60.0,

@@ -20,6 +20,7 @@ fn setup(exposure: Exposure, late: Option<Late>) -> Setup {
         exposure,
         ready_deadline_seconds: 60.0,
         availability: None,
+        makers: firebreak_engine::people::Makers { changed_by: Some("ci".to_owned()), author: None },
         restore_template: false,
         refused: None,
         taken_over: late.is_some(),

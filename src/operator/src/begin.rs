@@ -244,7 +244,7 @@ mod tests {
         let begins = first.strip_suffix("-1").unwrap();
         let second = name(GuardStatus { last_change: Some(first.clone()), ..GuardStatus::default() });
         assert_eq!(second, format!("{begins}-2"));
-        let condemned = vec![Condemned { template: "x".to_owned(), change: format!("{begins}-4") }];
+        let condemned = vec![Condemned { template: "x".to_owned(), change: format!("{begins}-4"), cleared: false }];
         assert_eq!(
             name(GuardStatus { condemned, last_change: Some(first.clone()), ..GuardStatus::default() }),
             format!("{begins}-5")

@@ -4,7 +4,7 @@ use firebreak_api::{
     Change,
     evidence::{Check, Dependent, MeasuredBy, OnFailure, OnMissing},
     guard,
-    plan::plan,
+    plan::{makers, plan},
 };
 use firebreak_engine::{
     checks::{self, CheckSetup},
@@ -34,6 +34,7 @@ pub(crate) fn setup(change: &Change, ready_deadline_seconds: f64) -> Setup {
         exposure: if routed { Exposure::Routes } else { Exposure::PodShare },
         ready_deadline_seconds,
         availability,
+        makers: makers(spec),
         restore_template: spec.restore_template,
         refused: refused(change),
         taken_over: spec.candidate.taken_over,

@@ -3,8 +3,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use firebreak_api::Change;
+use firebreak_api::{
+    Change,
+    brief::{Brief, WAITING},
+};
 use firebreak_engine::Note;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource as _, ResourceExt as _,
@@ -96,8 +100,9 @@ impl Teller {
             uid: workload.metadata.uid.clone(),
             ..ObjectReference::default()
         });
+        let briefed = briefed(change, note);
         for reference in std::iter::once(change.object_ref(&())).chain(on_workload) {
-            self.send(note, reference);
+            self.send(briefed.as_ref().unwrap_or(note), reference);
         }
     }
 
@@ -115,6 +120,12 @@ impl Teller {
             tracing::warn!(reason = note.reason, "too many Events wait; this one is only in the record");
         }
     }
+}
+
+/// Who is asked gets what a decision takes, not only that they are asked. The record keeps the words of the decision.
+fn briefed(change: &Change, note: &Note) -> Option<Note> {
+    let brief = Brief::of(change, Timestamp::now(), "").filter(|_| note.reason == WAITING)?;
+    Some(Note { message: brief.event(), ..note.clone() })
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use tokio::sync::watch;
 use self::{made::Made, say::Word};
 use crate::{
     act,
+    attest::Attest,
     begin::{self, Beginning},
     events::Teller,
     fit,
@@ -42,7 +43,7 @@ use crate::{
     observe, raw,
     supervisor::Shared,
     traffic::{Backends, route, service},
-    turn::{Went, Work},
+    turn::{self, Went, Work},
     world::View,
 };
 
@@ -69,6 +70,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
     pub(crate) name: String,
+    attest: Attest,
     tried: Option<hold::Tried>,
     put_away: Option<i64>,
 }
@@ -86,7 +88,8 @@ enum Next {
 impl Worker {
     /// A worker for the Guard of this name.
     pub(crate) fn new(client: Client, hub: Arc<Hub>, teller: Teller, shared: Arc<Shared>, view: Arc<View>, name: String) -> Self {
-        Self { client, hub, teller, shared, view, name, tried: None, put_away: None }
+        let attest = Attest::new(client.clone(), view.namespace());
+        Self { client, hub, teller, shared, view, name, attest, tried: None, put_away: None }
     }
 
     /// Works until the Guard is gone.
@@ -159,6 +162,7 @@ impl Worker {
             return self.leave(&guard).await;
         }
         match self.idle(&guard).await {
+            Ok(_) if self.waits_for_vouching() => Next::Within(TURN_SOON),
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(guard = self.name, %error, "not done yet; it is tried again");
@@ -202,7 +206,11 @@ impl Worker {
         // Once a deleted Change is on its way back, its Guard holds what comes next as ever.
         let called_off = change.metadata.deletion_timestamp.is_some() && phase(at_work.change()) != Some(Phase::RollingBack);
         let ends = leaves || called_off;
-        let went = at_work.turn(&self.client, &self.view, &self.teller, now, ends).await;
+        self.refuse_stale_acts(guard, change);
+        let vouched = self.vouched(|act| act.spec.change == change.name_any());
+        let moment = turn::Beginning { now, guard_leaves: ends, vouched };
+        let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
+        let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
             let put = tokio::time::timeout(FINALIZER_WITHIN, self.finalizer(guard, true)).await;
@@ -243,6 +251,10 @@ impl Worker {
         let target = &guard.spec.target_ref.name;
         let deployment = self.view.deployments.get(namespace, target);
         let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
+        if let Some(guard) = self.clear(guard, digest.as_deref()).await? {
+            // Whatever is said next is said on the status that was just written.
+            return Box::pin(self.detect(&guard, changes)).await;
+        }
         self.refuse_late_acts(guard, digest.as_deref());
         if let Some(mut refusal) = self.refusal(guard).await {
             if let Some(deployment) = deployment.as_deref().filter(|deployment| hold::is_ours(deployment, &self.name)) {
@@ -289,15 +301,11 @@ impl Worker {
         }
         let digest = digest.unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
-            let message = format!(
-                "this template was taken back by Change {} and stays held; ship another one, or kubectl firebreak retry {} -n {namespace} to try it again",
-                condemned.change, self.name
-            );
             let Some(cleared) = self.retried(guard, condemned).await? else {
                 // Its marks are to be taken off when the Guard goes.
                 self.finalizer(guard, true).await;
                 self.put_away(&deployment, in_time).await?;
-                self.say(guard, |_| {}, &Word::stalled("Condemned", message)).await?;
+                self.say(guard, |_| {}, &say::condemned(condemned, &self.name, namespace)).await?;
                 return Ok(Next::Wait);
             };
             // From here on the Guard is the cleared one: whatever is said next writes its whole status.

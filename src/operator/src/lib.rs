@@ -7,6 +7,7 @@
 
 mod act;
 mod answers;
+mod attest;
 mod begin;
 mod convert;
 pub mod crds;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use firebreak_api::intervention::Action as Asked;
 use firebreak_api::{
-    Change,
+    Change, Intervention,
     change::RouteRecord,
     guard::{Hold, RouteRef},
     in_force::Basis,
@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
+    attest::Vouched,
     begin,
     eyes::{Found, Looks},
     fit, raw,
@@ -131,6 +132,8 @@ pub(crate) struct Given {
     pub(crate) guard_leaves: bool,
     /// Since when the metrics source has been asked for this Change without a break.
     pub(crate) watching_since: Millis,
+    /// Whether the API server vouches for who made an Intervention.
+    pub(crate) vouched: Vouched,
 }
 
 /// One observation of a Change.
@@ -152,7 +155,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         pasts: given.pasts.stable,
         dependent_pasts: given.pasts.dependents,
         seen: given.seen,
-        acts: acts(view, change),
+        acts: acts(view, change, &given.vouched),
         watching_since: given.watching_since,
     }
 }
@@ -497,28 +500,42 @@ pub(crate) fn records_of<'a>(
     records.iter().find(same).map_or(&[], |record| &record.rules)
 }
 
-/// What humans asked for this Change and was not answered, oldest first.
-fn acts(view: &View, change: &Change) -> Vec<Act> {
-    let mut asked: Vec<_> = view
-        .interventions
-        .all()
+/// What humans asked for this Change and was not answered, oldest first. While it is not known whether the API server vouches
+/// for who made an act, only those are heard that make safer.
+fn acts(view: &View, change: &Change, vouched: &Vouched) -> Vec<Act> {
+    let mut asked: Vec<_> = open_acts(view, &change.spec.guard)
         .into_iter()
-        .filter(|act| act.spec.guard == change.spec.guard && act.spec.change == change.name_any())
-        .filter(|act| act.status.as_ref().is_none_or(|status| status.outcome.is_none()))
+        .filter(|act| act.spec.change == change.name_any())
+        .filter(|act| *vouched != Vouched::NotKnown || !act.spec.needs_attesting())
         .collect();
     asked.sort_by_key(|act| (act.metadata.creation_timestamp.clone(), act.name_any()));
     let acts = asked.iter().filter_map(|act| {
         let action = match act.spec.action {
+            Asked::Approve => Action::Approve,
             Asked::Promote => Action::Promote,
             Asked::Pause => Action::Pause,
             Asked::Resume => Action::Resume,
             Asked::Abort => Action::Abort,
-            Asked::Retry => return None,
+            Asked::Retry | Asked::Clear => return None,
         };
-        let stage = act.spec.stage.and_then(|stage| usize::try_from(stage).ok());
-        Some(Act { name: act.name_any(), action, by: act.spec.by.clone(), reason: act.spec.reason.clone(), stage })
+        let believed = *vouched != Vouched::No;
+        Some(Act {
+            name: act.name_any(),
+            action,
+            by: act.spec.by.clone().filter(|_| believed),
+            groups: if believed { act.spec.groups.clone() } else { Vec::new() },
+            reason: act.spec.reason.clone(),
+            stage: act.spec.stage.and_then(|stage| usize::try_from(stage).ok()),
+            at: act.metadata.creation_timestamp.as_ref().map(|time| Millis(time.0.as_millisecond())),
+        })
     });
     acts.collect()
+}
+
+/// What humans asked of a Guard and was not answered.
+pub(crate) fn open_acts(view: &View, guard: &str) -> Vec<Arc<Intervention>> {
+    let open = |act: &Intervention| act.status.as_ref().is_none_or(|status| status.outcome.is_none());
+    view.interventions.all().into_iter().filter(|act| act.spec.guard == guard && open(act)).collect()
 }
 
 #[cfg(test)]

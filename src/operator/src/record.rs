@@ -6,8 +6,8 @@
 use firebreak_api::{
     Change, ChangeStatus,
     change::{
-        Arms, BlastRadius, Counted, DecisionRecord, DependentState, DependentStatus, Evidence, HarmScale, Phase, RouteRecord,
-        Waiting,
+        Approved, Arms, BlastRadius, Counted, DecisionRecord, DependentState, DependentStatus, Evidence, HarmScale, Phase,
+        RouteRecord, Waiting,
     },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
@@ -17,6 +17,7 @@ use firebreak_engine::{
     dependents::State,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
+    people,
     stats::Growth,
     units::Millis,
 };
@@ -70,6 +71,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
             since: timestamp(waiting.since),
         }),
         paused: memory.paused,
+        approvals: memory.approvals.iter().map(|approved| approved_of(setup, approved)).collect(),
         exposed_at: memory.exposed_at.map(timestamp),
         stage_began_at: memory.in_effect.map(timestamp),
         ended_at: phase.ended().then(|| old.ended_at.unwrap_or_else(|| timestamp(seen.now))),
@@ -95,6 +97,16 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
     };
     set_conditions(change, &mut new, memory, seen.now);
     Ok(new)
+}
+
+fn approved_of(setup: &Setup, approved: &people::Approved) -> Approved {
+    Approved {
+        by: approved.by.clone(),
+        stage: u32::try_from(approved.stage + 1).unwrap_or(u32::MAX),
+        at: timestamp(approved.at),
+        until: setup.plan.approval.until(approved.at).map(timestamp),
+        reason: approved.reason.clone(),
+    }
 }
 
 fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
@@ -238,6 +250,7 @@ mod tests {
             exposure: firebreak_engine::plan::Exposure::PodShare,
             ready_deadline_seconds: 600.0,
             availability: Some(0.999),
+            makers: firebreak_engine::people::Makers { changed_by: Some("ci".to_owned()), author: None },
             restore_template: false,
             refused: None,
             taken_over: false,

@@ -13,6 +13,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 use crate::{
     act::Actor,
     answers::Reply,
+    attest::Vouched,
     convert,
     events::Teller,
     eyes::{Directly, Eyes, Found, Looks},
@@ -63,6 +64,15 @@ pub(crate) struct Work {
 fn since_when(memory: &Memory) -> (Option<Millis>, Option<Millis>, Option<Millis>, Option<Millis>) {
     let share_zero_at = memory.retreat.as_ref().and_then(|retreat| retreat.share_zero_at);
     (memory.in_effect, memory.taken_back_since, memory.routes_clean_at, share_zero_at)
+}
+
+/// What a turn begins with.
+pub(crate) struct Beginning {
+    pub(crate) now: Millis,
+    /// Whether the Guard, or the Change itself, is being deleted.
+    pub(crate) guard_leaves: bool,
+    /// Whether the API server vouches for who made an Intervention.
+    pub(crate) vouched: Vouched,
 }
 
 /// When effects are carried out, and whether on the way back.
@@ -135,7 +145,8 @@ impl Work {
     }
 
     /// One turn.
-    pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, now: Millis, guard_leaves: bool) -> Went {
+    pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, moment: Beginning) -> Went {
+        let Beginning { now, guard_leaves, vouched } = moment;
         let objects = Objects::find(view, &self.change, &self.live);
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
@@ -149,6 +160,7 @@ impl Work {
             pasts: pasts.unwrap_or_default().or(std::mem::take(&mut self.unlearned)),
             guard_leaves,
             watching_since: self.began,
+            vouched,
         };
         let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
         let decision = decide(&self.setup, &self.memory, &seen);

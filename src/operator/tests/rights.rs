@@ -15,8 +15,8 @@ const NEEDED: [(&str, &str); 20] = [
     ("firebreak.dev/guards/status", "patch"),
     ("firebreak.dev/changes", "get list watch create patch delete"), // begun; its finalizer; forgotten beyond the limit
     ("firebreak.dev/changes/status", "update"),                      // replaced, guarded by the resourceVersion
-    ("firebreak.dev/interventions", "get list watch patch delete"),  // given to its Change, for which some API servers ask delete
-    ("firebreak.dev/interventions/status", "patch"),                 // answered
+    ("firebreak.dev/interventions", "get list watch create patch delete"), // tried dry; given to its Change, for which some ask delete
+    ("firebreak.dev/interventions/status", "patch"),                       // answered
     ("firebreak.dev/clusterriskpolicies", "get list watch"),
     ("firebreak.dev/clusterriskpolicies/status", "patch"), // whether it can be used; the last good spec
     ("firebreak.dev/riskpolicies", "get list watch"),

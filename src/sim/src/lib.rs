@@ -60,6 +60,7 @@ pub fn setup(level: Level, signals: usize) -> Setup {
         exposure: Exposure::Routes,
         ready_deadline_seconds: 60.0,
         availability: None,
+        makers: firebreak_engine::people::Makers { changed_by: Some("ci".to_owned()), author: None },
         restore_template: false,
         refused: None,
         taken_over: false,

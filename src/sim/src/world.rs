@@ -288,6 +288,8 @@ impl World {
             by: Some("ann".into()),
             reason: None,
             stage: None,
+            groups: Vec::new(),
+            at: None,
         };
         Observation {
             now,

@@ -41,7 +41,7 @@ fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> De
 }
 
 fn act(name: &str, action: Action, stage: Option<usize>) -> Act {
-    Act { name: name.to_owned(), action, by: Some("ann".into()), reason: None, stage }
+    Act { name: name.to_owned(), action, by: Some("ann".into()), reason: None, stage, groups: Vec::new(), at: None }
 }
 
 fn waiting(cluster: &Cluster) -> &str {

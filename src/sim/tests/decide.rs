@@ -186,12 +186,12 @@ fn given_too_few_requests_and_a_policy_that_promotes_then_it_goes_on_and_says_so
 }
 
 #[test]
-fn given_a_stage_that_needs_a_human_then_it_waits_and_promote_lets_it_go_on() {
+fn given_a_stage_that_needs_a_human_then_it_waits_and_approve_lets_it_go_on() {
     let mut cluster = running(Level::High);
     cluster.setup.plan.stages = vec![Weight::percent(20), Weight::FULL];
     cluster.run(200);
     assert_eq!(cluster.memory.waiting.as_ref().unwrap().reason, "WaitingForHuman");
-    act(&mut cluster, Action::Promote);
+    act(&mut cluster, Action::Approve);
     assert_eq!(cluster.run(200), Phase::Ended(Outcome::Promoted));
 }
 
@@ -214,8 +214,15 @@ fn act(cluster: &mut Cluster, action: Action) -> Decision {
     let mut seen = cluster.observe();
     seen.now = seen.now.plus_seconds(0.5);
     seen.look = None;
-    seen.acts =
-        vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: Some("a test".into()), stage: None }];
+    seen.acts = vec![Act {
+        name: format!("{action:?}"),
+        action,
+        by: Some("ann".into()),
+        reason: Some("a test".into()),
+        stage: None,
+        groups: Vec::new(),
+        at: None,
+    }];
     let decision = decide(&cluster.setup, &cluster.memory, &seen);
     decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
     cluster.memory = decision.memory.clone();
@@ -534,6 +541,7 @@ fn strange() -> impl Strategy<Value = Strange> {
     let action = prop_oneof![
         8 => Just(None),
         1 => Just(Some(Action::Promote)),
+        1 => Just(Some(Action::Approve)),
         1 => Just(Some(Action::Pause)),
         1 => Just(Some(Action::Resume)),
         1 => Just(Some(Action::Abort)),
@@ -575,7 +583,15 @@ fn observation(cluster: &mut Cluster, strange: &Strange, number: usize) -> Obser
     }
     seen.acts = strange
         .action
-        .map(|action| Act { name: format!("act-{number}"), action, by: None, reason: None, stage: None })
+        .map(|action| Act {
+            name: format!("act-{number}"),
+            action,
+            by: Some("ann".into()),
+            reason: None,
+            stage: None,
+            groups: Vec::new(),
+            at: None,
+        })
         .into_iter()
         .collect();
     seen

@@ -30,7 +30,15 @@ fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> De
 }
 
 fn act(action: Action) -> Vec<Act> {
-    vec![Act { name: format!("{action:?}"), action, by: Some("ann".into()), reason: None, stage: None }]
+    vec![Act {
+        name: format!("{action:?}"),
+        action,
+        by: Some("ann".into()),
+        reason: None,
+        stage: None,
+        groups: Vec::new(),
+        at: None,
+    }]
 }
 
 fn readings(look: &mut Look, mut change: impl FnMut(&mut firebreak_engine::observation::Reading)) {

@@ -65,6 +65,8 @@ fn acting(action: Action) -> impl Fn(&mut Observation) {
             by: Some("ann".into()),
             reason: Some("a reason".into()),
             stage: None,
+            groups: Vec::new(),
+            at: None,
         }];
     }
 }

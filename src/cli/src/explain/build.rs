@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use firebreak_api::{
     Change,
+    brief::Brief,
     change::{Arms, BlastRadius, Factor, Phase, Refused, Waiting},
     guard::{Hold, Revision},
     names,
@@ -39,6 +40,9 @@ pub struct Explanation {
     pub phase: Phase,
     /// When this was written.
     pub at: Timestamp,
+    /// What a human needs who is asked, while one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decide: Option<Brief>,
     /// What is new.
     pub what: What,
     /// Who and what wrote it.
@@ -195,6 +199,7 @@ impl Explanation {
             target: facts::target(&spec.target),
             phase: facts.phase(),
             at: now,
+            decide: Brief::of(change, now, facts::on_cluster()),
             what: what(change),
             who: who(change),
             risk: RiskWords {

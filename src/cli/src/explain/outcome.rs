@@ -22,7 +22,7 @@ pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String
     } else {
         format!(", then {} with stable kept warm{kept}", plan.final_bake)
     };
-    let at: Vec<String> = plan.approval_at.iter().map(|stage| format!("{stage} %")).collect();
+    let at: Vec<String> = plan.approval_stages().iter().map(|stage| format!("{stage} %")).collect();
     let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
     let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
     let (budget, because) = match slo {
@@ -112,13 +112,14 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
 pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
     let at = facts.in_command();
     let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
-    let promote = facts.next_stage().map_or_else(
-        || "promote it now".to_owned(),
-        |next| if facts.next_needs_approval() { format!("approve {next} %") } else { format!("go to {next} % now") },
-    );
+    let goes_on = match facts.next_stage().filter(|_| facts.next_needs_approval()) {
+        Some(next) => command(&format!("approve {next} %"), "approve"),
+        None => command(&facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")), "promote"),
+    };
+    let goes_on = Command { command: format!("{} --reason '...'", goes_on.command), ..goes_on };
     match facts.phase() {
         Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => vec![
-            command(&promote, "promote"),
+            goes_on,
             if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
             command("take it back", "abort"),
         ],

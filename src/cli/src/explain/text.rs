@@ -23,6 +23,7 @@ const LABEL: usize = 10;
 pub fn lines(explanation: &Explanation, to: usize, look: &Look) -> Vec<Line<'static>> {
     let mut page = Page { lines: Vec::new(), to, look };
     title(&mut page, explanation);
+    decide(&mut page, explanation);
     what(&mut page, explanation);
     who(&mut page, explanation);
     page.part("RISK", std::slice::from_ref(&explanation.risk.level), look.level(&explanation.risk.level));
@@ -111,6 +112,20 @@ fn title(page: &mut Page<'_>, explanation: &Explanation) {
         spans.push(Span::raw(format!(", measured {}", percent(exposure))));
     }
     page.lines.push(Line::from(spans));
+}
+
+/// What a human needs who is asked, on the first screen.
+fn decide(page: &mut Page<'_>, explanation: &Explanation) {
+    let Some(brief) = &explanation.decide else { return };
+    for (label, text) in brief.rows() {
+        let style = match label {
+            "ASKED" => page.look.warn(),
+            "APPROVE" | "ABORT" => page.look.command(),
+            _ => Style::new(),
+        };
+        page.part(label, &[text.to_owned()], style);
+    }
+    page.lines.push(Line::raw(""));
 }
 
 fn what(page: &mut Page<'_>, explanation: &Explanation) {

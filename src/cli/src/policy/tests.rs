@@ -36,6 +36,9 @@ fn given_the_built_in_policy_as_a_manifest_when_read_then_the_same_plans() {
 #[case("/spec/levels/medium/stages", "[5, 50]", "spec.levels.medium.stages: whole percentages, rising")]
 #[case("/spec/levels/medium/stages", "[]", "spec.levels.medium.stages: whole percentages, rising")]
 #[case("/spec/levels/critical/approvalAt", "[33]", "spec.levels.critical.approvalAt: name stages")]
+#[case("/spec/levels/low/approval", "{\"at\": [33]}", "spec.levels.low.approval.at: name stages")]
+#[case("/spec/levels/critical/approval", "{\"at\": [100]}", "write the stages once: in approval.at, or in approvalAt")]
+#[case("/spec/levels/low/approval", "{\"at\": [100], \"count\": 11}", "spec.levels.low.approval.count: from 1 to 10")]
 #[case("/spec/levels/critical/holdbackPercent", "50", "spec.levels.critical.holdbackPercent: from 0 to 20")]
 #[case("/spec/levels/low/minBake", "\"2h\"", "spec.levels.low.minBake must not be longer than maxBake")]
 #[case("/spec/levels/low", "{}", "is no ClusterRiskPolicy")]
@@ -45,7 +48,8 @@ fn given_a_policy_that_the_api_server_would_refuse_when_read_then_it_says_what_t
     #[case] value: &str,
     #[case] words: &str,
 ) {
-    let text = manifest(|policy| *policy.pointer_mut(place).unwrap() = serde_json::from_str(value).unwrap());
+    let (parent, field) = place.rsplit_once('/').unwrap();
+    let text = manifest(|policy| policy.pointer_mut(parent).unwrap()[field] = serde_json::from_str(value).unwrap());
     let error = parse(&text).unwrap_err();
     assert!(error.contains(words), "{error}");
 }
@@ -99,6 +103,7 @@ fn given_two_plans_when_compared_then_every_difference_is_said() {
         let mut other = kept.clone();
         other[name] = match value {
             Value::Array(_) => serde_json::json!([370, 1000]),
+            Value::Object(_) => serde_json::json!({"count": 2, "groups": ["release"], "expires_after_seconds": 60.0}),
             Value::String(_) => "RollBack".into(),
             Value::Number(number) if number.is_u64() => 130.into(),
             _ => (value.as_f64().unwrap() * 1.5).into(),

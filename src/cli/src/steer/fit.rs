@@ -9,6 +9,18 @@ use crate::{
     words,
 };
 
+/// Why an act goes no further without a reason, where it takes one; `at` is the Guard as it is written in a command.
+#[must_use]
+pub fn reason(action: Action, reason: Option<&str>, at: &str) -> Option<Error> {
+    let given = reason.is_some_and(|reason| !reason.trim().is_empty());
+    (action.needs_reason() && !given).then(|| {
+        Error::Usage(format!(
+            "to {verb} takes a reason, for whoever reads the record: kubectl firebreak {verb} {at} --reason '...'",
+            verb = word(action)
+        ))
+    })
+}
+
 /// The name of the Change that the act is about.
 ///
 /// `changes` are those of the Guard, the newest first; `named` is the one that the user means, if they say.
@@ -27,8 +39,8 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
     let at = &facts::in_command(guard_name, guard.metadata.namespace.as_deref());
     let active = facts::active(changes, Some(guard));
     let change = match (action, active) {
-        (Action::Retry, None) => return retry(guard, guard_name, changes, named),
-        (Action::Retry, Some(active)) => {
+        (Action::Retry | Action::Clear, None) => return retry(action, guard, guard_name, changes, named),
+        (Action::Retry | Action::Clear, Some(active)) => {
             return Err(Error::Refused(format!(
                 "Change {} runs: nothing else can begin. Watch it: kubectl firebreak status {at} -w; or take it back first: kubectl firebreak abort {at}",
                 facts::name(active)
@@ -53,18 +65,21 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let status = facts::status(change);
     let name = facts::name(change);
     match (action, status.phase) {
-        (Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
+        (Action::Approve | Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
             "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"
         )),
         (Action::Abort, Phase::RollingBack) => {
             Some(format!("Change {name} is being taken back already. Watch it: kubectl firebreak status {at} -w"))
         }
-        (Action::Promote, Phase::Promoting) => {
+        (Action::Approve | Action::Promote, Phase::Promoting) => {
             Some(format!("Change {name} is being promoted already. Watch it: kubectl firebreak status {at} -w"))
         }
         (Action::Pause | Action::Resume, Phase::Promoting) => Some(format!(
             "Change {name} is being handed over, which does not stop half-way. To go back, ship the older template; it is judged like any other. Watch it: kubectl firebreak status {at} -w"
         )),
+        (Action::Approve, _) if !Facts::new(change, change.spec.detected_at).next_needs_approval() => {
+            Some(approves_nothing(change, at))
+        }
         (Action::Pause, _) if status.paused => {
             Some(format!("Change {name} is paused already. To go on: kubectl firebreak resume {at}"))
         }
@@ -76,6 +91,17 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn approves_nothing(change: &Change, at: &str) -> String {
+    let facts = Facts::new(change, change.spec.detected_at);
+    let asked: Vec<String> = change.spec.plan.approval_stages().iter().map(|stage| format!("{stage} %")).collect();
+    let asked = if asked.is_empty() { "at no stage of it".to_owned() } else { format!("before {} only", words::list(&asked)) };
+    let next = facts.next_stage().map_or_else(|| "its hand-over".to_owned(), |next| format!("{next} %"));
+    format!(
+        "the policy asks nobody before {next} of Change {}: it asks {asked}. Evidence lets it go on; to go on without waiting for it: kubectl firebreak promote {at} --reason '...'",
+        facts.name()
+    )
 }
 
 fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> Error {
@@ -95,8 +121,14 @@ fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> E
     ))
 }
 
-/// The Change to retry: the last one if it was rolled back, else the one that condemned a template last, if only by being deleted.
-fn retry<'a>(guard: &'a Guard, guard_name: &str, changes: &[&'a Change], named: Option<&str>) -> Result<&'a str, Error> {
+/// The Change to retry or clear: the last one if it was rolled back, else the one that condemned a template last, if only by being deleted.
+fn retry<'a>(
+    action: Action,
+    guard: &'a Guard,
+    guard_name: &str,
+    changes: &[&'a Change],
+    named: Option<&str>,
+) -> Result<&'a str, Error> {
     let rolled_back = |change: &&&Change| facts::status(change).phase == Phase::RolledBack;
     if let Some(named) = named {
         let change = changes.iter().find(|change| facts::name(change) == named);
@@ -117,7 +149,8 @@ fn retry<'a>(guard: &'a Guard, guard_name: &str, changes: &[&'a Change], named: 
             |last| format!("its last Change, {}, is {}", facts::name(last), words::phase(facts::status(last).phase)),
         );
         Error::Refused(format!(
-            "nothing to retry: no candidate of Guard {guard_name} is condemned ({state}). To begin a Change, ship a template"
+            "nothing to {}: no candidate of Guard {guard_name} is condemned ({state}). To begin a Change, ship a template",
+            word(action)
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! `promote`, `pause`, `resume`, `abort`, `retry`: records an Intervention and waits for the operator's answer.
+//! `approve`, `promote`, `pause`, `resume`, `abort`, `retry`, `clear`: records an Intervention and waits for the operator's answer.
 //!
 //! [`fit`] refuses early, with words, what cannot succeed (pure). What is decided then, the operator decides.
 
@@ -31,13 +31,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The act as a word of the command line.
 #[must_use]
 pub fn word(action: Action) -> &'static str {
-    match action {
-        Action::Promote => "promote",
-        Action::Pause => "pause",
-        Action::Resume => "resume",
-        Action::Abort => "abort",
-        Action::Retry => "retry",
-    }
+    action.verb()
 }
 
 /// Runs one of the commands.
@@ -46,12 +40,19 @@ pub fn word(action: Action) -> &'static str {
 /// As the API server answers; an act that does not fit, was refused, or was not answered in time.
 pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Error> {
     let cluster = Cluster::connect(global).await?;
+    if let Some(missing) = fit::reason(action, args.reason.as_deref(), &facts::in_command(&args.guard, Some(&cluster.namespace)))
+    {
+        return Err(missing);
+    }
     let snapshot = cluster.snapshot(false).await?;
     let guard = snapshot.guard(&args.guard, &cluster.namespace)?;
     let changes = snapshot.changes_of(guard);
     let change = fit::fit(action, guard, &changes, args.change.as_deref())?;
     let stage = changes.iter().find(|known| facts::name(known) == change).and_then(|change| stage(action, change));
-    let made = cluster.create(&intervention(action, &args.guard, change, stage, args.reason.clone())).await?;
+    let mut act = intervention(action, &args.guard, change, stage, args.reason.clone());
+    // Where a policy writes the name it writes the same; where none does (before Kubernetes 1.36), only a name is believed.
+    (act.spec.by, act.spec.groups) = cluster.who_am_i().await.unwrap_or_default();
+    let made = cluster.create(&act).await?;
     let name = made.metadata.name.clone().unwrap_or_default();
     if !args.wait {
         return match args.output {
@@ -87,10 +88,11 @@ pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Er
     }
 }
 
-/// The stage that a promote is about, as the user sees it: from 1, and 0 while held. The other acts are about the Change.
+/// The stage that an approve or a promote is about, as the user sees it: from 1, and 0 while held. The other acts are about the
+/// Change.
 #[must_use]
 pub fn stage(action: Action, change: &Change) -> Option<u32> {
-    if action != Action::Promote {
+    if !matches!(action, Action::Approve | Action::Promote) {
         return None;
     }
     let facts = Facts::new(change, change.spec.detected_at);
@@ -102,7 +104,8 @@ pub fn stage(action: Action, change: &Change) -> Option<u32> {
 #[must_use]
 pub fn intervention(action: Action, guard: &str, change: &str, stage: Option<u32>, reason: Option<String>) -> Intervention {
     let (guard_name, change) = (guard.to_owned(), change.to_owned());
-    let mut intervention = Intervention::new("", InterventionSpec { guard: guard_name, change, action, stage, reason, by: None });
+    let spec = InterventionSpec { guard: guard_name, change, action, stage, reason, by: None, groups: Vec::new() };
+    let mut intervention = Intervention::new("", spec);
     intervention.metadata.name = None;
     intervention.metadata.generate_name = Some(format!("{guard}-{}-", word(action)));
     intervention

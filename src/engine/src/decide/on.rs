@@ -84,6 +84,7 @@ impl Turn<'_> {
         self.memory.ready_since = None;
         self.memory.unready_since = None;
         self.memory.let_through = None;
+        self.memory.approvals.clear();
         self.memory.waiting = None;
     }
 
@@ -137,6 +138,10 @@ impl Turn<'_> {
         }
         if self.memory.paused {
             return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume lets it go on");
+        }
+        // What was approved while it was held may be void by now.
+        if self.awaits_human(0) {
+            return;
         }
         if self.counts_late() {
             let message = "counting what the pods answered that ran before the hold; the candidate gets no traffic before";
@@ -209,6 +214,7 @@ impl Turn<'_> {
         self.memory.taken_back_since = None;
         self.memory.ready_since = None;
         self.memory.let_through = self.memory.let_through.filter(|through| *through >= stage);
+        self.memory.approvals.retain(|approved| approved.stage > stage);
         self.memory.waiting = None;
         self.memory.phase = if weight >= Weight::FULL { Phase::Baking } else { Phase::Progressing };
     }
@@ -385,7 +391,7 @@ impl Turn<'_> {
         if !forced && !self.proved(verdict, baked) {
             return;
         }
-        if !forced && self.awaits_human(next) {
+        if self.awaits_human(next) {
             return;
         }
         let weight = self.setup.share(next);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use crate::{
+    people::Makers,
     plan::{Exposure, Plan, SignalCounts},
     risk::Level,
 };
@@ -25,6 +26,7 @@ fn setup(measured: &[Measured]) -> Setup {
         availability: None,
         restore_template: false,
         refused: None,
+        makers: Makers::default(),
         taken_over: false,
         late: None,
     }

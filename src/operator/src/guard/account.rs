@@ -95,7 +95,7 @@ fn after(mut status: GuardStatus, change: &Change, called_off: bool) -> GuardSta
         }
         Some(Phase::RolledBack | Phase::Withdrawn | Phase::Superseded) if called_off || phase == Some(Phase::RolledBack) => {
             clear(&mut status, &candidate.template);
-            status.condemned.push(Condemned { template: candidate.template.clone(), change: name });
+            status.condemned.push(Condemned { template: candidate.template.clone(), change: name, cleared: false });
             let surplus = status.condemned.len().saturating_sub(MOST_CONDEMNED);
             status.condemned.drain(..surplus);
         }

@@ -3,7 +3,7 @@
 use firebreak_api::{
     Guard, GuardStatus,
     conditions::{self, Set, kind},
-    guard::Hold,
+    guard::{Condemned, Hold},
 };
 use jiff::Timestamp;
 use kube::{Api, Resource as _, api::Patch};
@@ -37,6 +37,22 @@ impl Word {
     pub(super) fn and(&mut self, more: &str) {
         self.message = format!("{}; {more}", self.message);
     }
+}
+
+/// What a Guard says of a workload that carries a condemned template.
+pub(super) fn condemned(condemned: &Condemned, guard: &str, namespace: &str) -> Word {
+    let change = &condemned.change;
+    if condemned.cleared {
+        let message = format!(
+            "this template was taken back by Change {change} and cleared since; it stays held until it is shipped again, or: kubectl \
+             firebreak retry {guard} -n {namespace}"
+        );
+        return Word::stalled("Cleared", message);
+    }
+    let message = format!(
+        "this template was taken back by Change {change} and stays held; ship another one, or kubectl firebreak retry {guard} -n {namespace} to try it again"
+    );
+    Word::stalled("Condemned", message)
 }
 
 impl Worker {

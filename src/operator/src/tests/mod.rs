@@ -34,6 +34,7 @@ fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
         pasts: Found::default(),
         guard_leaves: false,
         watching_since: NOW,
+        vouched: crate::attest::Vouched::Yes,
     };
     observe::observe(view, change, objects, &[], given)
 }

@@ -46,6 +46,7 @@ async fn recorded(server: &ApiServer, change: &Change) -> Traffic {
         pasts: Found::default(),
         guard_leaves: false,
         watching_since: NOW,
+        vouched: crate::attest::Vouched::Yes,
     };
     let records: Vec<firebreak_api::change::RouteRecord> =
         serde_json::from_value(json!([{"kind": "HTTPRoute", "name": "checkout", "uid": "uid-route",

@@ -42,6 +42,7 @@ fn setup(level: Level) -> Setup {
         exposure: Exposure::Routes,
         ready_deadline_seconds: 600.0,
         availability: None,
+        makers: firebreak_engine::people::Makers { changed_by: Some("ci".to_owned()), author: None },
         restore_template: false,
         refused: None,
         taken_over: false,

@@ -84,7 +84,8 @@ fn given_a_condemned_template_and_a_later_withdrawal_when_retried_then_the_chang
     let old = fix::rolled_back();
     let later = fix::named(fix::in_phase(Phase::Withdrawn), "checkout-later-1", "2026-07-01T12:09:00Z");
     let mut guard = fix::guard(Some(&later));
-    guard.status.as_mut().unwrap().condemned = vec![Condemned { template: "bcdfghjkmn".to_owned(), change: NAME.to_owned() }];
+    guard.status.as_mut().unwrap().condemned =
+        vec![Condemned { template: "bcdfghjkmn".to_owned(), change: NAME.to_owned(), cleared: false }];
     assert_eq!(fit(Action::Retry, &guard, &[&later, &old], None).unwrap(), NAME);
     let error = fit(Action::Retry, &guard, &[&later, &old], Some("checkout-later-1")).unwrap_err();
     assert!(error.to_string().contains("was not rolled back (it is Withdrawn)"), "{error}");
@@ -94,7 +95,7 @@ fn given_a_condemned_template_and_a_later_withdrawal_when_retried_then_the_chang
 fn given_a_template_whose_change_was_deleted_when_retried_then_that_change_and_not_an_older_one() {
     let old = fix::rolled_back();
     let mut guard = fix::guard(Some(&old));
-    let condemned = |change: &str| Condemned { template: change.to_owned(), change: change.to_owned() };
+    let condemned = |change: &str| Condemned { template: change.to_owned(), change: change.to_owned(), cleared: false };
     guard.status.as_mut().unwrap().condemned = vec![condemned(NAME), condemned("checkout-deleted-1")];
     assert_eq!(fit(Action::Retry, &guard, &[&old], None).unwrap(), "checkout-deleted-1");
 }

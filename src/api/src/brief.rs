@@ -1,0 +1,229 @@
+//! What a human who is asked has to know to decide within a minute: the same words in an Event and on a screen.
+//!
+//! Everything here is read from the Change; nothing is decided.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    Change, ChangeSpec,
+    change::{ChangeStatus, Counted, Phase},
+    names, plan,
+};
+
+/// Longest text of what is asked, and of every other row, in an Event, in characters: with two commands it stays within the 1000
+/// bytes that an Event takes.
+const ASKED_IN_EVENT: usize = 180;
+const ROW_IN_EVENT: usize = 85;
+/// Signals and factors that are named; the others are counted.
+const MOST_NAMED: usize = 4;
+/// Longest name or claim that is shown whole, in characters.
+const LONGEST_CLAIM: usize = 120;
+
+/// What the engine says of a Change that waits for people.
+pub const WAITING: &str = "WaitingForHuman";
+
+/// What a human has to know to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Brief {
+    /// What is asked, of whom, who has answered and who may not.
+    pub asked: String,
+    /// What changed.
+    pub what: String,
+    /// Who and what wrote it.
+    pub who: String,
+    /// Why it is risky.
+    pub why: String,
+    /// What the evidence shows so far, at which exposure.
+    pub seen: String,
+    /// What a yes would expose at most.
+    pub yes: String,
+    /// What happens if nobody answers.
+    pub silence: String,
+    /// The command that approves.
+    pub approve: String,
+    /// The command that takes back.
+    pub abort: String,
+}
+
+impl Brief {
+    /// The brief of a Change that waits for people; `None` of one that does not. `cluster` is how the reader named the cluster on
+    /// their command line.
+    #[must_use]
+    pub fn of(change: &Change, now: Timestamp, cluster: &str) -> Option<Self> {
+        let status = change.status.as_ref().filter(|status| !status.phase.ended())?;
+        status.waiting.as_ref().filter(|waiting| waiting.reason == WAITING)?;
+        let spec = &change.spec;
+        let next = next_stage(status);
+        let percent = *spec.plan.stages.get(next)?;
+        let namespace = change.metadata.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+        let command = |act: &str| format!("kubectl firebreak {act} {}{namespace}{cluster}", spec.guard);
+        Some(Self {
+            asked: asked(spec, status, next, percent),
+            what: what(spec),
+            who: who(spec),
+            why: why(spec),
+            seen: seen(status, now),
+            yes: yes(spec, status, percent, now),
+            silence: format!("it stays at {}, for as long as that takes; harm takes it back by itself", number(status.weight_percent)),
+            approve: format!("{} --reason '...'", command("approve")),
+            abort: command("abort"),
+        })
+    }
+
+    /// The rows with their labels, in the order in which they are read.
+    #[must_use]
+    pub fn rows(&self) -> [(&'static str, &str); 9] {
+        [
+            ("ASKED", &self.asked),
+            ("WHAT", &self.what),
+            ("WHO", &self.who),
+            ("WHY", &self.why),
+            ("SEEN", &self.seen),
+            ("IF YES", &self.yes),
+            ("IF NOT", &self.silence),
+            ("APPROVE", &self.approve),
+            ("ABORT", &self.abort),
+        ]
+    }
+
+    /// As the text of an Event, in which what is long is cut; what to do comes before what may not fit.
+    #[must_use]
+    pub fn event(&self) -> String {
+        let row = |(label, text): (&str, &str)| format!("{label}: {}", cut(text, ROW_IN_EVENT));
+        let [_, what, who, why, seen, yes, silence, ..] = self.rows().map(row);
+        let asked = format!("ASKED: {}", cut(&self.asked, ASKED_IN_EVENT));
+        let (approve, abort) = (format!("APPROVE: {}", self.approve), format!("ABORT: {}", self.abort));
+        [asked, approve, abort, yes, silence, seen, what, who, why].join("\n")
+    }
+}
+
+/// The stage that would begin, from 0.
+fn next_stage(status: &ChangeStatus) -> usize {
+    if matches!(status.phase, Phase::Held | Phase::Preparing) {
+        return 0;
+    }
+    let stage = status.stage.as_deref().and_then(|stage| stage.split('/').next());
+    stage.and_then(|stage| stage.trim().parse().ok()).unwrap_or(0)
+}
+
+fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) -> String {
+    let rule = spec.plan.approval.clone().unwrap_or_default();
+    let makers = plan::makers(spec);
+    let needed = rule.count.max(1) + u32::from(makers.changed_by.is_none());
+    let people = if needed == 1 { "1 human".to_owned() } else { format!("{needed} different humans") };
+    let groups = if rule.groups.is_empty() { String::new() } else { format!(" of {}", rule.groups.join(" or ")) };
+    let given = status.approvals.iter().filter(|approved| usize::try_from(approved.stage).is_ok_and(|stage| stage == next + 1));
+    let given: Vec<String> = given
+        .map(|approved| {
+            let until = approved.until.map_or(String::new(), |until| format!(" (until {})", until.strftime("%H:%M:%S UTC")));
+            format!("{}{until}", cut(&approved.by, LONGEST_CLAIM))
+        })
+        .collect();
+    let given = if given.is_empty() { "nobody has yet".to_owned() } else { format!("{} approved", given.join(", ")) };
+    let by = makers.changed_by.map(|by| format!("{} (asked for it)", cut(&by, LONGEST_CLAIM)));
+    let author = makers.author.map(|author| format!("{} (wrote it)", cut(author.trim(), LONGEST_CLAIM)));
+    let not: Vec<String> = by.into_iter().chain(author).collect();
+    let not = if not.is_empty() { "; nobody vouches for who asked for it, so one more is asked".to_owned() } else { format!("; not {}", not.join(", ")) };
+    format!("may {percent} % begin? {people}{groups}; {given}{not}")
+}
+
+fn what(spec: &ChangeSpec) -> String {
+    let images = if spec.candidate.images.is_empty() { "no images recorded".to_owned() } else { spec.candidate.images.join(", ") };
+    let said = |name: &str| spec.claims.annotations.get(name).map(|text| cut(text.trim(), LONGEST_CLAIM));
+    let summary = said(names::SUMMARY).map_or(String::new(), |text| format!("; \"{text}\""));
+    let url = said(names::CHANGE_URL).map_or(String::new(), |text| format!("; {text}"));
+    format!("{images} (revision {}; stable is {}){summary}{url}", spec.candidate.hash, spec.stable.hash)
+}
+
+fn who(spec: &ChangeSpec) -> String {
+    let said = |name: &str| spec.claims.annotations.get(name).map(|text| cut(text.trim(), LONGEST_CLAIM));
+    let author = said(names::AUTHOR).unwrap_or_else(|| "someone it does not name".to_owned());
+    let machine = said(names::AI_CONTRIBUTION).map_or_else(
+        || "it does not say whether a machine took part".to_owned(),
+        |part| format!("contribution {part}{}", said(names::AI_AGENTS).map_or(String::new(), |agents| format!(" ({agents})"))),
+    );
+    let reviewed = said(names::REVIEWED_BY).map_or_else(|| "no reviewer named".to_owned(), |by| format!("reviewed by {by}"));
+    let by = spec.claims.changed_by.as_deref().unwrap_or("someone unknown");
+    format!("written by {author}; {machine}; {reviewed}; asked for by {}", cut(by, LONGEST_CLAIM))
+}
+
+fn why(spec: &ChangeSpec) -> String {
+    let mut factors: Vec<String> = spec.risk.factors.iter().take(MOST_NAMED).map(|factor| factor.effect.clone()).collect();
+    let more = spec.risk.factors.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        factors.push(format!("{more} more factors"));
+    }
+    format!("{} risk: {}", spec.risk.level, factors.join("; "))
+}
+
+fn seen(status: &ChangeStatus, now: Timestamp) -> String {
+    if status.exposed_at.is_none() {
+        return "nothing yet: no request has reached it".to_owned();
+    }
+    let rate = |counted: Counted| {
+        let share = if counted.requests == 0 { 0.0 } else { counted.failures as f64 * 100.0 / counted.requests as f64 };
+        format!("{} ({} of {})", number(share), counted.failures, counted.requests)
+    };
+    let mut signals: Vec<String> = status
+        .evidence
+        .iter()
+        .take(MOST_NAMED)
+        .map(|one| format!("{} {}, stable {}", one.signal, rate(one.candidate), rate(one.stable)))
+        .collect();
+    let more = status.evidence.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        signals.push(format!("{more} more signals"));
+    }
+    let harm = status.harm.map_or(String::new(), |harm| format!("; harm {:.1} of the {:.1} that take it back", harm.evidence, harm.needed));
+    let time = status.stage_began_at.map_or(String::new(), |began| format!(" for {}", minutes(now.duration_since(began))));
+    let measured = status.exposure_percent.map_or(String::new(), |share| format!(" ({} measured)", number(share)));
+    format!("at {}{measured}{time}: {}{harm}", number(status.weight_percent), signals.join("; "))
+}
+
+/// What the stage would expose at most, by the requests that were counted since the Change was seen.
+fn yes(spec: &ChangeSpec, status: &ChangeStatus, percent: i32, now: Timestamp) -> String {
+    let share = spec.share_percent(percent);
+    let budget = match spec.availability {
+        Some(availability) => spec.plan.budget_percent.min(spec.plan.slo_factor * (100.0 - availability)),
+        None => spec.plan.budget_percent,
+    };
+    let counted = status.evidence.iter().map(|one| one.candidate.requests + one.stable.requests).max().unwrap_or(0);
+    let passed = now.duration_since(spec.detected_at).as_secs_f64() / 60.0;
+    let a_minute = if passed > 0.0 { counted as f64 / passed } else { 0.0 };
+    let requests = if counted == 0 {
+        String::new()
+    } else {
+        format!(", about {} requests a minute as counted so far", whole(a_minute * share / 100.0))
+    };
+    let harmed = if counted == 0 { String::new() } else { format!(", {} a minute", whole(a_minute * budget / 100.0)) };
+    format!("at most {} of the traffic{requests}; the budget lets {} of all requests be harmed{harmed}", number(share), number(budget))
+}
+
+/// A percentage with what of it matters.
+fn number(percent: f64) -> String {
+    let text = if percent == 0.0 || percent >= 10.0 { format!("{percent:.1}") } else { format!("{percent:.3}") };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} %")
+}
+
+/// A count that may be below one.
+fn whole(count: f64) -> String {
+    if count >= 10.0 { format!("{count:.0}") } else { format!("{count:.1}") }
+}
+
+fn minutes(time: SignedDuration) -> String {
+    let seconds = time.as_secs().max(0);
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
+}
+
+/// A text within so many characters, on one line.
+fn cut(text: &str, limit: usize) -> String {
+    let plain: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if plain.chars().count() <= limit {
+        return plain;
+    }
+    let kept: String = plain.chars().take(limit.saturating_sub(3)).collect();
+    format!("{kept}...")
+}

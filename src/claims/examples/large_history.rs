@@ -1,9 +1,10 @@
-//! Writes a made-up history of 100,000 commits as a stream for `git fast-import`, to measure how long it takes to read one:
+//! How long it takes to read a made-up history of 100,000 commits. Without an argument it is written as a stream for
+//! `git fast-import`; with a folder the last change of the repository there is measured, and the time printed:
 //!
 //! ```sh
-//! git init large && cargo run --release -p firebreak-claims --example large_history | git -C large fast-import
+//! git init -b main large && cargo run --release -p firebreak-claims --example large_history | git -C large fast-import
 //! git -C large repack -adq && git -C large reset --hard -q main
-//! time kubectl firebreak claims --repository large --base main~5 --head main
+//! cargo run --release -p firebreak-claims --example large_history -- large
 //! ```
 //!
 //! 5,000 files in 250 folders of 25 subsystems, 200 developers of unequal zeal, three files a commit with some far larger,
@@ -32,7 +33,36 @@ impl Numbers {
     }
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    match std::env::args().nth(1) {
+        Some(folder) => read(folder.into()),
+        None => Ok(write()?),
+    }
+}
+
+fn read(folder: std::path::PathBuf) -> Result<(), Box<dyn std::error::Error>> {
+    let (base, head) = ("HEAD~5".to_owned(), "HEAD".to_owned());
+    let request = firebreak_claims::Request {
+        folder,
+        base,
+        head,
+        change_url: None,
+        records: None,
+        history: firebreak_claims::HISTORY_COMMITS,
+    };
+    let began = std::time::Instant::now();
+    let mut step = None;
+    let claims = firebreak_claims::run(&request, &mut |progress| {
+        if step.replace(std::mem::discriminant(&progress)) != Some(std::mem::discriminant(&progress)) {
+            println!("{:6.2} s {progress:?}", began.elapsed().as_secs_f64());
+        }
+    })?;
+    println!("{:6.2} s {} commits", began.elapsed().as_secs_f64(), claims.read.commits);
+    print!("{}", firebreak_claims::write(&claims, &firebreak_claims::Format::Patch)?);
+    Ok(())
+}
+
+fn write() -> std::io::Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     for commit in 1..=COMMITS {

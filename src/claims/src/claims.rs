@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{
     agents::Person,
-    measure::{Measure, Measures},
+    measure::{Dimension, Direction, Measure, Measures},
     repository::Commit,
-    score::{HIGH, SMALLEST_SAMPLE, Sample, Standing},
+    score::{HIGH, SMALLEST_SAMPLE, Sample, Share, Standing},
     trailers::{Contribution, Said},
     words::{self, count, float, grouped},
 };
@@ -49,7 +49,7 @@ pub struct Score {
     /// As the annotation has it: from 0.00 to 1.00.
     pub value: String,
     /// Share of the past changes that are less risky, from 0 to 1.
-    pub riskier_than: f64,
+    pub riskier_than: Share,
 }
 
 /// A measure of the change and where it stands.
@@ -103,7 +103,8 @@ impl Claims {
         let own = own(commits);
         let said: Vec<Said> = own.iter().map(|commit| commit.said()).collect();
         let standing = sample.score(measures);
-        let reasons = reasons(measures, sample);
+        let high = high(measures, sample);
+        let reasons = high.iter().map(|high| high.reason(read)).collect();
         let mut annotations = BTreeMap::new();
         let mut claim = |name: &str, text: &str| {
             let text = words::line(text, LONGEST_CLAIM);
@@ -125,7 +126,7 @@ impl Claims {
         }
         claim("change-url", change_url.unwrap_or_default());
         let score =
-            standing.map(|standing| Score { value: format!("{:.2}", standing.middle.get()), riskier_than: standing.below.get() });
+            standing.map(|standing| Score { value: format!("{:.2}", standing.middle.get()), riskier_than: standing.below });
         match &score {
             Some(score) => claim("risk-score", &score.value),
             None => notes.push(format!(
@@ -134,7 +135,7 @@ impl Claims {
                 count(float(read.changes_compared_with), "change")
             )),
         }
-        let summary = summary(&own, measures, standing, &reasons, read);
+        let summary = summary(&own, measures, standing, &high, read);
         claim("summary", &words::line(&summary, LONGEST_SUMMARY));
         Self { annotations, score, reasons, measures: measured(measures, sample), read, notes }
     }
@@ -144,8 +145,12 @@ impl Claims {
     pub fn explanation(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(score) = &self.score {
-            let share = (score.riskier_than * 100.0 + 1e-9).floor();
-            lines.push(format!("Risk score {}: riskier than {share:.0} % of {}.", score.value, among(self.read)));
+            lines.push(format!(
+                "Risk score {}: riskier than {} of {}.",
+                score.value,
+                score.riskier_than.words(),
+                among(self.read)
+            ));
         }
         lines.extend(self.reasons.iter().map(|reason| format!("- {reason}")));
         let extent = if self.read.whole_history { "all there are" } else { "the newest; older ones were not read" };
@@ -224,32 +229,49 @@ fn listed(items: impl Iterator<Item = impl ToString>) -> String {
     items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The measures in which the change stands high, in words, the highest first.
-fn reasons(measures: &Measures, sample: &Sample) -> Vec<String> {
+/// A measure in which the change stands high.
+struct High {
+    measure: Measure,
+    value: f64,
+    standing: Standing,
+}
+
+/// The measures in which the change stands high: the highest of each dimension first, since those of one dimension often say
+/// the same.
+fn high(measures: &Measures, sample: &Sample) -> Vec<High> {
     if sample.size() < SMALLEST_SAMPLE {
         return Vec::new();
     }
-    let standing = |measure: Measure| Some((measure, measures.get(measure)?, sample.standing(measure, measures.get(measure)?)?));
-    let mut high: Vec<(Measure, f64, Standing)> = Measure::ALL
-        .into_iter()
-        .filter_map(standing)
-        .filter(|(measure, value, standing)| standing.middle.get() >= HIGH && (!measure.is_flag() || *value > 0.0))
-        .collect();
-    high.sort_by(|one, other| other.2.middle.get().total_cmp(&one.2.middle.get()));
-    let changes = format!("the last {} changes", grouped(float(sample.size())));
-    high.into_iter().take(MOST_REASONS).map(|(measure, value, standing)| reason(measure, value, standing, &changes)).collect()
+    let one = |measure: Measure| {
+        let value = measures.get(measure)?;
+        let standing = sample.standing(measure, value)?;
+        let stands_out = standing.middle.get() >= HIGH && (!measure.is_flag() || value > 0.0);
+        stands_out.then_some(High { measure, value, standing })
+    };
+    let mut all: Vec<High> = Measure::ALL.into_iter().filter_map(one).collect();
+    all.sort_by(|one, other| other.standing.middle.get().total_cmp(&one.standing.middle.get()));
+    let mut seen: BTreeMap<Dimension, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, High)> = Vec::new();
+    for high in all {
+        let before = seen.entry(high.measure.dimension()).or_default();
+        ranked.push((*before, high));
+        *before += 1;
+    }
+    ranked.sort_by_key(|(before, _)| *before);
+    ranked.into_iter().map(|(_, high)| high).take(MOST_REASONS).collect()
 }
 
-fn reason(measure: Measure, value: f64, standing: Standing, changes: &str) -> String {
-    let words = measure.words(value);
-    if measure.is_flag() {
-        return format!("{words}, as {} % of {changes} did", standing.same.percent());
+impl High {
+    /// `41 files touched: more than in 97 % of the last 1,000 changes`.
+    fn reason(&self, read: Read) -> String {
+        let words = self.measure.words(self.value);
+        let changes = among(read);
+        match (self.measure.is_flag(), self.measure.direction()) {
+            (true, _) => format!("{words}, as {} of {changes} did", self.standing.same.words()),
+            (false, Direction::Rises) => format!("{words}: more than in {} of {changes}", self.standing.below.words()),
+            (false, Direction::Falls) => format!("{words}: less than in {} of {changes}", self.standing.below.words()),
+        }
     }
-    let side = match measure.direction() {
-        crate::measure::Direction::Rises => "more",
-        crate::measure::Direction::Falls => "less",
-    };
-    format!("{words}: {side} than in {} % of {changes}", standing.below.percent())
 }
 
 fn measured(measures: &Measures, sample: &Sample) -> Vec<Measured> {
@@ -272,7 +294,7 @@ fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
 
-fn summary(own: &[&Commit], measures: &Measures, standing: Option<Standing>, reasons: &[String], read: Read) -> String {
+fn summary(own: &[&Commit], measures: &Measures, standing: Option<Standing>, high: &[High], read: Read) -> String {
     let subject = own.first().map(|commit| words::line(commit.subject(), LONGEST_SUBJECT)).unwrap_or_default();
     let more = if own.len() > 1 { format!(" and {}", count(float(own.len() - 1), "other commit")) } else { String::new() };
     let value = |measure: Measure| measures.get(measure).unwrap_or_default();
@@ -282,14 +304,8 @@ fn summary(own: &[&Commit], measures: &Measures, standing: Option<Standing>, rea
         grouped(value(Measure::LinesAdded)),
         grouped(value(Measure::LinesDeleted))
     );
-    let risk =
-        standing.map(|standing| format!(" Riskier than {} % of {}", standing.below.percent(), among(read))).unwrap_or_default();
-    let why: Vec<&str> = reasons
-        .iter()
-        .take(SUMMARY_REASONS)
-        .map(|reason| reason.split_once(" of the last").map_or(reason.as_str(), |(words, _)| words))
-        .collect();
+    let why: Vec<String> = high.iter().take(SUMMARY_REASONS).map(|high| high.measure.words(high.value)).collect();
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
-    let end = if risk.is_empty() { "" } else { "." };
-    format!("{subject}{more}; {size}.{risk}{why}{end}")
+    let risk = standing.map(|standing| format!(" Riskier than {} of {}{why}.", standing.below.words(), among(read)));
+    format!("{subject}{more}; {size}.{}", risk.unwrap_or_default())
 }

@@ -244,7 +244,8 @@ impl Measures {
     /// Sets a value. One that is no finite number is as good as none, and is not kept.
     pub fn set(&mut self, measure: Measure, value: f64) {
         if value.is_finite() {
-            self.0.insert(measure, value);
+            // An empty sum is -0.
+            self.0.insert(measure, value + 0.0);
         } else {
             self.0.remove(&measure);
         }

@@ -28,13 +28,21 @@ pub enum Kind {
 enum By {
     /// With the name of any folder on the way.
     Folder,
+    /// The same, but files in a programming language are not meant: a folder `config` may hold the code that reads it.
+    FolderButCode,
     /// With the name of the file.
     Name,
 }
 
+/// Endings of files in programming languages.
+const CODE: [&str; 31] = [
+    "c", "cc", "cpp", "cs", "dart", "erl", "ex", "exs", "fs", "go", "groovy", "h", "hpp", "hs", "java", "js", "jsx", "kt", "lua",
+    "m", "ml", "php", "py", "rb", "rs", "scala", "swift", "ts", "tsx", "vue", "zig",
+];
+
 /// The table.
 const TABLE: [(Kind, By, &[&str]); 13] = [
-    (Kind::Vendored, By::Folder, &["vendor", "node_modules", "third_party", "third-party", "bower_components", "pods"]),
+    (Kind::Vendored, By::Folder, &["vendor", "node_modules", "third_party", "third-party", "bower_components"]),
     (
         Kind::Lock,
         By::Name,
@@ -52,7 +60,7 @@ const TABLE: [(Kind, By, &[&str]); 13] = [
             "*.lockfile",
         ],
     ),
-    (Kind::Generated, By::Folder, &["__snapshots__", "snapshots", ".agent-trace", "__generated__"]),
+    (Kind::Generated, By::Folder, &["__snapshots__", ".agent-trace", "__generated__"]),
     (
         Kind::Generated,
         By::Name,
@@ -114,7 +122,7 @@ const TABLE: [(Kind, By, &[&str]); 13] = [
     ),
     (
         Kind::Configuration,
-        By::Folder,
+        By::FolderButCode,
         &[
             "charts",
             "chart",
@@ -182,14 +190,17 @@ impl Kind {
     /// The kind of a file, by its path from the repository's root.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        // Not by its ending: requirements.txt is no text for readers.
         let path = path.to_ascii_lowercase();
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        // Not by its ending: requirements.txt is no text for readers.
         if name.starts_with("requirements") && name.ends_with(".txt") {
             return Self::Configuration;
         }
+        let is_code = name.rsplit_once('.').is_some_and(|(_, ending)| CODE.contains(&ending));
+        let in_folder = |pattern: &str| folders.split('/').any(|folder| folder == pattern);
         let fits = |by: &By, pattern: &str| match by {
-            By::Folder => folders.split('/').any(|folder| folder == pattern),
+            By::Folder => in_folder(pattern),
+            By::FolderButCode => !is_code && in_folder(pattern),
             By::Name => is_like(name, pattern),
         };
         TABLE
@@ -290,6 +301,10 @@ mod tests {
     #[case("Cargo.toml", Kind::Configuration)]
     #[case("requirements.txt", Kind::Configuration)]
     #[case(".github/workflows/ci.yml", Kind::Configuration)]
+    #[case("src/config/mod.rs", Kind::Code)]
+    #[case("config/app.yaml", Kind::Configuration)]
+    #[case("config/nginx", Kind::Configuration)]
+    #[case("src/metrics/pods/fetch.rs", Kind::Code)]
     #[case("README.md", Kind::Documentation)]
     #[case("docs/diagram.svg", Kind::Documentation)]
     fn given_a_path_when_sorted_then_its_kind(#[case] path: &str, #[case] kind: Kind) {

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::{
     measure::{Dimension, Direction, Measure, Measures},
     words::float,
@@ -20,7 +22,8 @@ pub const SMALLEST_SAMPLE: usize = 20;
 pub const HIGH: f64 = 0.85;
 
 /// A share of the sample, from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
 pub struct Share(f64);
 
 impl Share {
@@ -30,10 +33,16 @@ impl Share {
         self.0
     }
 
-    /// Whole percents, rounded down: a change that is above 99.9 % is not above all.
+    /// In words before what it is a share of: `all`, `none`, `less than 1 %` or whole percents, rounded down: what is above
+    /// 99.9 % is not above all.
     #[must_use]
-    pub fn percent(self) -> String {
-        format!("{:.0}", (self.0 * 100.0 + 1e-9).floor())
+    pub fn words(self) -> String {
+        match (self.0 * 100.0 + 1e-9).floor() {
+            _ if self.0 <= 0.0 => "none".to_owned(),
+            percent if percent >= 100.0 => "all".to_owned(),
+            percent if percent < 1.0 => "less than 1 %".to_owned(),
+            percent => format!("{percent:.0} %"),
+        }
     }
 }
 
@@ -199,6 +208,12 @@ mod tests {
         let sample = Sample::new(&past);
         let above: usize = past.iter().filter(|change| sample.score(change).unwrap().middle.get() >= 0.85).count();
         assert_eq!(above, 15);
+    }
+
+    #[test]
+    fn given_shares_when_said_then_never_more_than_they_are() {
+        let words = [0.0, 0.004, 0.29, 0.999, 1.0].map(|share| Share(share).words());
+        assert_eq!(words, ["none", "less than 1 %", "29 %", "99 %", "all"]);
     }
 
     #[test]

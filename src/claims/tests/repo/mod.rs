@@ -45,7 +45,14 @@ impl Repo {
     }
 
     /// Makes a commit so many days after the beginning; its files are those of its first parent with changes.
-    pub(crate) fn commit(&self, parents: &[ObjectId], author: &str, day: i64, message: &str, files: &[(String, File)]) -> ObjectId {
+    pub(crate) fn commit(
+        &self,
+        parents: &[ObjectId],
+        author: &str,
+        day: i64,
+        message: &str,
+        files: &[(String, File)],
+    ) -> ObjectId {
         let tree = match parents.first() {
             Some(parent) => self.git.find_commit(*parent).unwrap().tree_id().unwrap().detach(),
             None => self.git.empty_tree().id,

@@ -69,10 +69,10 @@ impl Differ {
 fn joined(changes: Vec<FileChange>) -> Vec<FileChange> {
     let mut gone: HashMap<ObjectId, String> = HashMap::new();
     for change in &changes {
-        if let (Some(before), None) = (change.before, change.after) {
-            if !before.is_empty_blob() {
-                gone.insert(before, change.path.clone());
-            }
+        if let (Some(before), None) = (change.before, change.after)
+            && !before.is_empty_blob()
+        {
+            gone.insert(before, change.path.clone());
         }
     }
     if gone.is_empty() {
@@ -81,12 +81,12 @@ fn joined(changes: Vec<FileChange>) -> Vec<FileChange> {
     let mut moved = std::collections::HashSet::new();
     let mut kept: Vec<FileChange> = Vec::with_capacity(changes.len());
     for mut change in changes {
-        if let (None, Some(after)) = (change.before, change.after) {
-            if let Some(from) = gone.remove(&after) {
-                moved.insert(from.clone());
-                change.before = Some(after);
-                change.from = Some(from);
-            }
+        if let (None, Some(after)) = (change.before, change.after)
+            && let Some(from) = gone.remove(&after)
+        {
+            moved.insert(from.clone());
+            change.before = Some(after);
+            change.from = Some(from);
         }
         kept.push(change);
     }

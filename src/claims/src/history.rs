@@ -17,8 +17,12 @@ use crate::{Progress, diff::Differ, error::Error, repository, repository::Commit
 pub const HISTORY_COMMITS: usize = 100_000;
 /// Touched files that are kept at most, over all commits read, for memory: 12 bytes each. Where they run out fewer commits are read.
 const FILE_CHANGES: usize = 10_000_000;
-/// Commits that one thread compares at a time.
-const CHUNK: usize = 256;
+/// Commits in a row that one thread compares: the more, the more trees it finds among those that it has just read.
+const LONGEST_CHUNK: usize = 2_048;
+/// The fewest, where the history is short.
+const SHORTEST_CHUNK: usize = 64;
+/// Chunks for each thread, so that all end at about the same time.
+const CHUNKS_OF_THREAD: usize = 8;
 /// Threads at most; reading is bound by memory beyond that.
 const THREADS: usize = 8;
 
@@ -187,7 +191,8 @@ fn touches(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Vec<Vec<Touch>>, Names), Error> {
     let (next, kept) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let chunks: Vec<&[Past]> = commits.chunks(CHUNK).collect();
+    let chunk = (commits.len() / (threads() * CHUNKS_OF_THREAD)).clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
+    let chunks: Vec<&[Past]> = commits.chunks(chunk).collect();
     let number = threads().min(chunks.len().max(1));
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel::<Chunk>(number * 4);

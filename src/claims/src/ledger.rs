@@ -109,12 +109,12 @@ impl<'a> Ledger<'a> {
         let mut by_developer: HashMap<Developer, usize> = HashMap::new();
         let mut changes = 0;
         for place in pasts.iter().flat_map(|past| past.iter()).filter_map(|serial| usize::try_from(*serial).ok()) {
-            if let (Some(round), Some((developer, _))) = (self.counted.get_mut(place), self.commits.get(place)) {
-                if *round != self.round {
-                    *round = self.round;
-                    changes += 1;
-                    *by_developer.entry(*developer).or_default() += 1;
-                }
+            if let (Some(round), Some((developer, _))) = (self.counted.get_mut(place), self.commits.get(place))
+                && *round != self.round
+            {
+                *round = self.round;
+                changes += 1;
+                *by_developer.entry(*developer).or_default() += 1;
             }
         }
         measures.set(Measure::EarlierChanges, float(changes));

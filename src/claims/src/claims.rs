@@ -244,7 +244,7 @@ fn high(measures: &Measures, sample: &Sample) -> Vec<High> {
     }
     let one = |measure: Measure| {
         let value = measures.get(measure)?;
-        let standing = sample.standing(measure, value)?;
+        let standing = sample.standing(measure, measures.ranked(measure)?)?;
         let stands_out = standing.middle.get() >= HIGH && (!measure.is_flag() || value > 0.0);
         stands_out.then_some(High { measure, value, standing })
     };
@@ -282,7 +282,7 @@ fn measured(measures: &Measures, sample: &Sample) -> Vec<Measured> {
             symbol: measure.symbol(),
             value: rounded(value),
             unit: measure.unit(),
-            riskier_than: sample.standing(measure, value).map(|standing| rounded(standing.below.get())),
+            riskier_than: sample.standing(measure, measures.ranked(measure)?).map(|standing| rounded(standing.below.get())),
             explanation: measure.explanation(),
         })
     };

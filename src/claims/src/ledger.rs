@@ -117,8 +117,8 @@ impl<'a> Ledger<'a> {
                 *by_developer.entry(*developer).or_default() += 1;
             }
         }
-        measures.set(Measure::EarlierChanges, float(changes));
-        measures.set(Measure::Developers, float(by_developer.len()));
+        measures.set_of(Measure::EarlierChanges, float(changes), float(self.commits.len()));
+        measures.set_of(Measure::Developers, float(by_developer.len()), float(self.by_author.len()));
         if let Some(most) = by_developer.values().max() {
             measures.set(Measure::OwnershipSpread, 1.0 - float(*most) / float(changes));
         }
@@ -134,10 +134,12 @@ impl<'a> Ledger<'a> {
 
     fn experience(&self, measures: &mut Measures, subject: &Subject<'_>) {
         let made = subject.author.and_then(|author| self.by_author.get(&author)).map_or(&[][..], Vec::as_slice);
-        measures.set(Measure::Experience, float(made.len()));
+        let commits = float(self.commits.len());
+        measures.set_of(Measure::Experience, float(made.len()), commits);
         let years = |time: i64| seconds(subject.time - time) / DAY / YEAR;
-        let recent: f64 = made.iter().filter_map(|serial| self.commit(*serial)).map(|(_, time)| 1.0 / (1.0 + years(time))).sum();
-        measures.set(Measure::RecentExperience, recent);
+        let weight = |(_, time): (Developer, i64)| 1.0 / (1.0 + years(time));
+        let recent: f64 = made.iter().filter_map(|serial| self.commit(*serial)).map(weight).sum();
+        measures.set_of(Measure::RecentExperience, recent, self.commits.iter().copied().map(weight).sum());
         let subsystems: BTreeSet<u32> = subject
             .files
             .iter()
@@ -150,7 +152,7 @@ impl<'a> Ledger<'a> {
             .flatten()
             .copied()
             .collect();
-        measures.set(Measure::SubsystemExperience, float(there.len()));
+        measures.set_of(Measure::SubsystemExperience, float(there.len()), commits);
     }
 
     fn commit(&self, serial: Serial) -> Option<(Developer, i64)> {

@@ -149,27 +149,42 @@ impl Measure {
             LinesDeleted => ("linesDeleted", "LD", "lines", "lines deleted, without vendored, lock, generated and binary files"),
             LinesBefore => ("linesBefore", "LT", "lines", "lines that a touched file had before, on average"),
             Fix => ("fix", "FIX", "0 or 1", "whether the messages say that something is fixed"),
-            Developers => ("developers", "NDEV", "developers", "developers who changed the touched files before"),
+            Developers => (
+                "developers",
+                "NDEV",
+                "developers",
+                "developers who changed the touched files before; compared as a share of all developers so far",
+            ),
             Age => ("age", "AGE", "days", "time since the touched files were last changed, on average; recent is riskier"),
-            EarlierChanges => ("earlierChanges", "NUC", "commits", "earlier commits that changed the touched files"),
+            EarlierChanges => (
+                "earlierChanges",
+                "NUC",
+                "commits",
+                "earlier commits that changed the touched files; compared as a share of all commits so far",
+            ),
             OwnershipSpread => (
                 "ownershipSpread",
                 "",
                 "0 to 1",
                 "share of the touched files' earlier changes that their main developer did not make",
             ),
-            Experience => ("experience", "EXP", "commits", "commits that the author made before; few are riskier"),
+            Experience => (
+                "experience",
+                "EXP",
+                "commits",
+                "commits that the author made before; compared as a share of all so far, few are riskier",
+            ),
             RecentExperience => (
                 "recentExperience",
                 "REXP",
                 "weighted commits",
-                "the author's earlier commits, each divided by 1 + its age in years; little is riskier",
+                "the author's earlier commits, each divided by 1 + its age in years; compared as a share of all so far, little is riskier",
             ),
             SubsystemExperience => (
                 "subsystemExperience",
                 "SEXP",
                 "commits",
-                "the author's earlier commits in the touched subsystems; few are riskier",
+                "the author's earlier commits in the touched subsystems; compared as a share of all commits so far, few are riskier",
             ),
             WithoutTests => ("withoutTests", "", "0 or 1", "whether code is touched and no test"),
             Migrations => ("migrations", "", "0 or 1", "whether a migration is touched"),
@@ -232,20 +247,43 @@ impl Measure {
 
 /// The measures of one change. A measure that cannot be taken is absent.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Measures(BTreeMap<Measure, f64>);
+pub struct Measures(BTreeMap<Measure, Value>);
+
+/// A value, and what it is ranked by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Value {
+    value: f64,
+    ranked: f64,
+}
 
 impl Measures {
     /// The value, where it was taken.
     #[must_use]
     pub fn get(&self, measure: Measure) -> Option<f64> {
-        self.0.get(&measure).copied()
+        self.0.get(&measure).map(|value| value.value)
+    }
+
+    /// What the change is compared by: the value, or its share of the history so far where it grows with the history.
+    #[must_use]
+    pub fn ranked(&self, measure: Measure) -> Option<f64> {
+        self.0.get(&measure).map(|value| value.ranked)
     }
 
     /// Sets a value. One that is no finite number is as good as none, and is not kept.
     pub fn set(&mut self, measure: Measure, value: f64) {
-        if value.is_finite() {
+        self.set_both(measure, value, value);
+    }
+
+    /// Sets a value that grows with the history, and with it all that the history has of it so far. Compared as it is, each
+    /// change would have a more experienced author, and files changed more often, than those before it.
+    pub fn set_of(&mut self, measure: Measure, value: f64, all: f64) {
+        self.set_both(measure, value, if all > 0.0 { value / all } else { 0.0 });
+    }
+
+    fn set_both(&mut self, measure: Measure, value: f64, ranked: f64) {
+        if value.is_finite() && ranked.is_finite() {
             // An empty sum is -0.
-            self.0.insert(measure, value + 0.0);
+            self.0.insert(measure, Value { value: value + 0.0, ranked: ranked + 0.0 });
         } else {
             self.0.remove(&measure);
         }

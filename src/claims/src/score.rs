@@ -3,8 +3,9 @@
 //! Each measure becomes the change's standing in it, from 0 (least risky) to 1, by mid-ranks: the share of the sample that is
 //! less risky plus half of what is equal. The risk is the mean over the dimensions of the mean standing within each; the
 //! score is the standing of that risk among the risks of the sample itself, so a score of 0.90 means: riskier than nine in
-//! ten. The weights are a convention (each dimension the same), not fitted to failures of this repository. Each step
-//! is monotone: more of what rises, or less of what falls, all else equal, never lowers the score.
+//! ten. The weights are a convention (each dimension the same), not fitted to failures of this repository. Counts that grow
+//! with the history are compared as shares of it, see [`Measures::set_of`]. Each step is monotone: more of what rises, or less
+//! of what falls, all else equal, never lowers the score.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +74,7 @@ impl Sample {
     pub fn new(changes: &[Measures]) -> Self {
         let mut sample = Self { size: changes.len(), ..Self::default() };
         for measure in Measure::ALL {
-            let values = changes.iter().filter_map(|change| change.get(measure)).map(|value| pointed(measure, value));
+            let values = changes.iter().filter_map(|change| change.ranked(measure)).map(|value| pointed(measure, value));
             sample.values.insert(measure, sorted(values.collect()));
         }
         sample.risks = sorted(changes.iter().map(|change| sample.risk(change)).collect());
@@ -86,7 +87,7 @@ impl Sample {
         self.size
     }
 
-    /// Where a value of a measure stands; nothing where the sample has no value of it.
+    /// Where a value of a measure, as it is ranked, stands; nothing where the sample has no value of it.
     #[must_use]
     pub fn standing(&self, measure: Measure, value: f64) -> Option<Standing> {
         standing(self.values.get(&measure)?, pointed(measure, value))
@@ -97,7 +98,7 @@ impl Sample {
     pub fn risk(&self, change: &Measures) -> f64 {
         let mut dimensions: BTreeMap<Dimension, (f64, usize)> = BTreeMap::new();
         for measure in Measure::ALL {
-            let standing = change.get(measure).and_then(|value| self.standing(measure, value));
+            let standing = change.ranked(measure).and_then(|value| self.standing(measure, value));
             let (sum, number) = dimensions.entry(measure.dimension()).or_default();
             *sum += standing.map_or(0.5, |standing| standing.middle.get());
             *number += 1;

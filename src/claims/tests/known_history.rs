@@ -234,6 +234,20 @@ fn given_changes_of_two_sizes_when_compared_with_the_same_history_then_the_large
 }
 
 #[test]
+fn given_one_developer_who_gains_experience_when_a_change_is_like_all_others_then_it_is_in_the_middle() {
+    let repo = Repo::new();
+    let mut tip = repo.commit(&[], ALICE, 0, "Begin", &[is("a.rs", "0\n")]);
+    let mut before = tip;
+    for number in 1..=60_u32 {
+        before = tip;
+        tip = repo.commit(&[tip], ALICE, i64::from(number), "Work", &[is("a.rs", format!("{number}\n"))]);
+    }
+    repo.point("refs/heads/main", tip);
+    let score: f64 = claim(&claims(&repo, &before.to_string(), "main"), "risk-score").unwrap().parse().unwrap();
+    assert!((0.4..=0.6).contains(&score), "{score}");
+}
+
+#[test]
 fn given_claims_when_firebreak_assesses_them_then_without_problems() {
     let repo = compared();
     for head in ["small", "large"] {

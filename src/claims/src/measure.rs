@@ -219,7 +219,7 @@ impl Measure {
         self.unit() == "0 or 1"
     }
 
-    /// A value of it in words.
+    /// A value of it in words, as a reason for concern.
     #[must_use]
     pub fn words(self, value: f64) -> String {
         match self {
@@ -235,9 +235,9 @@ impl Measure {
             Age => format!("its files were last changed {} before, on average", days(value)),
             EarlierChanges => format!("{} of its files", count(value, "earlier change")),
             OwnershipSpread => format!("{} % of the earlier changes are not by its files' main developer", number(value * 100.0)),
-            Experience => format!("{} by its author", count(value, "earlier commit")),
-            RecentExperience => format!("the author's recent experience is {}", number(value)),
-            SubsystemExperience => format!("{} by its author in the touched subsystems", count(value, "earlier commit")),
+            Experience => format!("only {} by its author", count(value, "earlier commit")),
+            RecentExperience => format!("the author's recent experience is only {}", number(value)),
+            SubsystemExperience => format!("only {} by its author in the touched subsystems", count(value, "earlier commit")),
             WithoutTests => "code is touched and no test".to_owned(),
             Migrations => "touches a migration".to_owned(),
             Configuration => "touches configuration or dependencies".to_owned(),

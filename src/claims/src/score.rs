@@ -197,8 +197,8 @@ mod tests {
         let few: Vec<Measures> =
             [10.0, 0.0, 3.0, 4.0].map(|commits| [(Measure::Experience, commits)].into_iter().collect()).into();
         assert_eq!(
-            Sample::new(&few).standing(Measure::Experience, 1.0).unwrap().below.percent(),
-            "75",
+            Sample::new(&few).standing(Measure::Experience, 1.0).unwrap().below.words(),
+            "75 %",
             "little experience is the risk"
         );
     }

@@ -110,6 +110,17 @@ Example:
   kubectl firebreak policy test --policy bank.yaml --from old.yaml --to new.yaml
   kubectl firebreak policy explain --policy bank.yaml")]
     Policy(PolicyArgs),
+    /// What a change in this Git checkout says of its own risk, as annotations for the workload
+    #[command(
+        after_help = "What is read is the checkout's whole history: in GitHub Actions give actions/checkout fetch-depth: 0.
+
+Examples:
+  kubectl firebreak claims --base origin/main
+  kubectl patch --local -f deployment.yaml --patch-file <(kubectl firebreak claims --base HEAD~1) -o yaml | kubectl apply -f -
+  kubectl firebreak claims --base HEAD~1 -o kustomize > claims/kustomization.yaml
+  kubectl firebreak claims --base HEAD~1 -o helm | xargs helm upgrade checkout ./chart"
+    )]
+    Claims(Claims),
     /// Print the resource definitions that a cluster needs
     #[command(after_help = "Example:
   kubectl firebreak crds | kubectl apply -f -")]
@@ -334,6 +345,48 @@ pub struct PolicyExplain {
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// Options of `claims`.
+#[derive(Args, Clone, Debug)]
+pub struct Claims {
+    /// Where the change began: the branch it goes into, or the commit that is deployed
+    #[arg(long, value_name = "REV")]
+    pub base: String,
+    /// The change's last commit
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    pub head: String,
+    /// How to print them; patch and kustomize are YAML
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = ClaimsFormat::Patch)]
+    pub output: ClaimsFormat,
+    /// Where people can look at the change, for example the pull request
+    #[arg(long, value_name = "URL")]
+    pub change_url: Option<String>,
+    /// With -o helm: the chart's value that becomes annotations
+    #[arg(long, value_name = "PATH", default_value = "podAnnotations")]
+    pub helm_path: String,
+    /// Agent Trace records besides those in the repository (.agent-trace, refs/notes/agent-trace)
+    #[arg(long, value_name = "FILE")]
+    pub agent_trace: Option<PathBuf>,
+    /// Read no more than so many commits before the change, newest first
+    #[arg(long, value_name = "COMMITS", default_value_t = firebreak_claims::HISTORY_COMMITS, value_parser = crate::claims::commits)]
+    pub history: usize,
+    /// A folder in the checkout
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub repository: PathBuf,
+}
+
+/// How claims are printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimsFormat {
+    /// A patch of the workload's metadata.
+    Patch,
+    /// A kustomize component with commonAnnotations.
+    Kustomize,
+    /// --set-string arguments, quoted for a shell and for xargs.
+    Helm,
+    /// Everything, with measures and reasons.
+    Json,
 }
 
 /// Options of `crds`.

@@ -83,6 +83,9 @@ pub enum Error {
     /// A chart could not be written.
     #[error("{0}")]
     Chart(String),
+    /// The checkout does not say what was asked of it.
+    #[error("{0}")]
+    Claims(#[from] firebreak_claims::Error),
     /// A value could not be written as JSON or YAML: a defect of this program.
     #[error("cannot write the output: {0}. This is a defect of kubectl-firebreak: please report it with the command you ran")]
     Format(String),
@@ -97,6 +100,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Kubeconfig(_) => USAGE,
+            Self::Claims(error) if error.is_usage() => USAGE,
             _ => FAILED,
         }
     }

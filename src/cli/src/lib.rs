@@ -3,7 +3,8 @@
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
 //! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `rules` (policy test and explain), `steer`
-//! (approve, promote, pause, resume, abort, retry, clear).
+//! (approve, promote, pause, resume, abort, retry, clear), `claims` (of a change in a Git checkout; the only one that reads no cluster
+//! and no file of one).
 //! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
 //! the engine for what it decided then or would under another policy, `simulate` for what it would decide of releases yet to come.
 //! Start at [`run`].
@@ -11,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod args;
+pub mod claims;
 pub mod cluster;
 pub mod curve;
 pub mod error;
@@ -52,6 +54,7 @@ pub async fn run(cli: Cli) -> u8 {
         args::Command::Retry(steer) => steer::run(&cli.global, steer, steer::Action::Retry).await,
         args::Command::Policy(policy) => rules::run(&cli.global, &policy.command).await,
         args::Command::Clear(steer) => steer::run(&cli.global, steer, steer::Action::Clear).await,
+        args::Command::Claims(claims) => claims::run(claims),
         args::Command::Crds(crds) => output::print_crds(crds.output),
     };
     match result {

@@ -37,6 +37,7 @@ fn given_help_of_a_command_when_asked_then_with_examples() {
         ("abort", "kubectl firebreak abort checkout"),
         ("retry", "kubectl firebreak retry checkout"),
         ("policy", "kubectl firebreak policy explain --policy bank.yaml"),
+        ("claims", "kubectl firebreak claims --base origin/main"),
         ("crds", "kubectl firebreak crds | kubectl apply -f -"),
     ] {
         let help = text(&run(&[command, "--help"]).stdout);
@@ -66,6 +67,10 @@ fn given_wrong_usage_when_run_then_exit_code_2() {
         &["simulate", "--rps", "200", "--failing", "0.1%", "--chart", "chart.pdf"],
         &["simulate", "--rps", "200", "--failing", "0.1%", "--chart", "/nonexistent/chart.svg"],
         &["simulate", "--rps", "200", "--failing", "0.1%", "--policy", "/nonexistent/policy.yaml"],
+        &["claims"],
+        &["claims", "--base", "HEAD~1", "-o", "toml"],
+        &["claims", "--base", "HEAD~1", "--history", "0"],
+        &["claims", "--base", "HEAD~1", "--repository", "/nonexistent"],
         &["dance"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");

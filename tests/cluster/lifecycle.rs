@@ -274,7 +274,10 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     let explained = cli(&scene, &["explain", APP])?;
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
     cli(&scene, &["resume", APP])?;
-    cli(&scene, &["promote", APP, "--reason", "a test"])?;
+    // Who asked for a template that humans are asked about does not promote it.
+    ensure!(cli(&scene, &["promote", APP, "--reason", "a test"]).is_err_and(|error| error.to_string().contains("their own change")));
+    let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
+    ann.firebreak(&["promote", APP, "--reason", "a test"])?;
     scene
         .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
         .await?;

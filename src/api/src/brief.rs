@@ -66,7 +66,10 @@ impl Brief {
             why: why(spec),
             seen: seen(status, now),
             yes: yes(spec, status, percent, now),
-            silence: format!("it stays at {}, for as long as that takes; harm takes it back by itself", number(status.weight_percent)),
+            silence: format!(
+                "it stays at {}, for as long as that takes; harm takes it back by itself",
+                number(status.weight_percent)
+            ),
             approve: format!("{} --reason '...'", command("approve")),
             abort: command("abort"),
         })
@@ -122,15 +125,17 @@ fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) ->
         })
         .collect();
     let given = if given.is_empty() { "nobody has yet".to_owned() } else { format!("{} approved", given.join(", ")) };
+    let unknown = if makers.changed_by.is_some() { "" } else { "; nobody vouches for who asked for it, so one more is asked" };
     let by = makers.changed_by.map(|by| format!("{} (asked for it)", cut(&by, LONGEST_CLAIM)));
     let author = makers.author.map(|author| format!("{} (wrote it)", cut(author.trim(), LONGEST_CLAIM)));
     let not: Vec<String> = by.into_iter().chain(author).collect();
-    let not = if not.is_empty() { "; nobody vouches for who asked for it, so one more is asked".to_owned() } else { format!("; not {}", not.join(", ")) };
-    format!("may {percent} % begin? {people}{groups}; {given}{not}")
+    let not = if not.is_empty() { String::new() } else { format!("; not {}", not.join(", ")) };
+    format!("may {percent} % begin? {people}{groups}; {given}{not}{unknown}")
 }
 
 fn what(spec: &ChangeSpec) -> String {
-    let images = if spec.candidate.images.is_empty() { "no images recorded".to_owned() } else { spec.candidate.images.join(", ") };
+    let images =
+        if spec.candidate.images.is_empty() { "no images recorded".to_owned() } else { spec.candidate.images.join(", ") };
     let said = |name: &str| spec.claims.annotations.get(name).map(|text| cut(text.trim(), LONGEST_CLAIM));
     let summary = said(names::SUMMARY).map_or(String::new(), |text| format!("; \"{text}\""));
     let url = said(names::CHANGE_URL).map_or(String::new(), |text| format!("; {text}"));
@@ -176,7 +181,9 @@ fn seen(status: &ChangeStatus, now: Timestamp) -> String {
     if more > 0 {
         signals.push(format!("{more} more signals"));
     }
-    let harm = status.harm.map_or(String::new(), |harm| format!("; harm {:.1} of the {:.1} that take it back", harm.evidence, harm.needed));
+    let harm = status
+        .harm
+        .map_or(String::new(), |harm| format!("; harm {:.1} of the {:.1} that take it back", harm.evidence, harm.needed));
     let time = status.stage_began_at.map_or(String::new(), |began| format!(" for {}", minutes(now.duration_since(began))));
     let measured = status.exposure_percent.map_or(String::new(), |share| format!(" ({} measured)", number(share)));
     format!("at {}{measured}{time}: {}{harm}", number(status.weight_percent), signals.join("; "))
@@ -198,7 +205,11 @@ fn yes(spec: &ChangeSpec, status: &ChangeStatus, percent: i32, now: Timestamp) -
         format!(", about {} requests a minute as counted so far", whole(a_minute * share / 100.0))
     };
     let harmed = if counted == 0 { String::new() } else { format!(", {} a minute", whole(a_minute * budget / 100.0)) };
-    format!("at most {} of the traffic{requests}; the budget lets {} of all requests be harmed{harmed}", number(share), number(budget))
+    format!(
+        "at most {} of the traffic{requests}; the budget lets {} of all requests be harmed{harmed}",
+        number(share),
+        number(budget)
+    )
 }
 
 /// A percentage with what of it matters.

@@ -114,7 +114,10 @@ pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
     let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
     let goes_on = match facts.next_stage().filter(|_| facts.next_needs_approval()) {
         Some(next) => command(&format!("approve {next} %"), "approve"),
-        None => command(&facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")), "promote"),
+        None => command(
+            &facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")),
+            "promote",
+        ),
     };
     let goes_on = Command { command: format!("{} --reason '...'", goes_on.command), ..goes_on };
     match facts.phase() {

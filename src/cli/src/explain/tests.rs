@@ -33,8 +33,10 @@ fn asked() -> Change {
     let long = |text: &str| text.repeat(40).chars().take(1000).collect::<String>();
     change.spec.plan.approval_at.clear();
     change.spec.plan.approval = serde_json::from_value(serde_json::json!(
-        {"at": [100], "count": 2, "groups": ["release-managers", "site-reliability"], "expiresAfter": "4h"})).unwrap();
-    let approved = serde_json::json!({"by": "ann@example.com", "stage": 5, "at": "2026-07-01T12:08:40Z", "until": "2026-07-01T16:08:40Z"});
+        {"at": [100], "count": 2, "groups": ["release-managers", "site-reliability"], "expiresAfter": "4h"}))
+    .unwrap();
+    let approved =
+        serde_json::json!({"by": "ann@example.com", "stage": 5, "at": "2026-07-01T12:08:40Z", "until": "2026-07-01T16:08:40Z"});
     change.status.as_mut().unwrap().approvals = vec![serde_json::from_value(approved).unwrap()];
     for claim in ["summary", "author", "ai-agents", "reviewed-by", "change-url"] {
         change.spec.claims.annotations.insert(format!("firebreak.dev/{claim}"), long("as long as it gets "));
@@ -57,7 +59,9 @@ fn given_a_change_that_waits_for_people_when_explained_then_the_decision_fits_on
 fn given_a_change_that_waits_for_people_when_told_in_an_event_then_nothing_of_it_is_cut_off() {
     let event = firebreak_api::brief::Brief::of(&asked(), fix::now(), "").unwrap().event();
     assert!(event.len() <= 1000 && event.lines().count() == 9, "{} bytes: {event}", event.len());
-    for row in ["APPROVE: kubectl firebreak approve checkout -n shop --reason '...'", "ABORT: kubectl firebreak abort checkout -n shop"] {
+    for row in
+        ["APPROVE: kubectl firebreak approve checkout -n shop --reason '...'", "ABORT: kubectl firebreak abort checkout -n shop"]
+    {
         assert!(event.lines().any(|line| line == row), "{event}");
     }
 }

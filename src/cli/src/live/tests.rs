@@ -102,7 +102,7 @@ fn given_any_size_when_drawn_then_no_panic_and_something_is_said(
 #[test]
 fn given_a_small_screen_when_crowded_then_phase_reason_plan_and_keys_are_there() {
     let text = picture(&model(Some(fix::crowded()), Until::Quit), (80, 24), &fix::look());
-    for needed in ["Progressing", "Waits (ApprovalNeeded", "roll back", "more signals", "Blast radius", "Arms", "Plan", "q quit"]
+    for needed in ["Progressing", "Waits (WaitingForHuman", "roll back", "more signals", "Blast radius", "Arms", "Plan", "q quit"]
     {
         assert!(text.contains(needed), "{needed} is missing in\n{text}");
     }
@@ -201,7 +201,7 @@ fn given_more_scrolling_than_decisions_then_the_last_stays_visible() {
 fn given_no_terminal_when_only_numbers_change_then_no_new_line() {
     let mut model = model(Some(fix::waiting()), Until::Quit);
     let before = lines::state(&model);
-    assert_eq!(before.key, "checkout-bcdfghjkmn-1 Progressing stage 4/5 weight 50 % waits (ApprovalNeeded)");
+    assert_eq!(before.key, "checkout-bcdfghjkmn-1 Progressing stage 4/5 weight 50 % waits (WaitingForHuman)");
     let mut next = fix::waiting();
     next.status.as_mut().unwrap().waiting.as_mut().unwrap().message = "other numbers".to_owned();
     update(&mut model, Message::Changes(Box::new(Seen::One(next))));

@@ -46,7 +46,7 @@ pub fn view(model: &Model, look: &Look, frame: &mut Frame<'_>) {
         namespace: &model.namespace,
         guard_name: &model.guard_name,
         guard: model.guard.as_ref(),
-        facts,
+        facts::{self, Facts},
         history: &history,
         trend: model.trend(),
         look,
@@ -184,7 +184,12 @@ fn footer(model: &Model, look: &Look, to: usize) -> Line<'static> {
     spans.push(Span::raw(" decisions"));
     if let Some(change) = model.shown() {
         let over = |phase: Phase| phase.ended() || matches!(phase, Phase::RollingBack | Phase::Promoting);
-        let acts = if over(facts::status(change).phase) { "explain" } else { "promote|pause|abort|explain" };
+        let asked = Facts::new(change, model.now).next_needs_approval();
+        let acts = match (over(facts::status(change).phase), asked) {
+            (true, _) => "explain",
+            (false, true) => "approve|pause|abort|explain",
+            (false, false) => "promote|pause|abort|explain",
+        };
         let at = facts::in_command(&model.guard_name, Some(&model.namespace));
         let used: usize = spans.iter().map(Span::width).sum();
         let text = [at.as_str(), &model.guard_name].map(|at| format!("  kubectl firebreak {acts} {at}"));
@@ -203,7 +208,7 @@ pub fn last_picture(model: &Model, look: &Look, to: usize) -> Vec<Line<'static>>
         namespace: &model.namespace,
         guard_name: &model.guard_name,
         guard: model.guard.as_ref(),
-        facts,
+        facts::{self, Facts},
         history: &[],
         trend: screen::Trend::Steady,
         look,

@@ -275,7 +275,9 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
     cli(&scene, &["resume", APP])?;
     // Who asked for a template that humans are asked about does not promote it.
-    ensure!(cli(&scene, &["promote", APP, "--reason", "a test"]).is_err_and(|error| error.to_string().contains("their own change")));
+    ensure!(
+        cli(&scene, &["promote", APP, "--reason", "a test"]).is_err_and(|error| error.to_string().contains("their own change"))
+    );
     let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
     ann.firebreak(&["promote", APP, "--reason", "a test"])?;
     scene

@@ -249,10 +249,16 @@ fn given_a_rule_that_cannot_be_told_when_evaluated_then_it_counts_as_if_it_held_
     let effects = Effects { approval_at: vec![0], refuse: Some("no".to_owned()), ..raise(1) };
     let policy = Policy::compile(&[rule("share", "history.shareTakenBack > 0.5", effects)]).unwrap();
     let outcome = policy.evaluate(&Facts::default());
-    assert!(matches!(&outcome.rules[0].went, Went::Failed { reason, .. } if reason.contains("history.shareTakenBack is not known")));
+    assert!(
+        matches!(&outcome.rules[0].went, Went::Failed { reason, .. } if reason.contains("history.shareTakenBack is not known"))
+    );
     assert_eq!((outcome.level, outcome.approval_at.as_slice(), outcome.refused.len()), (Level::High, [0].as_slice(), 1));
     let factor = outcome.factors.iter().find(|factor| factor.name == "rule share").unwrap();
-    assert!(factor.effect.contains("counts as if it did") && factor.effect.contains("has(history.shareTakenBack) && ..."), "{}", factor.effect);
+    assert!(
+        factor.effect.contains("counts as if it did") && factor.effect.contains("has(history.shareTakenBack) && ..."),
+        "{}",
+        factor.effect
+    );
     let asked =
         Policy::compile(&[rule("share", "has(history.shareTakenBack) && history.shareTakenBack > 0.5", raise(1))]).unwrap();
     assert_eq!(asked.evaluate(&Facts::default()).rules[0].went, Went::NotHeld);

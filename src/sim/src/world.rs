@@ -122,7 +122,9 @@ impl World {
         let mut eyes = Eyes::new(seed);
         if scenario.source.past {
             let mut chance = Random::new(seed, 10);
-            eyes.imagine(|second, seconds| requests::imagine(&scenario, &stable, second, seconds, &mut chance));
+            eyes.imagine(&mut stable, |stable, second, seconds| {
+                requests::imagine(&scenario, stable, second, seconds, &mut chance)
+            });
         }
         let memory = Memory::new(&scenario.setup, BEGIN);
         Self {

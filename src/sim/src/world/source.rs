@@ -157,9 +157,11 @@ impl Eyes {
     }
 
     /// What stable counted before the world began, as it would have by what is true of it.
-    pub(super) fn imagine(&mut self, mut step: impl FnMut(f64, f64) -> Vec<Counters>) {
+    pub(super) fn imagine(&mut self, fleet: &mut Fleet, mut step: impl FnMut(&Fleet, f64, f64) -> Vec<Counters>) {
         for at in 0..PAST_STEPS {
-            self.push(step((at as f64 - PAST_STEPS as f64) * PAST_STEP, PAST_STEP));
+            let counted = step(fleet, (at as f64 - PAST_STEPS as f64) * PAST_STEP, PAST_STEP);
+            fleet.pods.iter_mut().zip(&counted).for_each(|(pod, counted)| pod.counters.add(*counted));
+            self.push(counted);
         }
     }
 

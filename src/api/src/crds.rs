@@ -40,7 +40,7 @@ pub fn all() -> Vec<(&'static str, CustomResourceDefinition)> {
 const COPIED: [&str; 6] = ["checks", "dependents", "plan", "podPages", "signals", "traffic"];
 
 /// Of these not even the shape is told again: only the operator writes them.
-const WHOLE: [&str; 3] = ["checks", "dependents", "signals"];
+const WHOLE: [&str; 4] = ["checks", "dependents", "podPages", "signals"];
 
 fn without_what_guards_say(schema: &mut JSONSchemaProps) {
     let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
@@ -49,13 +49,16 @@ fn without_what_guards_say(schema: &mut JSONSchemaProps) {
         inside(field, &mut |inner| (inner.description, inner.x_kubernetes_validations) = (None, None));
     }
     for (_, field) in fields.iter_mut().filter(|(name, _)| WHOLE.contains(&name.as_str())) {
-        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut field.items {
-            **items = JSONSchemaProps {
-                type_: Some("object".to_owned()),
-                x_kubernetes_preserve_unknown_fields: Some(true),
-                ..JSONSchemaProps::default()
-            };
-        }
+        let place = match &mut field.items {
+            Some(JSONSchemaPropsOrArray::Schema(items)) => items.as_mut(),
+            _ => field,
+        };
+        *place = JSONSchemaProps {
+            type_: Some("object".to_owned()),
+            nullable: place.nullable,
+            x_kubernetes_preserve_unknown_fields: Some(true),
+            ..JSONSchemaProps::default()
+        };
     }
 }
 
@@ -78,11 +81,12 @@ fn levels_as_one(schema: &mut JSONSchemaProps) {
 }
 
 /// Parts that are explained elsewhere: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 5] = [
+const REPEATED: [(&str, &[&str]); 6] = [
     ("guards.yaml", &["spec", "dependents", "signals"]),
     // As in clusterriskpolicies.yaml.
     ("riskpolicies.yaml", &["spec", "rules"]),
-    // Kubernetes' own words, as in guards.yaml.
+    // Kubernetes' own words, as for every kind that has conditions.
+    ("guards.yaml", &["status", "conditions"]),
     ("changes.yaml", &["status", "conditions"]),
     ("clusterriskpolicies.yaml", &["status", "conditions"]),
     ("riskpolicies.yaml", &["status", "conditions"]),

@@ -76,11 +76,12 @@ fn levels_as_one(schema: &mut JSONSchemaProps) {
 }
 
 /// Parts that are explained elsewhere: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 5] = [
+const REPEATED: [(&str, &[&str]); 6] = [
     ("guards.yaml", &["spec", "dependents", "signals"]),
     // As in clusterriskpolicies.yaml.
     ("riskpolicies.yaml", &["spec", "rules"]),
-    // Kubernetes' own words, as in guards.yaml.
+    // Kubernetes' own words, as for every kind that has conditions.
+    ("guards.yaml", &["status", "conditions"]),
     ("changes.yaml", &["status", "conditions"]),
     ("clusterriskpolicies.yaml", &["status", "conditions"]),
     ("riskpolicies.yaml", &["status", "conditions"]),

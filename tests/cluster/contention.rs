@@ -257,11 +257,8 @@ pub(crate) async fn replicas_change_where_pods_are_the_share(world: &World) -> R
         }
     }
     within_half(&scene.chronicle.entries(), sets)?;
-    let act = json!({
-        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention", "metadata": {"name": "go"},
-        "spec": {"guard": APP, "change": name, "action": "Promote", "reason": "a test"},
-    });
-    scene.apply(&[act]).await?;
+    let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
+    ann.firebreak(&["approve", APP, "--reason", "a test"])?;
     scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
     scene.rolled_out().await?;
     ensure!(scene.pods(&change.spec.candidate.hash).await?.len() == 4, "not four pods after the hand-over");

@@ -197,11 +197,9 @@ pub(crate) async fn killed_while_held(world: &World) -> Result<()> {
         .await?;
     scene.operator.kill();
     scene.operator.start()?;
-    let act = json!({
-        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention", "metadata": {"name": "go"},
-        "spec": {"guard": manifests::APP, "change": name, "action": "Promote", "reason": "a test"},
-    });
-    scene.apply(&[act]).await?;
+    // Who asked for the template does not answer for it.
+    let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
+    ann.firebreak(&["approve", manifests::APP, "--reason", "a test"])?;
     scene.ends(&name, Phase::Promoted, 6 * MINUTE).await?;
     let report = scene.finish(load).await?;
     ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());

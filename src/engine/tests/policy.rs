@@ -297,8 +297,11 @@ fn given_a_rule_when_compiled_then_it_knows_which_facts_it_asks_of() {
     assert_eq!(inputs, ["diff.env", "history.shareTakenBack", "workload.labels", "claims.risk"]);
 }
 
+/// A way in which a change can be riskier: what a rule asks for, and what it does to the facts.
+type Riskier = (&'static str, fn(&mut Facts));
+
 /// Facts that say more risk the more of them are there: each is what a rule below asks for.
-fn risky() -> Vec<(&'static str, fn(&mut Facts))> {
+fn risky() -> Vec<Riskier> {
     vec![
         ("diff.env.exists(e, e.secret)", |facts| {
             facts.diff.env.push(Env { container: "app".into(), name: "S".into(), secret: true, change: Edit::Added });

@@ -141,7 +141,8 @@ pub(crate) struct Stream<'a> {
     /// Logarithm of each pod's own factor, stable's first, in standard deviations; none where pods are alike.
     factors: Vec<f64>,
     wandering: Random,
-    /// Failures of bursts that have not met their requests yet: of each pod, stable's first; where pods are alike of either arm.
+    /// Failures of bursts that have not met their requests yet: of each pod, stable's first; where pods are alike of stable as a whole, and of
+    /// each of the candidate's.
     owed: Vec<u64>,
     /// Stable's last steps, as the operator would read them, and the one that is being filled.
     history: VecDeque<PodStep>,
@@ -163,7 +164,7 @@ impl<'a> Stream<'a> {
             second: -f64::from(steps) * seconds,
             factors: load.wander.map_or(Vec::new(), |_| (0..pods).map(|_| wandering.normal()).collect()),
             wandering,
-            owed: vec![0; if load.wander.is_some() { pods } else { 2 }],
+            owed: vec![0; pods + 1],
             history: VecDeque::new(),
             filling: PodStep { seconds: 0.0, pods: vec![PodCounts::default(); load.pods.0.max(1)] },
             undivided: (PodCounts::default(), 0.0),
@@ -220,16 +221,22 @@ impl<'a> Stream<'a> {
         counts
     }
 
-    /// The same where the pods of an arm are alike: at once, since a sum of such draws is one, and divided among the pods when
-    /// the operator would read them.
+    /// The same where the pods of an arm are alike: stable's at once, since a sum of such draws is one, and divided among its pods
+    /// when the operator would read them.
     fn alike(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
         let (random, mean, failing) = of_stable;
         let (n_s, x_s) = self.draw_from(random, 0, mean, failing);
-        let (random, requests, failing) = of_candidate;
-        let (n_c, x_c) = if requests > 0.0 { self.draw_from(random, 1, requests, failing) } else { (0, 0) };
         let (sum, expected) = &mut self.undivided;
         (sum.requests, sum.failures, *expected) = (sum.requests + n_s, sum.failures + x_s, *expected + mean * failing);
-        Counts::new(n_c, n_s, x_c, x_s)
+        let (random, mean, failing) = of_candidate;
+        // A burst is one pod's: of few pods it fails no more than that pod's part of the requests.
+        let pods = if self.load.bursts > 1.0 { self.load.pods.1.max(1) } else { 1 };
+        let mut counts = Counts::new(0, n_s, 0, x_s);
+        for pod in (1..=pods).filter(|_| mean > 0.0) {
+            let (n_c, x_c) = self.draw_from(random, pod, mean / pods as f64, failing);
+            counts = counts.plus(Counts::new(n_c, 0, x_c, 0));
+        }
+        counts
     }
 
     fn factor(&self, pod: usize) -> f64 {
@@ -358,7 +365,8 @@ mod tests {
         // A wander of nothing draws each pod by itself.
         let one_by_one = Some(Wander { deviation: 0.0, seconds: 1.0 });
         for bursts in [1.0, 4.0] {
-            let alike = Load { bursts, ..Load::even(400.0, 0.02) };
+            // How the candidate fails says nothing of stable's past.
+            let alike = Load { bursts, candidate: vec![(0.0, Fails::Times(20.0))], ..Load::even(400.0, 0.02) };
             let mean = |load: &Load| (0..60).map(|seed| Stream::new(load, seed).past().phi.get()).sum::<f64>() / 60.0;
             let (alike, each) = (mean(&alike), mean(&Load { wander: one_by_one, ..alike.clone() }));
             assert!((alike / each - 1.0).abs() < 0.03, "v/m {bursts}: {alike} and {each}");

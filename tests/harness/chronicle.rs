@@ -61,7 +61,7 @@ pub struct Chronicle {
 }
 
 /// Watches come one after another: what happens within this time has no certain order.
-pub const TOGETHER: Duration = Duration::from_millis(1500);
+pub const TOGETHER: Duration = Duration::from_millis(700);
 /// The native controller gives stable the size that the workload asks for within this, on a busy machine.
 const FOLLOWS: Duration = Duration::from_secs(5);
 /// Pods of stable that the native controller had taken away before a late hold are back within this.

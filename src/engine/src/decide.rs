@@ -160,8 +160,8 @@ impl Turn<'_> {
             let name = self.setup.signals.get(signal).map_or("", |signal| signal.name.as_str());
             let message = format!(
                 "signal {name}: one half of stable's pods was worse than the other by more than {:.2}x beyond chance, although both run \
-                 the same version; failures come in larger bursts than stable's past said. {:.1} of them count as one from here on, \
-                 and the evidence begins anew: harm is still found, after more of it. Compare the pods of stable if this comes again",
+                 the same version; failures come in larger bursts than stable's past said. {:.1} of them count as one from here on: \
+                 harm is still found, after more of it. Compare the pods of stable if this comes again",
                 self.setup.plan.margin,
                 phi.get()
             );

@@ -171,11 +171,12 @@ struct Judged {
 
 impl SignalMemory {
     fn new(setup: &Setup) -> Self {
+        let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
         Self {
             book: CounterBook::default(),
             open: Counts::default(),
             open_since: None,
-            harm: Self::no_harm(setup),
+            harm: MarginGrid::new(Margin::new(setup.plan.margin), start),
             promotion: PromotionProcess::new(),
             placebo: Placebo::new(setup),
             total: Counts::default(),
@@ -187,11 +188,6 @@ impl SignalMemory {
             recent: VecDeque::new(),
             looks: VecDeque::new(),
         }
-    }
-
-    /// Before there is any evidence.
-    fn no_harm(setup: &Setup) -> MarginGrid {
-        MarginGrid::new(Margin::new(setup.plan.margin), StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() })
     }
 
     fn learn(&mut self, setup: &Setup, past: Past) {
@@ -256,20 +252,19 @@ impl SignalMemory {
 
     fn judge(&mut self, setup: &Setup, named: &SignalSetup, counts: Counts, judged: &Judged) {
         let Judged { at, elapsed, next, frozen, alone } = *judged;
-        if !self.doubts_its_noise(setup, elapsed) {
-            let factor = Factor::BurstExact(self.phi());
-            if named.counts == SignalCounts::Successes {
-                self.harm.update(counts.swapped(), factor, elapsed);
-            } else if alone {
-                let upper = self.stable_upper(setup.plan.alpha);
-                self.harm.update_alone(counts, factor, elapsed, upper);
-            } else {
-                self.harm.update(counts, factor, elapsed);
-            }
-            if !frozen && named.is_opening() {
-                self.prove(setup, counts, next);
-            }
+        let factor = Factor::BurstExact(self.phi());
+        if named.counts == SignalCounts::Successes {
+            self.harm.update(counts.swapped(), factor, elapsed);
+        } else if alone {
+            let upper = self.stable_upper(setup.plan.alpha);
+            self.harm.update_alone(counts, factor, elapsed, upper);
+        } else {
+            self.harm.update(counts, factor, elapsed);
         }
+        if !frozen && named.is_opening() {
+            self.prove(setup, counts, next);
+        }
+        self.doubt_noise(setup, elapsed);
         self.total = self.total.plus(counts);
         self.stage = self.stage.plus(counts);
         push(&mut self.recent, (at, counts), MOST_RECENT);

@@ -2,8 +2,8 @@
 //!
 //! The harm test is as good as its noise is known. Stable's halves run the same version, so a proof that one fails more than the
 //! tolerated ratio times as often as the other says that the noise is larger than stable's past said: failures come in larger
-//! bursts, or pods are more unlike. Then twice the dispersion is assumed from there on, and what was shown with the smaller one
-//! counts no more. A single pod that was always worse is not noise; it is taken out of the halves.
+//! bursts, or pods are more unlike. Then twice the dispersion is assumed from there on; what was shown before stays, so that nothing
+//! here stands in front of a way back. A single pod that was always worse is not noise; it is taken out of the halves.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::{CLOSE_REQUESTS, SignalMemory};
 use crate::{
     observation::Past,
     plan::Setup,
-    stats::{Counts, Factor, HarmProcess, Margin, Phi, PromotionProcess, StartMass},
+    stats::{Counts, Factor, HarmProcess, Margin, Phi, StartMass},
 };
 
 /// Probability of doubting the noise without reason, at most: at the border of what the margin tolerates, while stable's halves
@@ -66,22 +66,20 @@ impl Placebo {
 }
 
 impl SignalMemory {
-    /// Whether what closed with this interval shows that the noise is larger than was believed. Then the dispersion is doubled
-    /// for what follows, and the evidence of both kinds begins anew, without this interval.
-    pub(super) fn doubts_its_noise(&mut self, setup: &Setup, elapsed: f64) -> bool {
-        let Some(past) = self.past else { return false };
+    /// Asks whether stable's halves show that the noise is larger than was believed, once an interval was judged. Then the
+    /// dispersion is doubled for those that follow.
+    pub(super) fn doubt_noise(&mut self, setup: &Setup, elapsed: f64) {
+        let Some(past) = self.past else { return };
         if !self.placebo.differs(Factor::BurstExact(past.phi), elapsed) {
-            return false;
+            return;
         }
         let doubled = self.placebo.doubled;
         self.placebo = Placebo::new(setup);
         if self.book.set_worse_apart() {
             self.placebo.doubled = doubled;
-            return false;
+            return;
         }
         self.placebo.doubled = doubled + 1;
         self.learn(setup, Past { phi: Phi::new(2.0 * past.phi.get()), ..past });
-        (self.harm, self.promotion) = (Self::no_harm(setup), PromotionProcess::new());
-        true
     }
 }

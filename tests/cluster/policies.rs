@@ -120,7 +120,7 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
             "give each rule a name of its own",
         ),
         ("a rule that raises by 9", cluster(&|spec| spec["rules"][0]["raise"] = json!(9)), "raise"),
-        ("a level more", cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()), "must have at most 4 items"),
+        ("a level more", cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()), "levels are low, medium, high and critical"),
         ("a level less", cluster(&|spec| drop(spec["levels"].as_object_mut().and_then(|levels| levels.remove("low")))), "low"),
         ("an alpha of 2", cluster(&|spec| spec["levels"]["high"]["alpha"] = json!(2.0)), "a probability above 0 and up to 0.5"),
         (

@@ -78,7 +78,7 @@ pub struct RiskPolicySpec {
     pub rules: Vec<RiskRule>,
     /// What is stricter in a level. Of each field the stricter of the two holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Tightening>", extend("maxProperties" = 4))]
+    #[schemars(with = "BTreeMap<String, Tightening>", extend("maxProperties" = 8))]
     #[x_kube(validation = Rule::new("self.all(name, name in ['low', 'medium', 'high', 'critical'])").message("spec.levels: levels are low, medium, high and critical"))]
     pub levels: BTreeMap<RiskLevel, Tightening>,
 }

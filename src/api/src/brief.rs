@@ -114,7 +114,7 @@ fn next_stage(status: &ChangeStatus) -> usize {
 fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) -> String {
     let rule = spec.plan.approval.clone().unwrap_or_default();
     let makers = plan::makers(spec);
-    let needed = rule.count.max(1) + u32::from(makers.changed_by.is_none());
+    let needed = plan::approval(&rule).needed(&makers);
     let people = if needed == 1 { "1 human".to_owned() } else { format!("{needed} different humans") };
     let groups = if rule.groups.is_empty() { String::new() } else { format!(" of {}", rule.groups.join(" or ")) };
     let given = status.approvals.iter().filter(|approved| usize::try_from(approved.stage).is_ok_and(|stage| stage == next + 1));
@@ -134,12 +134,21 @@ fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) ->
 }
 
 fn what(spec: &ChangeSpec) -> String {
-    let images =
-        if spec.candidate.images.is_empty() { "no images recorded".to_owned() } else { spec.candidate.images.join(", ") };
+    let mut differences: Vec<String> = spec.differences.iter().take(MOST_NAMED).cloned().collect();
+    let more = spec.differences.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        differences.push(format!("{more} more differences"));
+    }
+    // A Change that was begun before differences were recorded has its images.
+    let changed = match (differences.is_empty(), spec.candidate.images.is_empty()) {
+        (false, _) => differences.join("; "),
+        (true, false) => spec.candidate.images.join(", "),
+        (true, true) => "no images recorded".to_owned(),
+    };
     let said = |name: &str| spec.claims.annotations.get(name).map(|text| cut(text.trim(), LONGEST_CLAIM));
     let summary = said(names::SUMMARY).map_or(String::new(), |text| format!("; \"{text}\""));
     let url = said(names::CHANGE_URL).map_or(String::new(), |text| format!("; {text}"));
-    format!("{images} (revision {}; stable is {}){summary}{url}", spec.candidate.hash, spec.stable.hash)
+    format!("{changed} (revision {}; stable is {}){summary}{url}", spec.candidate.hash, spec.stable.hash)
 }
 
 fn who(spec: &ChangeSpec) -> String {

@@ -98,27 +98,32 @@ impl Effective {
     /// Every rule that cannot be used.
     pub fn compile(self) -> Result<InForce, Vec<RuleError>> {
         let cluster = self.cluster.iter().flat_map(|policy| &policy.spec.rules).map(|rule| engine_rule(rule, None));
-        let own = self.own.iter().flat_map(|policy| own_rules(&policy.name, &policy.spec));
+        let own = self.own.iter().flat_map(|policy| own_rules(Some(&policy.name), &policy.spec));
         let compile = |rules: Vec<Rule>| Policy::compile(&rules);
         let (cluster, own) = (compile(cluster.collect())?, compile(own.collect())?);
         Ok(InForce { effective: self, cluster, own })
     }
 }
 
-/// The rules of a namespace's policy, each with the policy's name before its own.
-fn own_rules(name: &str, spec: &RiskPolicySpec) -> Vec<Rule> {
+/// The rules of a namespace's policy, its least level as the first of them; each with the policy's name before its own, if that is
+/// given.
+fn own_rules(of: Option<&str>, spec: &RiskPolicySpec) -> Vec<Rule> {
     let floor = spec.at_least.map(|level| Rule {
-        name: format!("{name}/atLeast"),
+        name: rule_name("atLeast", of),
         when: "true".to_owned(),
         effects: Effects { at_least: Some(level.into()), ..Effects::default() },
     });
-    floor.into_iter().chain(spec.rules.iter().map(|rule| engine_rule(rule, Some(name)))).collect()
+    floor.into_iter().chain(spec.rules.iter().map(|rule| engine_rule(rule, of))).collect()
+}
+
+fn rule_name(name: &str, of: Option<&str>) -> String {
+    of.map_or_else(|| name.to_owned(), |policy| format!("{policy}/{name}"))
 }
 
 fn engine_rule(rule: &policy::RiskRule, of: Option<&str>) -> Rule {
     let percent = |percent: &i32| u8::try_from(*percent).ok().filter(|percent| *percent <= 100);
     Rule {
-        name: of.map_or_else(|| rule.name.clone(), |policy| format!("{policy}/{}", rule.name)),
+        name: rule_name(&rule.name, of),
         when: rule.when.clone(),
         effects: Effects {
             raise: rule.raise.unwrap_or(0),
@@ -144,8 +149,7 @@ pub fn check_cluster(spec: &ClusterRiskPolicySpec) -> Result<(), Vec<RuleError>>
 /// # Errors
 /// Every rule that cannot.
 pub fn check_own(spec: &RiskPolicySpec) -> Result<(), Vec<RuleError>> {
-    let rules: Vec<Rule> = spec.rules.iter().map(|rule| engine_rule(rule, None)).collect();
-    Policy::compile(&rules).map(|_| ())
+    Policy::compile(&own_rules(None, spec)).map(|_| ())
 }
 
 /// A policy that can be asked.

@@ -92,11 +92,7 @@ pub fn plan(level: &policy::Level, availability: Option<f64>) -> Plan {
         final_bake_seconds: level.final_bake.as_secs_f64(),
         holdback: Weight::percent(level.holdback_percent),
         approval_at: level.approval_stages().into_iter().map(Weight::percent).collect(),
-        approval: level.approval.as_ref().map_or_else(Approval::default, |approval| Approval {
-            count: approval.count.max(1),
-            groups: approval.groups.clone(),
-            expires_after_seconds: approval.expires_after.map(|span| span.as_secs_f64()),
-        }),
+        approval: level.approval.as_ref().map(approval).unwrap_or_default(),
         inconclusive: match level.inconclusive {
             Inconclusive::Promote => plan::Inconclusive::Promote,
             Inconclusive::Hold => plan::Inconclusive::Hold,
@@ -110,4 +106,13 @@ pub fn plan(level: &policy::Level, availability: Option<f64>) -> Plan {
         no_data_after_seconds: level.no_data_after.as_secs_f64(),
     };
     plan.with_objective(availability, level.slo_factor)
+}
+
+/// What a level asks of the humans that it asks, as the engine knows it.
+pub(crate) fn approval(asked: &policy::Approval) -> Approval {
+    Approval {
+        count: asked.count.max(1),
+        groups: asked.groups.clone(),
+        expires_after_seconds: asked.expires_after.map(|span| span.as_secs_f64()),
+    }
 }

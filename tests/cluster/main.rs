@@ -117,6 +117,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, people::abort_needs_nothing_healthy),
         case!(Shared, protection::what_serves_users_stays_while_a_change_runs),
         case!(Shared, protection::claims_of_what_is_held_are_not_lowered),
+        case!(Shared, protection::claims_that_were_not_made_are_not_lowered),
         case!(Shared, protection::a_condemned_template_is_not_resumed),
         case!(Shared, protection::a_namespace_that_is_deleted_goes),
         case!(Shared, protection::every_policy_goes_with_the_chart),

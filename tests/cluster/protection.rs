@@ -34,6 +34,11 @@ fn says(text: &str, words: &[&str]) -> Result<()> {
 
 /// A Change that stays held, because its policy asks a human before the first stage.
 async fn held(scene: &Scene<'_>) -> Result<firebreak_api::Change> {
+    held_with(scene, &json!({(names::RISK): "high", (names::RISK_SCORE): "0.90", (names::AI_CONTRIBUTION): "ai"})).await
+}
+
+/// The same with these claims.
+async fn held_with(scene: &Scene<'_>, claims: &Value) -> Result<firebreak_api::Change> {
     let mut policy = manifests::policy();
     policy["metadata"]["name"] = json!(scene.namespace);
     for level in ["low", "medium", "high", "critical"] {
@@ -44,8 +49,7 @@ async fn held(scene: &Scene<'_>) -> Result<firebreak_api::Change> {
     scene.apply(&[policy]).await?;
     scene.guarded_by(&guard, 2, &[]).await?;
     let mut risky = manifests::deployment("v2", 2, &[]);
-    risky["metadata"]["annotations"] =
-        json!({(names::RISK): "high", (names::RISK_SCORE): "0.90", (names::AI_CONTRIBUTION): "ai"});
+    risky["metadata"]["annotations"] = claims.clone();
     scene.apply(&[risky]).await?;
     let name = scene.change(1).await?.name_any();
     let change = scene.until_change(&name, "to wait", MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
@@ -179,6 +183,45 @@ pub(crate) async fn claims_of_what_is_held_are_not_lowered(world: &World) -> Res
     owner.firebreak(&["abort", APP])?;
     scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
     scene.close(None).await
+}
+
+/// What was not said, or cannot be read, counts as it does to the engine: medium, high.
+pub(crate) async fn claims_that_were_not_made_are_not_lowered(world: &World) -> Result<()> {
+    for (namespace, claims, lowered) in [
+        (
+            "claims-none",
+            json!({(names::SUMMARY): "nothing said"}),
+            [
+                (json!({(names::RISK_SCORE): "0.10"}), "risk-score"),
+                (json!({(names::AI_CONTRIBUTION): "human"}), "ai-contribution"),
+                (json!({(names::REVIEWED_BY): "olga"}), "reviewed-by"),
+            ],
+        ),
+        (
+            "claims-odd",
+            json!({(names::RISK_SCORE): "much", (names::AI_AGENTS): "some agent"}),
+            [
+                (json!({(names::RISK_SCORE): "0.10"}), "risk-score"),
+                (json!({(names::RISK_SCORE): null}), "risk-score"),
+                (json!({(names::AI_AGENTS): null}), "ai-contribution"),
+            ],
+        ),
+    ] {
+        let scene = Scene::open(world, namespace).await?;
+        let change = held_with(&scene, &claims).await?;
+        let owner = scene.person("olga", &[], &["admin"]).await?;
+        for (patch, claim) in &lowered {
+            let patch = json!({"metadata": {"annotations": patch}});
+            let told = refusal(patches::<Deployment>(&scene, &owner, APP, patch, true).await)?;
+            says(&told, &[&format!("firebreak.dev/{claim} is not lowered")])?;
+        }
+        let risen = json!({"metadata": {"annotations": {(names::RISK_SCORE): "0.97"}}});
+        patches::<Deployment>(&scene, &owner, APP, risen, true).await?;
+        owner.firebreak(&["abort", APP])?;
+        scene.ends(&change.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
+        scene.close(None).await?;
+    }
+    Ok(())
 }
 
 /// Where the API server does not hold, a condemned template is still not resumed; the ways out: a bypass, a retry, another one.

@@ -2,7 +2,7 @@
 //! repository took before, who or what wrote it, who reviewed it; as the annotations that Firebreak reads.
 //!
 //! Holds: the way from a repository ([`repository`], `history`, `diff`, `lines`) by facts ([`paths`], [`agents`],
-//! [`trailers`], [`trace`], `ledger`) to measures ([`measure`]), a score ([`score`]), claims ([`claims`]) and their forms
+//! [`trailers`], [`trace`], `records`, `ledger`) to measures ([`measure`]), a score ([`score`]), claims ([`claims`]) and their forms
 //! ([`mod@format`]). Does not hold: what a level of risk leads to, which is the engine's and the policy's; anything of a cluster;
 //! any output to a terminal. Start at [`run`].
 
@@ -110,15 +110,14 @@ pub fn run(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<Clai
 
     let history = history::read(&shared, fork, request.history.clamp(1, HISTORY_COMMITS), progress)?;
     let past = sample(&shared, &local, &history, progress)?;
-    let tree = commits.first().map_or(head.1, |head| head.tree);
-    let before = Commit::read(&local, fork)?.tree;
-    let changes = Differ::default().compare(&local, Some(before), tree)?;
+    let (before, after) = (Commit::read(&local, fork)?.tree, Commit::read(&local, head.1)?.tree);
+    let changes = Differ::default().compare(&local, Some(before), after)?;
     let files = lines::count(&local, &changes)?;
 
     let (sample, measures) = measure(&history, &past, &commits, &files);
     let read = Read { commits: history.commits.len(), whole_history: history.whole, changes_compared_with: sample.size() };
-    let traced = traced(&local, head.1, request.records.as_deref(), &commits, &files)?;
-    let notes = notes(&files);
+    let (traced, unread) = traced(&local, head.1, request.records.as_deref(), &commits, &files)?;
+    let notes = notes(&files, unread);
     Ok(Claims::new(Basis { commits: &commits, measures: &measures, sample: &sample, read, traced, change_url, notes }))
 }
 
@@ -194,24 +193,24 @@ fn past_subject<'a>(history: &History, landing: &Landing, files: &'a [Counted]) 
     Subject { author, time, fix: own().any(|commit| commit.fix), files }
 }
 
-/// What Agent Trace records say of the change.
+/// What Agent Trace records say of the change, and how many files of them were not read.
 fn traced(
     repository: &gix::Repository,
     head: gix::ObjectId,
     named: Option<&Path>,
     commits: &[Commit],
     files: &[Counted],
-) -> Result<(Contribution, BTreeSet<String>), Error> {
+) -> Result<((Contribution, BTreeSet<String>), usize), Error> {
     let ids = commits.iter().flat_map(|commit| commit.parents.iter().copied().chain([commit.id]));
     let revisions: BTreeSet<String> = ids.map(|id| id.to_string()).collect();
     let paths: BTreeSet<String> = files.iter().filter(|file| file.kind.counts_in_lines()).map(|file| file.path.clone()).collect();
     let about = About { revisions: &revisions, files: &paths };
-    let traced = records::read(repository, head, named, &about)?;
-    Ok((traced.contribution(&about), traced.agents))
+    let records = records::read(repository, head, named, &about)?;
+    Ok(((records.traced.contribution(&about), records.traced.agents), records.unread))
 }
 
-/// What of the change was not measured.
-fn notes(files: &[Counted]) -> Vec<String> {
+/// What of the change was not measured, and which records of it were not read.
+fn notes(files: &[Counted], unread: usize) -> Vec<String> {
     let number = |part: fn(&Counted) -> bool| float(files.iter().filter(|file| part(file)).count());
     let left_out = number(|file| !file.kind.counts_in_lines());
     let uncounted = number(|file| file.uncounted);
@@ -225,6 +224,14 @@ fn notes(files: &[Counted]) -> Vec<String> {
             count(uncounted, "file"),
             LARGEST_FILE / 1024,
             count(float(lines::COUNTED_FILES), "file")
+        ));
+    }
+    if unread > 0 {
+        notes.push(format!(
+            "{} of Agent Trace records not read: more than {} MB of them, or more than {} in one place",
+            count(float(unread), "file"),
+            trace::MOST_BYTES / 1024 / 1024,
+            count(float(records::MOST_FILES), "file")
         ));
     }
     notes

@@ -1,4 +1,5 @@
-//! Where Agent Trace records are found: in the head's folder `.agent-trace`, in Git notes, in a file that is named.
+//! Where Agent Trace records are found: in a file that is named, in the head's folder `.agent-trace`, in Git notes; read in this
+//! order, within one bound over all of them.
 
 use std::{io::Read as _, path::Path};
 
@@ -13,8 +14,15 @@ use crate::{
 const FOLDER: &str = ".agent-trace";
 /// Git notes that hold records.
 const NOTES: &str = "refs/notes/agent-trace";
-/// Files of records that are read at most.
-const MOST_FILES: usize = 1_000;
+/// Files of records that are read at most in each place.
+pub(crate) const MOST_FILES: usize = 1_000;
+
+/// What was read.
+pub(crate) struct Records {
+    pub(crate) traced: Traced,
+    /// Files that were found and not read, since there are too many of them or they are too large.
+    pub(crate) unread: usize,
+}
 
 /// Reads all records about a change.
 ///
@@ -25,54 +33,89 @@ pub(crate) fn read(
     head: gix::ObjectId,
     named: Option<&Path>,
     about: &About<'_>,
-) -> Result<Traced, Error> {
-    let mut traced = Traced::default();
-    let mut left = MOST_BYTES;
+) -> Result<Records, Error> {
+    let mut reading = Reading { repository, about, left: MOST_BYTES, read: Records { traced: Traced::default(), unread: 0 } };
     if let Some(path) = named {
+        reading.file(path)?;
+    }
+    // A place that is not there holds no records.
+    let _ = reading.folder(head);
+    let _ = reading.notes();
+    Ok(reading.read)
+}
+
+/// A reading under way.
+struct Reading<'a> {
+    repository: &'a gix::Repository,
+    about: &'a About<'a>,
+    /// Bytes that may still be read.
+    left: usize,
+    read: Records,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, path: &Path) -> Result<(), Error> {
         let wrong = |detail: String| Error::Records { path: path.to_owned(), detail };
         let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
-        let mut text = String::new();
-        let limit = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
-        file.take(limit).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
-        traced.read(&text, about);
-    }
-    let mut add = |data: &[u8]| {
-        if data.len() <= left {
-            left -= data.len();
-            traced.read(&data.to_str_lossy(), about);
+        let mut data = Vec::new();
+        let one_more = u64::try_from(self.left).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(one_more).read_to_end(&mut data).map_err(|error| wrong(error.to_string()))?;
+        if data.len() > self.left {
+            return Err(wrong(format!("it is larger than {} MB", MOST_BYTES / 1024 / 1024)));
         }
-    };
-    for data in in_folder(repository, head).unwrap_or_default() {
-        add(&data);
+        let text = String::from_utf8(data).map_err(|error| wrong(error.to_string()))?;
+        self.left -= text.len();
+        self.read.traced.read(&text, self.about);
+        Ok(())
     }
-    for data in in_notes(repository, about).unwrap_or_default() {
-        add(&data);
-    }
-    Ok(traced)
-}
 
-fn in_folder(repository: &gix::Repository, head: gix::ObjectId) -> Option<Vec<Vec<u8>>> {
-    let tree = repository.find_commit(head).ok()?.tree().ok()?;
-    let folder = tree.lookup_entry_by_path(FOLDER).ok()??.object().ok()?.try_into_tree().ok()?;
-    let is_record = |name: &[u8]| name.ends_with(b".json") || name.ends_with(b".jsonl");
-    let mut all = Vec::new();
-    for entry in folder.iter().filter_map(Result::ok).filter(|entry| is_record(entry.filename())).take(MOST_FILES) {
-        all.extend(blob(repository, entry.object_id()));
+    fn folder(&mut self, head: gix::ObjectId) -> Option<()> {
+        let tree = self.repository.find_commit(head).ok()?.tree().ok()?;
+        let folder = tree.lookup_entry_by_path(FOLDER).ok()??.object().ok()?.try_into_tree().ok()?;
+        let is_record = |name: &[u8]| name.ends_with(b".json") || name.ends_with(b".jsonl");
+        for (place, entry) in folder.iter().filter_map(Result::ok).filter(|entry| is_record(entry.filename())).enumerate() {
+            if place < MOST_FILES {
+                self.blob(entry.object_id());
+            } else {
+                self.read.unread += 1;
+            }
+        }
+        Some(())
     }
-    Some(all)
-}
 
-fn in_notes(repository: &gix::Repository, about: &About<'_>) -> Option<Vec<Vec<u8>>> {
-    let mut reference = repository.find_reference(NOTES).ok()?;
-    let tree = reference.peel_to_commit().ok()?.tree().ok()?;
-    let mut all = Vec::new();
-    for revision in about.revisions.iter().take(MOST_FILES) {
-        // Notes are kept under the commit's id, in folders by its first digits where there are many.
-        let places = [Some(revision.clone()), fan_out(revision, 1), fan_out(revision, 2)];
-        let found = places.into_iter().flatten().find_map(|place| tree.lookup_entry_by_path(place).ok().flatten());
-        all.extend(found.and_then(|entry| blob(repository, entry.object_id())));
+    fn notes(&mut self) -> Option<()> {
+        let mut reference = self.repository.find_reference(NOTES).ok()?;
+        let tree = reference.peel_to_commit().ok()?.tree().ok()?;
+        let mut found = 0;
+        for revision in self.about.revisions {
+            // Notes are kept under the commit's id, in folders by its first digits where there are many.
+            let places = [Some(revision.clone()), fan_out(revision, 1), fan_out(revision, 2)];
+            let entry = places.into_iter().flatten().find_map(|place| tree.lookup_entry_by_path(place).ok().flatten());
+            let Some(entry) = entry else { continue };
+            found += 1;
+            if found <= MOST_FILES {
+                self.blob(entry.object_id());
+            } else {
+                self.read.unread += 1;
+            }
+        }
+        Some(())
     }
-    Some(all)
+
+    /// Reads a blob, if it is no larger than what is left: its size is known before it is.
+    fn blob(&mut self, id: gix::ObjectId) {
+        let Some(size) = self.repository.find_header(id).ok().and_then(|header| usize::try_from(header.size()).ok()) else {
+            return;
+        };
+        let Some(left) = self.left.checked_sub(size) else {
+            self.read.unread += 1;
+            return;
+        };
+        if let Ok(object) = self.repository.find_object(id) {
+            self.left = left;
+            self.read.traced.read(&object.data.to_str_lossy(), self.about);
+        }
+    }
 }
 
 /// `a1b2c3...` as `a1/b2c3...` (once) or `a1/b2/c3...` (twice).
@@ -86,11 +129,4 @@ fn fan_out(revision: &str, times: usize) -> Option<String> {
         rest = name;
     }
     Some(place + rest)
-}
-
-fn blob(repository: &gix::Repository, id: gix::ObjectId) -> Option<Vec<u8>> {
-    let size = repository.find_header(id).ok()?.size();
-    (usize::try_from(size).ok()? <= MOST_BYTES)
-        .then(|| repository.find_object(id).ok().map(|object| object.detach().data))
-        .flatten()
 }

@@ -26,6 +26,14 @@ impl Person {
         if self.email.is_empty() { &self.name } else { &self.email }.to_lowercase()
     }
 
+    /// Whether both may be the same developer: an address or a name that both have, without regard to case.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let texts = |person: &Self| [person.name.to_lowercase(), person.email.to_lowercase()];
+        let others = texts(other);
+        texts(self).iter().any(|text| !text.is_empty() && others.contains(text))
+    }
+
     /// The agent that this is, where it is a known one.
     #[must_use]
     pub fn agent(&self) -> Option<&'static str> {

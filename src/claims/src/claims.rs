@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Bytes of a claim that Firebreak takes at most.
-pub(crate) const LONGEST_CLAIM: usize = 1024;
+pub(crate) const LONGEST_CLAIM: usize = firebreak_engine::policy::facts::LONGEST_TEXT;
 /// Bytes of a summary, so that it can be read at a glance.
 const LONGEST_SUMMARY: usize = 512;
 /// Bytes of a commit's first line in it.
@@ -115,13 +115,13 @@ impl Claims {
         if let Some(head) = commits.first() {
             claim("revision", &head.id.to_string());
         }
-        claim("author", &listed(authors(&own, &said).iter()));
+        claim("author", &listed("author", &authors(&own, &said), &mut notes));
         let (told, mut agents) = told(&said);
         agents.extend(traced.1);
         claim("ai-contribution", both(told, traced.0).as_str());
-        claim("ai-agents", &listed(agents.iter()));
-        match reviewers(commits, &said) {
-            Ok(reviewers) => claim("reviewed-by", &listed(reviewers.iter())),
+        claim("ai-agents", &listed("agent", &agents, &mut notes));
+        match reviewers(commits, &own, &said) {
+            Ok(reviewers) => claim("reviewed-by", &listed("reviewer", &reviewers, &mut notes)),
             Err(note) => notes.push(note),
         }
         claim("change-url", change_url.unwrap_or_default());
@@ -206,27 +206,64 @@ fn both(told: Contribution, traced: Contribution) -> Contribution {
     }
 }
 
-/// Who reviewed the change, all of it: each commit, or the merge that brought it. Otherwise what is missing, in words.
-fn reviewers(commits: &[Commit], said: &[Said]) -> Result<Vec<Person>, String> {
-    let of_merge = commits.first().filter(|head| head.is_merge()).map(|head| head.said().reviewers).unwrap_or_default();
-    let unread = said.iter().filter(|said| said.reviewers.is_empty()).count();
-    let mut people: Vec<Person> = Vec::new();
-    for person in said.iter().flat_map(|said| said.reviewers.iter()).chain(&of_merge) {
-        if people.iter().all(|other| other.identity() != person.identity()) {
-            people.push(person.clone());
+/// Who reviewed the change, all of it: each commit, or the merge that brought them all, by others than those who wrote it.
+/// Otherwise what is missing, in words.
+fn reviewers(commits: &[Commit], own: &[&Commit], said: &[Said]) -> Result<Vec<Person>, String> {
+    let merge = commits.first().filter(|head| head.is_merge());
+    let of_merge = merge.map(|merge| merge.said().reviewers).unwrap_or_default();
+    let whole = merge.is_some_and(|merge| brought_all(merge, commits));
+    let counted = if whole { of_merge.as_slice() } else { &[] };
+    let (mut people, mut unread): (Vec<Person>, usize) = (Vec::new(), 0);
+    for (commit, said) in own.iter().zip(said) {
+        let wrote = |person: &Person| std::iter::once(&commit.author).chain(&said.co_authors).any(|writer| writer.may_be(person));
+        let mut others = said.reviewers.iter().chain(counted).filter(|person| !wrote(person)).peekable();
+        unread += usize::from(others.peek().is_none());
+        for person in others {
+            if people.iter().all(|other| other.identity() != person.identity()) {
+                people.push(person.clone());
+            }
         }
     }
-    if unread > 0 && of_merge.is_empty() && !people.is_empty() {
-        return Err(format!(
-            "{unread} of {} name no human other than their author in Reviewed-by or Approved-by, so firebreak.dev/reviewed-by is not claimed",
-            count(float(said.len()), "commit")
-        ));
+    let named = !of_merge.is_empty() || said.iter().any(|said| !said.reviewers.is_empty());
+    if unread == 0 || !named {
+        return Ok(people);
     }
-    Ok(people)
+    let of_a_part = if whole || of_merge.is_empty() { "" } else { " (the merge does, but it did not bring all of them)" };
+    let names_none = if unread == said.len() {
+        "no commit names a human other than its authors".to_owned()
+    } else {
+        format!("{unread} of {} name no human other than their authors", count(float(said.len()), "commit"))
+    };
+    Err(format!("{names_none} in Reviewed-by or Approved-by{of_a_part}, so firebreak.dev/reviewed-by is not claimed"))
 }
 
-fn listed(items: impl Iterator<Item = impl ToString>) -> String {
-    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+/// Whether a merge brought all other commits of the range: none of them came before it on its own branch. The range holds with a
+/// commit's child also the commit, unless the base has it; so it is enough to look for the first parent.
+fn brought_all(merge: &Commit, commits: &[Commit]) -> bool {
+    merge.parents.first().is_some_and(|first| commits.iter().all(|commit| commit.id != *first))
+}
+
+/// As many names as a claim holds, each of them whole; what is left out is noted.
+fn listed<T: ToString>(thing: &str, names: impl IntoIterator<Item = T>, notes: &mut Vec<String>) -> String {
+    let (mut text, mut left_out) = (String::new(), 0);
+    for name in names {
+        let name = words::line(&name.to_string(), LONGEST_CLAIM);
+        let separator = if text.is_empty() { "" } else { ", " };
+        if left_out > 0 || text.len() + separator.len() + name.len() > LONGEST_CLAIM {
+            left_out += 1;
+        } else {
+            text.push_str(separator);
+            text.push_str(&name);
+        }
+    }
+    if left_out > 0 {
+        notes.push(format!(
+            "{} left out: a claim holds at most {} bytes",
+            count(float(left_out), thing),
+            grouped(float(LONGEST_CLAIM))
+        ));
+    }
+    text
 }
 
 /// A measure in which the change stands high.

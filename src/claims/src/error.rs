@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::repository::RANGE_COMMITS;
+use crate::{claims::LONGEST_CLAIM, repository::RANGE_COMMITS};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,9 @@ pub enum Error {
         detail: String,
     },
     /// An address that Firebreak would not accept.
-    #[error("--change-url {0}: write an address that begins with https:// or http://, without spaces, of at most 1024 bytes")]
+    #[error(
+        "--change-url {0}: write an address that begins with https:// or http://, without spaces, of at most {LONGEST_CLAIM} bytes"
+    )]
     ChangeUrl(String),
 }
 

@@ -213,7 +213,7 @@ fn touches(
                             .map(|commit| touch(&repository, &mut differ, &mut files, trees, commit))
                             .collect::<Result<_, _>>()?;
                         kept.fetch_add(touched.iter().map(Vec::len).sum(), Ordering::Relaxed);
-                        // The other side goes away only where another thread failed; its error is the one that is told.
+                        // The other side waits for all threads, also where one failed; it goes away early only in a panic.
                         if sender.send(Chunk { number, thread, touched }).is_err() {
                             return Ok(files);
                         }

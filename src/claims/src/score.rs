@@ -19,7 +19,8 @@ use crate::{
 /// Changes that a score needs at least: with fewer, a percentile says nothing.
 pub const SMALLEST_SAMPLE: usize = 20;
 
-/// A standing that counts as high: more than that share of the sample is less risky. The engine takes a score from 0.85 as high.
+/// A standing that counts as high: more than that share of the sample is less risky. From the same score on the engine's level is
+/// high, which a test holds.
 pub const HIGH: f64 = 0.85;
 
 /// A share of the sample, from 0 to 1.
@@ -209,6 +210,13 @@ mod tests {
         let sample = Sample::new(&past);
         let above: usize = past.iter().filter(|change| sample.score(change).unwrap().middle.get() >= 0.85).count();
         assert_eq!(above, 15);
+    }
+
+    #[test]
+    fn given_the_score_that_counts_as_high_when_the_engine_reads_it_then_high_and_below_it_not() {
+        use firebreak_engine::risk::{Level, assess};
+        let level = |score: f64| assess(&[("firebreak.dev/risk-score".to_owned(), format!("{score:.2}"))].into()).level;
+        assert_eq!((level(HIGH), level(HIGH - 0.01)), (Level::High, Level::Medium));
     }
 
     #[test]

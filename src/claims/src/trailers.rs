@@ -53,7 +53,7 @@ pub struct Said {
     pub agents: BTreeSet<String>,
     /// Humans who wrote it together with its author.
     pub co_authors: Vec<Person>,
-    /// Humans who reviewed it, none of them its author.
+    /// Humans who reviewed it, none of whom may be its author or a co-author.
     pub reviewers: Vec<Person>,
 }
 
@@ -146,6 +146,7 @@ pub fn read(author: &Person, message: &str) -> Said {
             }
         }
     }
+    said.reviewers.retain(|person| !std::iter::once(author).chain(&said.co_authors).any(|writer| writer.may_be(person)));
     said.contribution = match (wrote, helped, denied) {
         (true, ..) if !said.co_authors.is_empty() => Contribution::Mixed,
         (true, ..) => Contribution::Ai,

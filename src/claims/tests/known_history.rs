@@ -277,6 +277,11 @@ fn given_long_and_odd_names_and_messages_when_claimed_then_firebreak_still_reads
     for (name, value) in &claims.annotations {
         assert!(value.len() <= 1024 && !value.contains(char::is_control), "{name}: {value}");
     }
+    // 60 authors of some 64 bytes each: those that are named are named whole.
+    let named: Vec<&str> = claim(&claims, "author").unwrap().split(", ").collect();
+    assert!((10..20).contains(&named.len()) && named.iter().all(|name| name.ends_with("@example.com>")), "{named:?}");
+    let note = format!("{} authors left out: a claim holds at most 1,024 bytes", 60 - named.len());
+    assert!(claims.notes.contains(&note), "{:?}", claims.notes);
 }
 
 #[test]
@@ -327,6 +332,71 @@ fn given_reviewers_when_not_every_commit_names_one_then_no_review_is_claimed() {
         Some("Carol <carol@example.com>"),
         "the merge speaks for all it brings"
     );
+}
+
+#[test]
+fn given_a_merge_that_brought_a_part_of_the_change_when_it_names_a_reviewer_then_no_review_is_claimed() {
+    let repo = Repo::new();
+    let begin = repo.commit(&[], ALICE, 0, "Begin", &[is("a", "1\n")]);
+    let main = repo.commit(&[begin], ALICE, 1, "Elsewhere", &[is("b", "1\n")]);
+    let topic = repo.commit(&[begin], BOB, 2, "Topic", &[is("a", "2\n")]);
+    let reviewed = "Merge main\n\nReviewed-by: Carol <carol@example.com>";
+    let merge = repo.commit(&[topic, main], BOB, 3, reviewed, &[is("b", "1\n")]);
+    repo.point("refs/heads/begin", begin);
+    repo.point("refs/heads/main", main);
+    repo.point("refs/heads/merge", merge);
+    for base in ["main", "begin"] {
+        let claims = claims(&repo, base, "merge");
+        assert_eq!(claim(&claims, "reviewed-by"), None, "{base}");
+        let note = "no commit names a human other than its authors in Reviewed-by or Approved-by (the merge does, but it did not \
+                    bring all of them), so firebreak.dev/reviewed-by is not claimed";
+        assert!(claims.notes.iter().any(|said| said == note), "{base}: {:?}", claims.notes);
+    }
+}
+
+#[test]
+fn given_a_merge_when_it_names_those_who_wrote_what_it_brought_then_they_are_no_reviewers() {
+    let repo = Repo::new();
+    let begin = repo.commit(&[], ALICE, 0, "Begin", &[is("a", "1\n")]);
+    let one = repo.commit(&[begin], BOB, 1, "One\n\nCo-authored-by: Dan <dan@example.com>", &[is("a", "2\n")]);
+    let two = repo.commit(&[one], CAROL, 2, "Two", &[is("a", "3\n")]);
+    let merge = |reviewers: &str| {
+        let merge = repo.commit(&[begin, two], ALICE, 3, &format!("Merge\n\n{reviewers}"), &[is("a", "3\n")]);
+        let claims = claims(&repo, &begin.to_string(), &merge.to_string());
+        (claim(&claims, "reviewed-by").map(str::to_owned), claims.notes)
+    };
+    let writers = "Reviewed-by: BOB <bob@home.example>\nReviewed-by: dan";
+    let (by, notes) = merge(writers);
+    assert_eq!(by, None, "nobody but its authors read the first");
+    assert!(notes.iter().any(|note| note.starts_with("1 of 2 commits name no human other than their authors")), "{notes:?}");
+    let (by, _) = merge(&format!("{writers}\nReviewed-by: Erin <erin@example.com>"));
+    assert_eq!(by.as_deref(), Some("BOB <bob@home.example>, dan, Erin <erin@example.com>"), "the first two read Carol's");
+}
+
+#[test]
+fn given_more_records_than_are_read_when_in_several_places_then_the_bound_is_over_all_of_them() {
+    let repo = Repo::new();
+    // Two of them are more than 16 MB.
+    let record = |path: &str| {
+        let contributor = r#"{"contributor":{"type":"ai"}}"#;
+        format!(r#"{{"files":[{{"path":"{path}","conversations":[{contributor}]}}]}}{}"#, " ".repeat(9 << 20))
+    };
+    let begin = repo.commit(&[], ALICE, 0, "Begin", &[is("a.rs", "1\n")]);
+    let files = [is("a.rs", "2\n"), is(".agent-trace/traces.json", record("a.rs"))];
+    let head = repo.commit(&[begin], BOB, 1, "Folder", &files);
+    repo.point("refs/heads/begin", begin);
+    repo.point("refs/heads/head", head);
+    assert_eq!(claim(&claims(&repo, "begin", "head"), "ai-contribution"), Some("ai"));
+    let file = repo.folder.path().join("records.json");
+    std::fs::write(&file, record("other.rs")).unwrap();
+    let named = Request { records: Some(file.clone()), ..request(&repo, "begin", "head") };
+    let both = run(&named, &mut |_| {}).unwrap();
+    assert_eq!(claim(&both, "ai-contribution"), Some("unknown"));
+    let note = "1 file of Agent Trace records not read: more than 16 MB of them, or more than 1,000 files in one place";
+    assert!(both.notes.iter().any(|said| said == note), "{:?}", both.notes);
+    std::fs::write(&file, " ".repeat((16 << 20) + 1)).unwrap();
+    let error = run(&named, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("larger than 16 MB"), "{error}");
 }
 
 #[test]

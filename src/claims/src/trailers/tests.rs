@@ -90,6 +90,10 @@ fn given_an_author_when_read_then_whether_it_is_an_agent(
 #[case("Fix\n\nreviewed-BY: Sam <sam@example.com>\nApproved-by: Sam Roe <SAM@example.com>", &["Sam <sam@example.com>"])]
 #[case::self_review("Fix\n\nReviewed-by: Jane <Jane@Example.com>", &[])]
 #[case::self_review_by_name("Fix\n\nReviewed-by: jane doe", &[])]
+#[case::self_review_from_another_address("Fix\n\nReviewed-by: JANE DOE <jane@home.example>", &[])]
+#[case::self_review_by_address_alone("Fix\n\nReviewed-by: JANE@example.com", &[])]
+#[case::co_author_before("Fix\n\nCo-authored-by: Sam <sam@example.com>\nReviewed-by: Sam Roe <SAM@example.com>\nReviewed-by: Kim <kim@example.com>", &["Kim <kim@example.com>"])]
+#[case::co_author_after("Fix\n\nReviewed-by: sam\nCo-authored-by: Sam <sam@example.com>", &[])]
 #[case::machine("Fix\n\nReviewed-by: Claude <noreply@anthropic.com>\nReviewed-by: coderabbitai[bot] <1@users.noreply.github.com>", &[])]
 #[case::acked("Fix\n\nAcked-by: Sam <sam@example.com>", &[])]
 fn given_a_message_when_read_then_the_humans_who_reviewed_it(#[case] message: &str, #[case] reviewers: &[&str]) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use firebreak_api::in_force::{Basis, Effective};
+use firebreak_engine::policy::Went;
 
 use super::{report::*, source, text};
 use crate::{args, fixtures as fix, look::Look, screen::ansi};
@@ -55,6 +56,33 @@ fn page(lines: &[ratatui::text::Line<'static>]) -> String {
 async fn given_two_manifests_and_the_bank_when_tested_then_every_rule_with_its_inputs() {
     let report = report("bank", "firebreak.dev/risk: low, firebreak.dev/reviewed-by: bob").await;
     insta::assert_snapshot!("test_bank", page(&text::test(&report, 100, &Look::plain())));
+}
+
+#[rstest::rstest]
+#[case::nobody("", "ann", true)]
+#[case::its_author("ann", "ann", true)]
+#[case::another("bob", "ann", false)]
+#[case::its_author_and_another("ann, bob", "ann", false)]
+#[case::both_of_two_authors("Bob <bob@bank>, Ann <ann@bank>", "Ann <ann@bank>, Bob <bob@bank>", true)]
+#[case::one_of_two_authors("Bob <bob@bank>", "Ann <ann@bank>, Bob <bob@bank>", true)]
+#[case::one_of_two_authors_and_another("Bob <bob@bank>, Eve <eve@bank>", "Ann <ann@bank>, Bob <bob@bank>", false)]
+#[case::an_author_by_address_alone("bob@bank", "Ann <ann@bank>, Bob <bob@bank>", true)]
+#[case::an_author_with_more_words("Ann <ann@bank>", "ann@bank", true)]
+#[case::no_author_is_claimed("bob", "", false)]
+#[tokio::test]
+async fn given_authors_and_reviewers_when_the_bank_is_asked_then_one_who_wrote_none_of_it_has_to_read_it(
+    #[case] reviewers: &str,
+    #[case] author: &str,
+    #[case] raised: bool,
+) {
+    let claim =
+        |name: &str, value: &str| if value.is_empty() { String::new() } else { format!("firebreak.dev/{name}: '{value}', ") };
+    let claims = format!("{}{}firebreak.dev/risk: low", claim("reviewed-by", reviewers), claim("author", author));
+    let name = format!("bank-{}-{}", reviewers.len(), author.len());
+    let source::Asked { policy, facts, of, recorded } = asked(&name, Some(shipped("bank")), &claims).await;
+    let report = Report::new(policy, &facts, of, recorded).unwrap();
+    let rule = report.rules.iter().find(|rule| rule.name == "reviewed-by-its-author").unwrap();
+    assert_eq!(rule.went, if raised { Went::Held } else { Went::NotHeld }, "{claims}");
 }
 
 #[tokio::test]

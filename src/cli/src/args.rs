@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use firebreak_engine::risk::Level;
 
-use crate::policy;
+use crate::{policy, rules::source::Labels};
 
 /// See, explain and steer guarded rollouts.
 #[derive(Parser, Debug)]
@@ -228,7 +228,7 @@ pub struct Policy {
     /// Another level of the policy
     #[arg(long, value_name = "LEVEL", value_parser = policy::level, help_heading = "Another policy")]
     pub level: Option<Level>,
-    /// A ClusterRiskPolicy manifest in place of the policy
+    /// A file in place of the policy: a ClusterRiskPolicy, a RiskPolicy, or both
     #[arg(long, value_name = "FILE", help_heading = "Another policy")]
     pub policy: Option<PathBuf>,
     /// Probability, ever, of taking back a harmless release, for example 0.01
@@ -317,20 +317,6 @@ pub struct PolicyTest {
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
-}
-
-/// Labels on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labels(pub std::collections::BTreeMap<String, String>);
-
-impl Labels {
-    fn read(text: &str) -> Result<Self, String> {
-        let one = |label: &str| {
-            let (name, value) = label.split_once('=').ok_or("write name=value, with commas between")?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        };
-        text.split(',').filter(|label| !label.trim().is_empty()).map(one).collect::<Result<_, String>>().map(Self)
-    }
 }
 
 /// Options of `policy explain`.

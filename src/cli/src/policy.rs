@@ -1,8 +1,8 @@
-//! Another policy than the one that holds: from a file, a level, or single settings, checked as the API server would.
+//! Another policy than the one that holds: from a file ([`file`]), a level, or single settings, checked as the API server would.
 
-use std::{fs::File, io::Read as _, path::Path};
+pub mod file;
 
-use firebreak_api::{ClusterRiskPolicy, plan as convert, policy};
+use firebreak_api::{in_force::Effective, plan as convert};
 use firebreak_engine::{
     Plan,
     people::Approval,
@@ -10,16 +10,12 @@ use firebreak_engine::{
     risk::Level,
     units::Weight,
 };
-use serde_json::Value;
 
 use crate::{
     args::Policy,
     error::Error,
     words::{self, percent},
 };
-
-/// Bytes of a policy that are read at most: a policy is a few kilobytes.
-const MOST_BYTES: u64 = 1_000_000;
 
 /// A level by its name.
 ///
@@ -143,8 +139,8 @@ impl Policy {
     ///
     /// # Errors
     /// [`Error::Usage`] with what to write instead.
-    pub fn file(&self) -> Result<Option<ClusterRiskPolicy>, Error> {
-        self.policy.as_deref().map(read).transpose()
+    pub fn file(&self) -> Result<Option<Effective>, Error> {
+        self.policy.as_deref().map(file::read).transpose()
     }
 
     /// The plan with the single settings that were asked for in place of its own.
@@ -160,108 +156,16 @@ impl Policy {
     }
 }
 
-/// A level of a policy (or of the built-in one) as the engine takes it; `availability` in percent, where there is an objective.
+/// A level of a policy as the engine takes it; `availability` in percent, where there is an objective.
 #[must_use]
-pub fn plan(policy: Option<&ClusterRiskPolicy>, level: Level, availability: Option<f64>) -> Plan {
-    convert::plan(&convert::level(policy, level), availability.map(|percent| percent / 100.0))
+pub fn plan(policy: &Effective, level: Level, availability: Option<f64>) -> Plan {
+    convert::plan(&policy.level(level), availability.map(|percent| percent / 100.0))
 }
 
 /// A policy in words: `policy payments, level high`.
 #[must_use]
-pub fn name(policy: Option<&ClusterRiskPolicy>, level: Level) -> String {
-    let name = policy.map_or("built-in", |policy| policy.metadata.name.as_deref().unwrap_or("without a name"));
-    format!("policy {}, level {level}", words::plain(name))
-}
-
-/// Reads a `ClusterRiskPolicy` manifest.
-///
-/// # Errors
-/// [`Error::Usage`] with what to write instead.
-pub fn read(path: &Path) -> Result<ClusterRiskPolicy, Error> {
-    let wrong = |why: String| Error::Usage(format!("{}: {why}", path.display()));
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(wrong("is larger than a policy can be: name a file with one ClusterRiskPolicy".to_owned()));
-    }
-    parse(&text).map_err(wrong)
-}
-
-fn parse(text: &str) -> Result<ClusterRiskPolicy, String> {
-    let given: Value = serde_yaml_ng::from_str(text).map_err(|error| format!("is not one YAML or JSON document ({error})"))?;
-    checked(&given)
-}
-
-/// A `ClusterRiskPolicy` manifest, checked as the API server would.
-pub(crate) fn checked(given: &Value) -> Result<ClusterRiskPolicy, String> {
-    let kind = given.get("kind").and_then(Value::as_str).unwrap_or("none");
-    if kind != "ClusterRiskPolicy" {
-        return Err(format!("has kind {kind}: write a ClusterRiskPolicy (apiVersion firebreak.dev/v1alpha1)"));
-    }
-    let policy: ClusterRiskPolicy =
-        serde_json::from_value(given.clone()).map_err(|error| format!("is no ClusterRiskPolicy ({error})"))?;
-    let kept = serde_json::to_value(&policy.spec).map_err(|error| error.to_string())?;
-    all_known(given, &kept, kind)?;
-    let levels = &policy.spec.levels;
-    for (name, level) in
-        [("low", &levels.low), ("medium", &levels.medium), ("high", &levels.high), ("critical", &levels.critical)]
-    {
-        check(level).map_err(|why| format!("spec.levels.{name}.{why}"))?;
-    }
-    Ok(policy)
-}
-
-/// Whether everything in a manifest's spec is a field of its kind.
-pub(crate) fn all_known(given: &Value, kept: &Value, kind: &str) -> Result<(), String> {
-    match given.get("spec").and_then(|given| unknown(given, kept, "spec")) {
-        Some(field) => Err(format!("{field} is no field of a {kind}: take it out, or write it as the definition does")),
-        None => Ok(()),
-    }
-}
-
-/// The first field that was given and is not known; an empty value may be left out.
-fn unknown(given: &Value, kept: &Value, place: &str) -> Option<String> {
-    if let (Some(given), Some(kept)) = (given.as_array(), kept.as_array()) {
-        return given
-            .iter()
-            .zip(kept)
-            .enumerate()
-            .find_map(|(at, (given, kept))| unknown(given, kept, &format!("{place}[{at}]")));
-    }
-    given.as_object()?.iter().find_map(|(name, value)| {
-        let place = format!("{place}.{name}");
-        match kept.get(name) {
-            Some(kept) => unknown(value, kept, &place),
-            None => (value.as_array().is_none_or(|list| !list.is_empty()) && !value.is_null()).then_some(place),
-        }
-    })
-}
-
-/// What the API server checks of a level.
-fn check(level: &policy::Level) -> Result<(), &'static str> {
-    let within = |value: f64, most: f64| value > 0.0 && value <= most;
-    let rises = level.stages.windows(2).all(|two| matches!(two, [one, next] if one < next));
-    let stages = rises && level.stages.first().is_some_and(|first| *first >= 1) && level.stages.last() == Some(&100);
-    let known = |stages: &[i32]| stages.iter().all(|stage| level.stages.contains(stage));
-    let named = level.approval.as_ref().is_none_or(|approval| known(&approval.at));
-    let once = level.approval.as_ref().is_none_or(|approval| approval.at.is_empty() != level.approval_at.is_empty());
-    let people = level.approval.as_ref().is_none_or(|approval| (1..=10).contains(&approval.count));
-    let rules = [
-        (within(level.alpha, 0.5), "alpha: a probability above 0 and up to 0.5, for example 0.01"),
-        (within(level.beta, 0.5), "beta: a probability above 0 and up to 0.5, for example 0.05"),
-        ((1.0..=10.0).contains(&level.margin), "margin: a ratio from 1 to 10, for example 1.25"),
-        (within(level.budget_percent, 49.999_999), "budgetPercent: a percentage above 0 and below 50, for example 0.1"),
-        (within(level.slo_factor, 1.0), "sloFactor: a factor above 0 and up to 1, for example 0.1"),
-        (stages, "stages: whole percentages, rising, ending at 100, for example [5, 20, 50, 100]"),
-        (level.min_bake.0 <= level.max_bake.0, "minBake must not be longer than maxBake"),
-        ((0..=20).contains(&level.holdback_percent), "holdbackPercent: from 0 to 20, for example 5"),
-        (known(&level.approval_at), "approvalAt: name stages of this level, for example [100]"),
-        (named, "approval.at: name stages of this level, for example [100]"),
-        (once, "write the stages once: in approval.at, or in approvalAt"),
-        (people, "approval.count: from 1 to 10, for example 2"),
-    ];
-    rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
+pub fn name(policy: &Effective, level: Level) -> String {
+    format!("policy {}, level {level}", words::plain(&policy.name()))
 }
 
 /// What is different in a plan, in words: `alpha 0.02 (was 0.01)`.

@@ -6,7 +6,13 @@
 pub mod changed;
 
 use changed::Changed;
-use firebreak_api::{Change, change::DecisionRecord, packed::unpack, plan as convert};
+use firebreak_api::{
+    Change,
+    change::DecisionRecord,
+    in_force::{self, BUILT_IN, Effective, Named},
+    packed::unpack,
+    plan as convert,
+};
 use firebreak_engine::{Basis, Note, risk::Level};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -19,8 +25,6 @@ use crate::{
     words::{clock, plain, wrap},
 };
 
-/// What a Change names its policy where it names none.
-const BUILT_IN: &str = "built-in";
 /// Cells before the words of a decision.
 const INDENT: usize = 14;
 
@@ -110,17 +114,32 @@ async fn under(cluster: &Cluster, change: &Change, asked: &args::Policy) -> Resu
     let spec = &change.spec;
     let recorded = convert::plan(&spec.plan, spec.availability.map(|percent| percent / 100.0));
     let (base, name) = if asked.names_plan() {
-        let file = asked.file()?;
-        let of_cluster = file.is_none() && spec.policy != BUILT_IN;
-        let policy = if of_cluster { Some(cluster.policy(&spec.policy).await?) } else { file };
+        let policy = match asked.file()? {
+            Some(file) => file,
+            None => judged_by(cluster, change).await?,
+        };
         let level = asked.level.or_else(|| Level::read(&spec.risk.level)).unwrap_or(Level::Medium);
-        (policy::plan(policy.as_ref(), level, spec.availability), policy::name(policy.as_ref(), level))
+        (policy::plan(&policy, level, spec.availability), policy::name(&policy, level))
     } else {
         (recorded.clone(), "its own policy with other settings".to_owned())
     };
     let plan = asked.settings(base);
     changed::check_margin(recorded.margin, plan.margin)?;
     Ok(Changed::of(change, &recorded, &plan, name))
+}
+
+/// The policy that a Change was judged by: as it recorded it, or where it did not, as it is in the cluster now.
+async fn judged_by(cluster: &Cluster, change: &Change) -> Result<Effective, Error> {
+    let name = &change.spec.policy;
+    if let Some(packed) = &change.spec.risk_basis {
+        let wrong = |error| Error::Usage(format!("Change {}: {error}. Name a policy with --policy FILE", facts::name(change)));
+        return Ok(in_force::Basis::unpack(packed).map_err(wrong)?.policy);
+    }
+    if name == BUILT_IN {
+        return Ok(Effective::default());
+    }
+    let spec = cluster.policy(name).await?.spec;
+    Ok(Effective { cluster: Some(Named { name: name.clone(), spec }), own: None })
 }
 
 impl Replay {

@@ -1,9 +1,9 @@
 //! Where the policy and the facts come from: files, the cluster, or what a Change recorded.
 
-use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use firebreak_api::{
-    Change, RiskPolicy,
+    Change,
     change::Risk,
     diff, facts as api_facts,
     in_force::{Basis, Effective, Named},
@@ -21,11 +21,9 @@ use crate::{
     args::{self, Global},
     cluster::Cluster,
     error::Error,
-    explain, facts, output, policy as cluster_policy,
+    explain, facts, output,
+    policy::file,
 };
-
-/// Bytes of a manifest that are read at most: the API server takes no larger one.
-const MOST_BYTES: u64 = 2_000_000;
 
 /// What is asked.
 #[derive(Debug)]
@@ -47,6 +45,24 @@ pub struct Recorded {
     pub risk: Risk,
     /// The plan.
     pub plan: Level,
+}
+
+/// Labels of a namespace, as they are written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels(pub BTreeMap<String, String>);
+
+impl Labels {
+    /// Reads `name=value,name=value`; nothing for none.
+    ///
+    /// # Errors
+    /// In words what to write instead.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let one = |label: &str| {
+            let (name, value) = label.split_once('=').ok_or("write name=value, with commas between")?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        text.split(',').filter(|label| !label.trim().is_empty()).map(one).collect::<Result<_, String>>().map(Self)
+    }
 }
 
 /// Finds policy and facts.
@@ -141,27 +157,14 @@ fn template<'a>(object: &'a Value, path: &Path) -> Result<&'a Value, Error> {
 
 /// The Deployment of a file; of many documents the only one.
 fn workload(path: &Path) -> Result<Value, Error> {
-    let mut found: Vec<Value> =
-        documents(path)?.into_iter().filter(|object| object.get("kind").and_then(Value::as_str) == Some("Deployment")).collect();
+    let mut found: Vec<Value> = file::documents(path)?
+        .into_iter()
+        .filter(|object| object.get("kind").and_then(Value::as_str) == Some("Deployment"))
+        .collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         _ => Err(Error::Usage(format!("{}: name a file with exactly one Deployment", path.display()))),
     }
-}
-
-fn documents(path: &Path) -> Result<Vec<Value>, Error> {
-    use serde::Deserialize as _;
-    let wrong = |why: String| Error::Usage(format!("{}: {why}", path.display()));
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(wrong("is larger than any manifest can be".to_owned()));
-    }
-    let documents = serde_yaml_ng::Deserializer::from_str(&text).map(Value::deserialize);
-    let all: Result<Vec<Value>, _> = documents.collect();
-    let all = all.map_err(|error| wrong(format!("is no YAML or JSON ({error})")))?;
-    Ok(all.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// Whether a policy is named in the cluster: `clusterriskpolicy/NAME` or `riskpolicy/NAME`.
@@ -186,7 +189,7 @@ fn kind_and_name(named: &str) -> Option<(bool, &str)> {
 pub async fn policy(named: Option<&str>, cluster: Option<&Cluster>) -> Result<Option<Effective>, Error> {
     let Some(named) = named else { return Ok(None) };
     let (Some((of_cluster, name)), Some(cluster)) = (kind_and_name(named), cluster) else {
-        return Ok(Some(file(Path::new(named))?));
+        return Ok(Some(file::read(Path::new(named))?));
     };
     if of_cluster {
         let found = cluster.policy(name).await?;
@@ -198,46 +201,4 @@ pub async fn policy(named: Option<&str>, cluster: Option<&Cluster>) -> Result<Op
         None => None,
     };
     Ok(Some(Effective { cluster: tightened, own: Some(Named { name: name.to_owned(), spec: own.spec }) }))
-}
-
-/// The policies of a file: a `ClusterRiskPolicy`, a `RiskPolicy`, or one of each.
-fn file(path: &Path) -> Result<Effective, Error> {
-    let wrong = |why: String| Error::Usage(format!("{}: {why}", path.display()));
-    let mut policy = Effective::default();
-    let name =
-        |document: &Value| document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name").to_owned();
-    for document in documents(path)? {
-        let twice = || {
-            wrong(
-                "holds two policies of one kind: name a file with one ClusterRiskPolicy, one RiskPolicy, or one of each"
-                    .to_owned(),
-            )
-        };
-        match document.get("kind").and_then(Value::as_str) {
-            Some("ClusterRiskPolicy") if policy.cluster.is_none() => {
-                let spec = cluster_policy::checked(&document).map_err(&wrong)?.spec;
-                policy.cluster = Some(Named { name: name(&document), spec });
-            }
-            Some("RiskPolicy") if policy.own.is_none() => {
-                let own: RiskPolicy =
-                    serde_json::from_value(document.clone()).map_err(|error| wrong(format!("is no RiskPolicy ({error})")))?;
-                let kept = serde_json::to_value(&own.spec).map_err(|error| wrong(error.to_string()))?;
-                cluster_policy::all_known(&document, &kept, "RiskPolicy").map_err(&wrong)?;
-                policy.own = Some(Named { name: name(&document), spec: own.spec });
-            }
-            Some("ClusterRiskPolicy" | "RiskPolicy") => return Err(twice()),
-            other => {
-                return Err(wrong(format!("has kind {}: write a ClusterRiskPolicy or a RiskPolicy", other.unwrap_or("none"))));
-            }
-        }
-    }
-    let tightens = policy.own.as_ref().and_then(|own| own.spec.cluster_policy.as_deref());
-    let there = policy.cluster.as_ref().map(|cluster| cluster.name.as_str());
-    match (tightens, there) {
-        _ if policy == Effective::default() => Err(wrong("holds no policy".to_owned())),
-        (Some(tightens), there) if Some(tightens) != there => Err(wrong(format!(
-            "tightens ClusterRiskPolicy {tightens}, which is not in the file: put both in one file, with --- between"
-        ))),
-        _ => Ok(policy),
-    }
 }

@@ -1,9 +1,9 @@
 //! What is asked: which plan, and which traffic.
 
 use firebreak_api::{
-    ClusterRiskPolicy, ClusterRiskPolicySpec, Guard,
+    Guard,
     guard::{PolicyKind, PolicyRef},
-    policy::Levels,
+    in_force::Effective,
 };
 use firebreak_engine::{Plan, risk::Level};
 
@@ -58,12 +58,12 @@ pub async fn of(global: &Global, args: &args::Simulate) -> Result<Asked, Error> 
     let named = match (args.policy.file()?, &guard, &cluster) {
         (Some(file), ..) => Some(file),
         (None, Some(guard), Some(cluster)) => match &guard.spec.policy_ref {
-            Some(named) => Some(in_cluster(named, cluster).await?),
+            Some(named) => in_cluster(named, cluster).await?,
             None => None,
         },
         _ => None,
     };
-    let (plan, policy) = plan(args, guard.as_ref(), named.as_ref());
+    let (plan, policy) = plan(args, guard.as_ref(), &named.unwrap_or_default());
     let traffic = match (args.rps, args.failing) {
         (Some(requests), Some(failing)) => Traffic { requests, failing, from: "as given".to_owned() },
         _ => read(args, guard.as_ref()).await?,
@@ -82,27 +82,22 @@ pub async fn of(global: &Global, args: &args::Simulate) -> Result<Asked, Error> 
     })
 }
 
-/// The levels of the policy that a Guard names; a namespace's own with what it tightens.
-async fn in_cluster(named: &PolicyRef, cluster: &Cluster) -> Result<ClusterRiskPolicy, Error> {
-    if named.kind == PolicyKind::ClusterRiskPolicy {
-        return cluster.policy(&named.name).await;
-    }
-    let policy = source::policy(Some(&format!("riskpolicy/{}", named.name)), Some(cluster)).await?.unwrap_or_default();
-    let levels = Levels {
-        low: policy.level(Level::Low),
-        medium: policy.level(Level::Medium),
-        high: policy.level(Level::High),
-        critical: policy.level(Level::Critical),
+/// The policy that a Guard names; a namespace's own with what it tightens.
+async fn in_cluster(named: &PolicyRef, cluster: &Cluster) -> Result<Option<Effective>, Error> {
+    let kind = match named.kind {
+        PolicyKind::ClusterRiskPolicy => "clusterriskpolicy",
+        PolicyKind::RiskPolicy => "riskpolicy",
     };
-    Ok(ClusterRiskPolicy::new(&policy.name(), ClusterRiskPolicySpec { levels, rules: Vec::new(), time_zone: None }))
+    source::policy(Some(&format!("{kind}/{}", named.name)), Some(cluster)).await
 }
 
 /// The plan that is asked for, and its policy in words.
-fn plan(args: &args::Simulate, guard: Option<&Guard>, policy: Option<&ClusterRiskPolicy>) -> (Plan, String) {
+fn plan(args: &args::Simulate, guard: Option<&Guard>, policy: &Effective) -> (Plan, String) {
     let level = args.policy.level.unwrap_or(Level::Medium);
     let availability = args.slo.or_else(|| Some(guard?.spec.slo.as_ref()?.availability));
-    let plan = args.policy.settings(policy::plan(policy, level, availability));
-    let own = policy::differences(&policy::plan(policy, level, availability), &plan);
+    let whole = policy::plan(policy, level, availability);
+    let plan = args.policy.settings(whole.clone());
+    let own = policy::differences(&whole, &plan);
     let with = if own.is_empty() { String::new() } else { format!(" with {}", own.join(", ")) };
     let objective = availability.map_or_else(String::new, |percent| format!(", objective {percent} %"));
     (plan, format!("{}{objective}{with}", policy::name(policy, level)))

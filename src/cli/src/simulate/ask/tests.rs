@@ -30,6 +30,15 @@ async fn given_the_traffic_when_asked_without_a_guard_then_no_cluster_is_needed(
 }
 
 #[tokio::test]
+async fn given_a_file_with_two_policies_when_asked_then_the_stricter_of_both() {
+    let bank = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/firebreak/policies/bank.yaml");
+    let asked = of(&Global::default(), &args(&format!("--rps 200 --failing 0.1% --level high --policy {bank}"))).await.unwrap();
+    assert_eq!(asked.policy, "policy bank + payments, level high");
+    assert_eq!(asked.plan.min_bake_seconds, 900.0);
+    assert_eq!(asked.plan.stages.first(), Some(&firebreak_engine::units::Weight::percent(1)));
+}
+
+#[tokio::test]
 async fn given_neither_traffic_nor_where_to_read_it_when_asked_then_it_says_what_to_write() {
     let error = of(&Global::default(), &args("--rps 200")).await.unwrap_err();
     assert!(error.to_string().contains("--rps 200 --failing 0.1%"), "{error}");

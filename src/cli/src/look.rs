@@ -33,6 +33,7 @@ pub struct Glyphs {
     pub ellipsis: &'static str,
     pub up: &'static str,
     pub down: &'static str,
+    pub arrow: &'static str,
     pub levels: [&'static str; 8],
     pub braille: bool,
     pub upright: &'static str,
@@ -53,6 +54,7 @@ static UNICODE: Glyphs = Glyphs {
     ellipsis: "…",
     up: "↑",
     down: "↓",
+    arrow: "→",
     levels: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     braille: true,
     upright: "│",
@@ -73,6 +75,7 @@ static ASCII: Glyphs = Glyphs {
     ellipsis: "~",
     up: "^",
     down: "v",
+    arrow: "->",
     levels: ["_", "_", ".", ".", "-", "-", "=", "#"],
     braille: false,
     upright: "|",
@@ -105,10 +108,10 @@ impl Look {
         Self { color: false, glyphs: &UNICODE, zone: TimeZone::UTC }
     }
 
-    /// A text with signs that this look has.
+    /// A text of ours with signs that this look has: its arrows are drawn anew.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        if std::ptr::eq(self.glyphs, &ASCII) { text.replace('→', "->") } else { text.to_owned() }
+        text.replace(UNICODE.arrow, self.glyphs.arrow)
     }
 
     /// The same with ASCII signs only.

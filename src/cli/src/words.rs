@@ -1,4 +1,7 @@
-//! Numbers, times and text as people read them.
+//! Numbers, times, phases and lists in words, and text fitted to a terminal: cut, filled up, wrapped, without control characters.
+//!
+//! What a word means is the same in every command: a percentage, a bound, a length of time is written here and nowhere else. Colours
+//! and signs are in `look`.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 

@@ -21,62 +21,63 @@ const LONGEST_FACT: usize = 160;
 /// A policy's part in a change.
 #[must_use]
 pub fn test(report: &Report, to: usize, look: &Look) -> Vec<Line<'static>> {
-    let mut page = Page { lines: Vec::new(), to, look };
-    page.title(&format!("policy {} on {}", report.policy, report.of));
-    page.part("CHANGED");
-    page.items(0, report.differences.iter().cloned(), "nothing");
-    page.part("RULES");
+    let mut listing = Listing { lines: Vec::new(), to, look };
+    listing.title(&format!("policy {} on {}", report.policy, report.of));
+    listing.part("CHANGED");
+    listing.items(0, report.differences.iter().cloned(), "nothing");
+    listing.part("RULES");
     if report.rules.is_empty() {
-        page.items(0, std::iter::empty(), "none: the claims alone make the level");
+        listing.items(0, std::iter::empty(), "none: the claims alone make the level");
     }
     for rule in &report.rules {
-        page.rule(rule);
+        listing.rule(rule);
     }
-    page.lines.push(Line::from(vec![
+    listing.lines.push(Line::from(vec![
         Span::styled("LEVEL  ", look.strong()),
         Span::styled(report.level.clone(), look.level(&report.level)),
         Span::raw(format!("  (by the claims alone: {})", report.claimed)),
     ]));
-    page.items(0, report.factors.iter().map(|factor| format!("{}: {}", factor.name, factor.effect)), "");
-    page.items(0, report.problems.iter().cloned(), "");
+    listing.items(0, report.factors.iter().map(|factor| format!("{}: {}", factor.name, factor.effect)), "");
+    listing.items(0, report.problems.iter().cloned(), "");
     if !report.refused.is_empty() {
-        page.styled("REFUSED  nothing runs from it", look.bad());
-        page.items(0, report.refused.iter().map(|why| format!("{} (rule {})", why.text, why.rule)), "");
+        listing.styled("REFUSED  nothing runs from it", look.bad());
+        listing.items(0, report.refused.iter().map(|why| format!("{} (rule {})", why.text, why.rule)), "");
     }
-    page.part("PLAN");
-    page.items(0, report.plan_words.iter().cloned(), "");
-    page.ignored(&report.ignored);
+    listing.part("PLAN");
+    listing.items(0, report.plan_words.iter().cloned(), "");
+    listing.ignored(&report.ignored);
     match report.same_as_recorded {
-        Some(true) => page.styled("The same as the Change recorded.", look.good()),
-        Some(false) => page.styled("NOT the same as the Change recorded: another version of Firebreak judged it.", look.bad()),
+        Some(true) => listing.styled("The same as the Change recorded.", look.good()),
+        Some(false) => listing.styled("NOT the same as the Change recorded: another version of Firebreak judged it.", look.bad()),
         None => {}
     }
-    page.lines
+    listing.lines
 }
 
 /// What the levels of a policy ask for.
 #[must_use]
 pub fn levels(levels: &Levels, to: usize, look: &Look) -> Vec<Line<'static>> {
-    let mut page = Page { lines: Vec::new(), to, look };
-    page.title(&format!("policy {}", levels.policy));
+    let mut listing = Listing { lines: Vec::new(), to, look };
+    listing.title(&format!("policy {}", levels.policy));
     for level in &levels.levels {
-        page.styled(&level.level.to_uppercase(), look.level(&level.level));
-        page.items(0, level.words.iter().cloned(), "");
+        listing.styled(&level.level.to_uppercase(), look.level(&level.level));
+        listing.items(0, level.words.iter().cloned(), "");
     }
-    page.part("RULES");
+    listing.part("RULES");
     let rules = levels.rules.iter().map(|rule| format!("{}: {} when {}", rule.name, rule.effect, rule.when));
-    page.items(0, rules, "none: the claims alone make the level");
-    page.ignored(&levels.ignored);
-    page.lines
+    listing.items(0, rules, "none: the claims alone make the level");
+    listing.ignored(&levels.ignored);
+    listing.lines
 }
 
-struct Page<'a> {
+/// Parts one below the other, each with its items.
+struct Listing<'a> {
     lines: Vec<Line<'static>>,
     to: usize,
     look: &'a Look,
 }
 
-impl Page<'_> {
+impl Listing<'_> {
     fn title(&mut self, text: &str) {
         self.styled(text, self.look.strong());
     }

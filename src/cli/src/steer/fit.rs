@@ -2,7 +2,7 @@
 
 use firebreak_api::{Change, Guard, change::Phase};
 
-use super::{Action, word};
+use super::Action;
 use crate::{
     error::Error,
     facts::{self, Facts},
@@ -16,7 +16,7 @@ pub fn reason(action: Action, reason: Option<&str>, at: &str) -> Option<Error> {
     (action.needs_reason() && !given).then(|| {
         Error::Usage(format!(
             "to {verb} takes a reason, for whoever reads the record: kubectl firebreak {verb} {at} --reason '...'",
-            verb = word(action)
+            verb = action.verb()
         ))
     })
 }
@@ -53,8 +53,8 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
     if let Some(named) = named.filter(|&named| named != name) {
         return Err(Error::Refused(format!(
             "Change {named} does not run any more; {name} does. To {} that one: kubectl firebreak {} {at} --change {name}",
-            word(action),
-            word(action)
+            action.verb(),
+            action.verb()
         )));
     }
     fits_phase(action, change, at).map_or(Ok(name), |why| Err(Error::Refused(why)))
@@ -116,7 +116,7 @@ fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> E
     });
     Error::Refused(format!(
         "nothing to {}: no Change of Guard {guard} runs.{} See its state: kubectl firebreak status {at}",
-        word(action),
+        action.verb(),
         last.unwrap_or_default()
     ))
 }
@@ -150,7 +150,7 @@ fn retry<'a>(
         );
         Error::Refused(format!(
             "nothing to {}: no candidate of Guard {guard_name} is condemned ({state}). To begin a Change, ship a template",
-            word(action)
+            action.verb()
         ))
     })
 }

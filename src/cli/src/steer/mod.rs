@@ -28,12 +28,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// Time between two looks for the answer.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The act as a word of the command line.
-#[must_use]
-pub fn word(action: Action) -> &'static str {
-    action.verb()
-}
-
 /// Runs one of the commands.
 ///
 /// # Errors
@@ -59,7 +53,7 @@ pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Er
             Some(format) => output::print(&made, format),
             None => output::write(&format!(
                 "Intervention {name} is recorded (to {} {change}). Its outcome: kubectl get iv {name} -n {}{}\n",
-                word(action),
+                action.verb(),
                 cluster.namespace,
                 facts::on_cluster()
             )),
@@ -75,11 +69,11 @@ pub async fn run(global: &Global, args: &Steer, action: Action) -> Result<(), Er
     match status.outcome {
         Some(Outcome::Applied) if args.output.is_some() => Ok(()),
         Some(Outcome::Applied) => {
-            output::write(&format!("{} {change}: {}\n", word(action), said.unwrap_or_else(|| "done".to_owned())))
+            output::write(&format!("{} {change}: {}\n", action.verb(), said.unwrap_or_else(|| "done".to_owned())))
         }
         _ => Err(Error::Refused(format!(
             "refused to {} {change}: {}",
-            word(action),
+            action.verb(),
             said.unwrap_or_else(|| format!(
                 "the operator gave no reason. What fits now: kubectl firebreak explain {}",
                 facts::in_command(&args.guard, Some(&cluster.namespace))
@@ -107,7 +101,7 @@ pub fn intervention(action: Action, guard: &str, change: &str, stage: Option<u32
     let spec = InterventionSpec { guard: guard_name, change, action, stage, reason, by: None, groups: Vec::new() };
     let mut intervention = Intervention::new("", spec);
     intervention.metadata.name = None;
-    intervention.metadata.generate_name = Some(format!("{guard}-{}-", word(action)));
+    intervention.metadata.generate_name = Some(format!("{guard}-{}-", action.verb()));
     intervention
 }
 
@@ -136,7 +130,7 @@ fn unanswered(name: &str, namespace: &str, action: intervention::Action) -> Erro
          Is it running? kubectl get pods -A -l app.kubernetes.io/name=firebreak{at}. \
          To watch for the answer: kubectl get iv {name} -n {namespace}{at} -w. To take the {} back before: kubectl delete iv {name} -n {namespace}{at}",
         ANSWER_LIMIT.as_secs(),
-        word(action),
+        action.verb(),
         at = facts::on_cluster()
     ))
 }

@@ -115,7 +115,7 @@ impl Claims {
         if let Some(head) = commits.first() {
             claim("revision", &head.id.to_string());
         }
-        claim("author", &listed("author", &authors(&own, &said), &mut notes));
+        claim("author", &listed("author", authors(&own, &said), &mut notes));
         let (told, mut agents) = told(&said);
         agents.extend(traced.1);
         claim("ai-contribution", both(told, traced.0).as_str());

@@ -103,6 +103,12 @@ pub fn is_same_person(user: &str, author: &str) -> bool {
     })
 }
 
+/// Whether two user names of the API server could be one person's.
+#[must_use]
+pub fn are_one(user: &str, other: &str) -> bool {
+    is_same_person(user, other) || is_same_person(other, user)
+}
+
 /// The part of a mail address before the `@`; `None` of what is none.
 fn local_part(text: &str) -> Option<&str> {
     text.split_once('@').map(|(local, _)| local).filter(|local| !local.is_empty())
@@ -177,6 +183,14 @@ mod tests {
         let makers =
             Makers { changed_by: Some("ann".to_owned()), author: Some("Bob <bob@example.com>, carol@example.com".to_owned()) };
         assert_eq!(makers.made_by(user), made);
+    }
+
+    #[rstest]
+    #[case::another_case("ann", "ANN", true)]
+    #[case::an_issuers_prefix("oidc:ann", "ann", true)]
+    #[case::two_people("oidc:ann", "oidc:bob", false)]
+    fn given_two_users_when_compared_then_they_are_one_person_or_not(#[case] user: &str, #[case] other: &str, #[case] one: bool) {
+        assert_eq!((are_one(user, other), are_one(other, user)), (one, one));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Answer, Turn};
 use crate::{
     memory::Phase,
     observation::{Act, Action},
-    people::{Approved, Made, unattested},
+    people::{Approved, Made, are_one, unattested},
     units::Millis,
 };
 
@@ -146,8 +146,7 @@ impl Turn<'_> {
                 rule.expires_after_seconds.unwrap_or(0.0) / 60.0
             ));
         }
-        let given =
-            self.memory.approvals.iter().position(|approved| approved.stage == next && approved.by.eq_ignore_ascii_case(who));
+        let given = self.memory.approvals.iter().position(|approved| approved.stage == next && are_one(&approved.by, who));
         match given {
             Some(_) if until.is_none() => return Err(format!("{who} has approved {to} already; another person has to")),
             // Said again, it holds from now on.

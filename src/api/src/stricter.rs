@@ -112,28 +112,3 @@ fn more_stages(cluster: &[i32], own: &[i32]) -> (Vec<i32>, Vec<i32>) {
     }
     (stages.into_iter().collect(), left_out)
 }
-
-/// Whether one level is at least as strict as another in every field.
-#[must_use]
-pub fn is_at_least_as_strict(level: &Level, other: &Level) -> bool {
-    let bake = match level.inconclusive {
-        // A level that no longer promotes what is inconclusive may say so sooner.
-        Inconclusive::Promote => level.max_bake >= other.max_bake,
-        Inconclusive::Hold | Inconclusive::RollBack => level.max_bake <= other.max_bake.max(level.min_bake),
-    };
-    let asks = |stage: &i32| level.approval_stages().iter().any(|asked| asked <= stage && level.stages.contains(asked));
-    level.alpha >= other.alpha
-        && level.beta <= other.beta
-        && level.margin <= other.margin
-        && level.budget_percent <= other.budget_percent
-        && level.slo_factor <= other.slo_factor
-        && other.stages.iter().all(|stage| level.stages.contains(stage))
-        && level.min_bake >= other.min_bake
-        && bake
-        && level.final_bake >= other.final_bake
-        && level.holdback_percent >= other.holdback_percent
-        && other.approval_stages().iter().all(asks)
-        && level.inconclusive >= other.inconclusive
-        && level.no_data >= other.no_data
-        && level.no_data_after <= other.no_data_after
-}

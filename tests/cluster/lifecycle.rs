@@ -1,7 +1,5 @@
 //! What people do while a Change runs, and workloads in any state.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{
     change::{Change, Phase},
@@ -19,19 +17,6 @@ use firebreak_tests::{
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-
-/// Runs the CLI as a user would; what it printed.
-fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
-    let output = Command::new(&scene.world.cli_binary)
-        .arg("--kubeconfig")
-        .arg(scene.world.lab.kubeconfig_path())
-        .args(["-n", &scene.namespace])
-        .args(args)
-        .output()?;
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "kubectl firebreak {args:?}: {text}");
-    Ok(text)
-}
 
 pub(crate) async fn third_template_supersedes(world: &World) -> Result<()> {
     let scene = Scene::open(world, "superseded").await?;
@@ -91,7 +76,7 @@ pub(crate) async fn condemned_template_stays_held_until_retried(world: &World) -
     let held = scene.deployment().await?;
     ensure!(held.annotations().get(HELD).map(String::as_str) == Some(APP), "not marked as held: {:?}", held.annotations());
     ensure!(scene.pods(&first.spec.candidate.hash).await?.is_empty(), "pods of the condemned candidate run");
-    cli(&scene, &["retry", APP, "--reason", "a test"])?;
+    scene.firebreak(&["retry", APP, "--reason", "a test"])?;
     let second = scene.change(2).await?;
     ensure!(second.spec.attempt == 2, "attempt {}", second.spec.attempt);
     scene.ends(&second.name_any(), Phase::RolledBack, 4 * MINUTE).await?;
@@ -267,16 +252,18 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
         let said = |problem: &String| problem.contains(name) && problem.contains(remedy);
         ensure!(change.spec.claims.problems.iter().any(said), "{name}, {remedy}: {:?}", change.spec.claims.problems);
     }
-    cli(&scene, &["pause", APP, "--reason", "look first"])?;
+    scene.firebreak(&["pause", APP, "--reason", "look first"])?;
     scene.until_change(&name, "to be paused", 2 * MINUTE, |c| c.status.as_ref().is_some_and(|status| status.paused)).await?;
-    let replayed = cli(&scene, &["replay", APP])?;
+    let replayed = scene.firebreak(&["replay", APP])?;
     ensure!(replayed.contains(" 0 different, 0 not computed"), "decisions are not computed again: {replayed}");
-    let explained = cli(&scene, &["explain", APP])?;
+    let explained = scene.firebreak(&["explain", APP])?;
     ensure!(explained.contains("paused") || explained.contains("Paused"), "explain says nothing of the pause: {explained}");
-    cli(&scene, &["resume", APP])?;
+    scene.firebreak(&["resume", APP])?;
     // Who asked for a template that humans are asked about does not promote it.
     ensure!(
-        cli(&scene, &["promote", APP, "--reason", "a test"]).is_err_and(|error| error.to_string().contains("their own change"))
+        scene
+            .firebreak(&["promote", APP, "--reason", "a test"])
+            .is_err_and(|error| error.to_string().contains("their own change"))
     );
     let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
     ann.firebreak(&["promote", APP, "--reason", "a test"])?;
@@ -284,7 +271,7 @@ pub(crate) async fn humans_steer_by_interventions(world: &World) -> Result<()> {
         .until_change(&name, "to be at 50 %", 3 * MINUTE, |c| c.status.as_ref().is_some_and(|s| s.weight_percent > 49.0))
         .await?;
     scene.until_change(&name, "to wait for a human", 4 * MINUTE, |c| waits_for(c, &["WaitingForHuman"])).await?;
-    let answer = cli(&scene, &["abort", APP, "--reason", "not today"])?;
+    let answer = scene.firebreak(&["abort", APP, "--reason", "not today"])?;
     println!("abort: {answer}");
     let ended = scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
     let decisions = ended.status.unwrap_or_default().decisions;
@@ -315,7 +302,7 @@ pub(crate) async fn claims_that_rise_begin_anew(world: &World) -> Result<()> {
     let second = scene.exposed(2).await?;
     ensure!(second.spec.risk.level == "high", "level {}", second.spec.risk.level);
     ensure!(second.spec.candidate.template == first.spec.candidate.template, "another template");
-    cli(&scene, &["abort", APP])?;
+    scene.firebreak(&["abort", APP])?;
     scene.ends(&second.name_any(), Phase::RolledBack, 3 * MINUTE).await?;
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");
     scene.close(Some(&route)).await

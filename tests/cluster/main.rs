@@ -115,6 +115,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, people::approvals_take_the_right_people),
         case!(Shared, people::an_approval_is_of_one_candidate),
         case!(Shared, people::abort_needs_nothing_healthy),
+        case!(AsItAsks, people::abort_while_the_gateway_hangs),
         case!(Shared, protection::what_serves_users_stays_while_a_change_runs),
         case!(Shared, protection::claims_of_what_is_held_are_not_lowered),
         case!(Shared, protection::claims_that_were_not_made_are_not_lowered),

@@ -11,7 +11,7 @@ use firebreak_api::{
     names,
 };
 use firebreak_lab::{
-    cluster::until,
+    cluster::{Component, until},
     faults::{MetricsProxy, Mode},
 };
 use firebreak_tests::{
@@ -239,6 +239,26 @@ pub(crate) async fn abort_needs_nothing_healthy(world: &World) -> Result<()> {
     scene.close(Some(&route)).await
 }
 
+/// Abort while the gateway hangs: the route is without the candidate, so that the gateway sends it nothing once it answers again.
+pub(crate) async fn abort_while_the_gateway_hangs(world: &World) -> Result<()> {
+    // It is everyone's gateway: nothing runs beside this one.
+    let _alone = world.machine.write().await;
+    let scene = Scene::open(world, "abort-gateway").await?;
+    scene.guarded(2, &[]).await?;
+    let carol = scene.person("carol", &[], &["edit"]).await?;
+    let load = scene.load(50).await?;
+    let route = scene.route().await?;
+    scene.ship("v2", 2, &[]).await?;
+    let change = scene.exposed(1).await?.name_any();
+    let hangs = world.lab.freeze(Component::Gateway)?;
+    carol.firebreak(&["abort", APP, "--reason", "the gateway hangs"])?;
+    scene.ends(&change, Phase::RolledBack, MINUTE).await?;
+    drop(hangs);
+    serves_no_more(&load, "v2").await?;
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
+}
+
 /// Without the policy that vouches for people nothing is let through, and everything can still be stopped.
 pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Result<()> {
     // Every case's people need the policy: nothing runs beside this one.
@@ -277,8 +297,12 @@ async fn unbelieved(scene: &Scene<'_>, ann: &Person, olga: &Person, change: &str
         Ok(ann.tries(Action::Approve, change, Some("bob")).await.ok().map(|_| ()))
     })
     .await?;
-    // The operator's answer of before counts for a few seconds.
-    tokio::time::sleep(Duration::from_secs(11)).await;
+    // The operator's answer of before counts for a few seconds; what is asked until then only is not paused.
+    until("the operator to believe nobody", MINUTE, async || {
+        let answer = ann.answer_to(&ann.asks(Action::Resume, change).await?).await?;
+        Ok(answer.message.is_some_and(|message| message.contains("nobody vouches for who asked to resume")).then_some(()))
+    })
+    .await?;
     for act in ["approve", "promote"] {
         has(
             &ann.refused(&[act, APP, "--reason", "a test"])?,

@@ -1,6 +1,6 @@
 //! Risk policy: rules judge a Change, a bad edit of a policy changes nothing, and a namespace cannot loosen.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use firebreak_api::{Change, ClusterRiskPolicy, Guard, RiskPolicy, change::Phase, conditions, policy::PolicyStatus};
@@ -63,11 +63,11 @@ pub(crate) async fn risk_policy(world: &World) -> Result<()> {
     judged_by_both(&change)?;
     let name = change.name_any();
     scene.until_change(&name, "to wait for a human", 2 * MINUTE, |change| waits_for(change, &["WaitingForHuman"])).await?;
-    let tested = cli(&scene, &["policy", "test", &format!("change/{name}")])?;
+    let tested = scene.firebreak(&["policy", "test", &format!("change/{name}")])?;
     ensure!(tested.contains("The same as the Change recorded."), "policy test: {tested}");
-    let explained = cli(&scene, &["explain", APP])?;
+    let explained = scene.firebreak(&["explain", APP])?;
     ensure!(explained.contains("env RAISED added") && explained.contains("RAISED is set"), "explain: {explained}");
-    cli(&scene, &["abort", APP, "--reason", "seen enough"])?;
+    scene.firebreak(&["abort", APP, "--reason", "seen enough"])?;
     scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
 
     // What a policy refuses is held, whoever lets it through, until another template comes.
@@ -77,7 +77,7 @@ pub(crate) async fn risk_policy(world: &World) -> Result<()> {
     let refused = scene.change(2).await?.name_any();
     scene.until_change(&refused, "to be refused", 2 * MINUTE, |change| waits_for(change, &["RefusedByPolicy"])).await?;
     let promoted =
-        cli(&scene, &["promote", APP, "--reason", "must go"]).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        scene.firebreak(&["promote", APP, "--reason", "must go"]).err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(promoted.contains("nothing ships today"), "promote of what is refused: {promoted}");
     scene.stays(&refused, &["RefusedByPolicy"], Duration::from_secs(5)).await?;
     let change: Change = scene.api().get(&refused).await?;
@@ -120,7 +120,11 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
             "give each rule a name of its own",
         ),
         ("a rule that raises by 9", cluster(&|spec| spec["rules"][0]["raise"] = json!(9)), "raise"),
-        ("a level more", cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()), "levels are low, medium, high and critical"),
+        (
+            "a level more",
+            cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()),
+            "levels are low, medium, high and critical",
+        ),
         ("a level less", cluster(&|spec| drop(spec["levels"].as_object_mut().and_then(|levels| levels.remove("low")))), "low"),
         ("an alpha of 2", cluster(&|spec| spec["levels"]["high"]["alpha"] = json!(2.0)), "a probability above 0 and up to 0.5"),
         (
@@ -143,18 +147,6 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
         ensure!(refusal.contains(words), "{what}: the refusal does not say \"{words}\": {refusal}");
     }
     Ok(())
-}
-
-fn cli(scene: &Scene<'_>, args: &[&str]) -> Result<String> {
-    let output = Command::new(&scene.world.cli_binary)
-        .arg("--kubeconfig")
-        .arg(scene.world.lab.kubeconfig_path())
-        .args(["-n", &scene.namespace])
-        .args(args)
-        .output()?;
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "kubectl firebreak {args:?}: {text}");
-    Ok(text)
 }
 
 /// Whether a condition gives this reason with these words; an error with what it says instead.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::TcpStream,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -128,6 +129,22 @@ impl<'w> Scene<'w> {
         let mut all = vec!["--namespace", &self.namespace];
         all.extend(args);
         self.world.lab.kubectl(&all).await
+    }
+
+    /// The CLI as an administrator runs it in this namespace; what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub fn firebreak(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(&self.world.cli_binary)
+            .arg("--kubeconfig")
+            .arg(self.world.lab.kubeconfig_path())
+            .args(["-n", &self.namespace])
+            .args(args)
+            .output()?;
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "kubectl firebreak {args:?}: {text}");
+        Ok(text)
     }
 
     /// The usual start: the demo service's first version rolled out behind Service and route, guarded, the guard ready.

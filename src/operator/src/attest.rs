@@ -2,7 +2,11 @@
 //!
 //! The chart's ValidatingAdmissionPolicy refuses every Intervention whose maker lacks the verb, or that names someone else. So
 //! what is there with a name is the named one's - as long as the policy acts. Whether it does is asked with a dry run that it has
-//! to refuse. The answer is fetched in the background: no turn waits for it, and what makes safer needs none of it.
+//! to refuse, since the operator makes no Interventions. The answer is fetched in the background: no turn waits for it, and what
+//! makes safer needs none of it.
+//!
+//! What is not seen: an Intervention that was made while the policy did not act and no operator ran. Once both do it counts as
+//! vouched for. Where the operator runs it is refused within seconds.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -23,7 +27,9 @@ const FRESH: Duration = Duration::from_secs(10);
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// After a dry run that told nothing, the next comes no sooner.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// The name that the dry run gives: nobody's, and a policy that acts refuses it.
+/// After so long without an answer to any dry run, nobody is vouched for: whoever asked is told, rather than left waiting.
+const SILENT: Duration = Duration::from_secs(30);
+/// The name that the dry run gives, nobody's: where the policy does not act and the dry run is kept by a fault, nothing comes of it.
 const NOBODY: &str = "firebreak.dev/trial";
 
 /// Whether the API server vouches for who makes Interventions.
@@ -42,6 +48,8 @@ struct State {
     told: Option<(Instant, bool)>,
     asked_at: Option<Instant>,
     asking: bool,
+    /// When the first of the dry runs was begun that told nothing, one after another.
+    silent_since: Option<Instant>,
 }
 
 /// What is known of one namespace.
@@ -70,9 +78,14 @@ impl Attest {
             let soon = state.asked_at.is_some_and(|at| now.duration_since(at) < ASK_AGAIN);
             let ask = told.is_none() && !state.asking && !soon;
             if ask {
+                // What was not asked about for a while begins anew.
+                let went_on = state.asked_at.is_some_and(|at| now.duration_since(at) < FRESH);
+                state.silent_since = state.silent_since.filter(|_| went_on).or(Some(now));
                 (state.asking, state.asked_at) = (true, Some(now));
             }
-            (told.map_or(Vouched::NotKnown, |(_, vouched)| word(vouched)), ask)
+            let silent = state.silent_since.is_some_and(|since| now.duration_since(since) >= SILENT);
+            let unknown = if silent { Vouched::No } else { Vouched::NotKnown };
+            (told.map_or(unknown, |(_, vouched)| word(vouched)), ask)
         });
         if ask {
             let this = self.clone();
@@ -80,6 +93,9 @@ impl Attest {
                 let told = tokio::time::timeout(ASK_WITHIN, this.ask()).await.ok().flatten();
                 this.with(|state| {
                     state.asking = false;
+                    if told.is_some() {
+                        state.silent_since = None;
+                    }
                     // As of when it was asked: what came into force since then is asked anew.
                     state.told = told.map(|vouched| (now, vouched)).or(state.told);
                 });
@@ -105,8 +121,7 @@ impl Attest {
                 Some(false)
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                let vouched = status.message.contains("ValidatingAdmissionPolicy")
-                    && status.message.contains(&format!("'{INTERVENTIONS_POLICY}'"));
+                let vouched = status.message.contains(&format!("ValidatingAdmissionPolicy '{INTERVENTIONS_POLICY}' "));
                 if !vouched {
                     tracing::warn!(
                         namespace = self.namespace,
@@ -177,6 +192,11 @@ mod tests {
         Vouched::No
     )]
     #[case::refused_by_another_policy(403, "ValidatingAdmissionPolicy 'other' denied request", Vouched::No)]
+    #[case::named_by_another_policy(
+        403,
+        "ValidatingAdmissionPolicy 'other' denied request: see 'firebreak-interventions' ",
+        Vouched::No
+    )]
     #[case::taken(201, "", Vouched::No)]
     #[tokio::test(start_paused = true)]
     async fn given_an_answer_to_the_dry_run_when_read_then_only_the_policys_refusal_vouches(
@@ -204,6 +224,28 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert_eq!(fake::asked(&log).len(), 1, "one dry run at a time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_an_api_server_that_says_nothing_for_half_a_minute_when_asked_then_nobody_is_vouched_for_until_it_speaks() {
+        let speaks = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let of_server = Arc::clone(&speaks);
+        let (client, _) = fake::client(move |_| {
+            let speaks = of_server.load(std::sync::atomic::Ordering::Relaxed);
+            let status = |code: u16, message: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "", "code": code, "message": message});
+            async move { if speaks { (403, status(403, BY_THE_POLICY)) } else { (503, status(503, "later")) } }
+        });
+        let attest = Attest::new(client, "shop");
+        let begun = Instant::now();
+        let until = async |wanted: Vouched| {
+            while attest.fresh() != wanted {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(2 * SILENT, until(Vouched::No)).await.unwrap();
+        assert!(begun.elapsed() >= SILENT, "{:?}", begun.elapsed());
+        speaks.store(true, std::sync::atomic::Ordering::Relaxed);
+        tokio::time::timeout(SILENT, until(Vouched::Yes)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use firebreak_api::{
 };
 use firebreak_engine::policy::{
     Facts,
-    facts::{Changer, Workload},
+    facts::{Changer, MOST_LABELS, Workload},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -123,14 +123,19 @@ fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Ti
             name: from.deployment.name_any(),
             in_namespace: from.guard.namespace().unwrap_or_default(),
             replicas: i64::from(raw::replicas(from.deployment)),
-            labels: from.deployment.labels().clone(),
-            namespace_labels: from.namespace_labels.clone(),
+            labels: seen_by_rules(from.deployment.labels()),
+            namespace_labels: from.namespace_labels.as_ref().map(seen_by_rules),
         },
         diff: diff::between(stable.unwrap_or(&Value::Null), pod_template),
         time: facts::clock(now, from.policy.effective().time_zone()).unwrap_or_default(),
         history: facts::history(from.changes.iter().map(|change| &**change), MOST_ENDED, now),
         changer: Changer { name: changer },
     }
+}
+
+/// The labels that rules see are the ones that are recorded.
+fn seen_by_rules(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels.iter().take(MOST_LABELS).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What the names of all attempts at a template begin with.

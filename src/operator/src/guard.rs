@@ -199,17 +199,18 @@ impl Worker {
         }
         let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
         let now = Millis(Timestamp::now().as_millisecond());
-        if work.as_ref().is_none_or(|work| work.change().metadata.uid != change.metadata.uid) {
-            *work = Some(Work::take_up(&self.hub, Change::clone(change), &self.view, now));
-        }
-        let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
+        let same = work.take().filter(|work| work.change().metadata.uid == change.metadata.uid);
+        let at_work = work.insert(same.unwrap_or_else(|| {
+            // So that the first who acts is known by name.
+            self.attest.fresh();
+            Work::take_up(&self.hub, Change::clone(change), &self.view, now)
+        }));
         // Once a deleted Change is on its way back, its Guard holds what comes next as ever.
         let called_off = change.metadata.deletion_timestamp.is_some() && phase(at_work.change()) != Some(Phase::RollingBack);
         let ends = leaves || called_off;
         self.refuse_stale_acts(guard, change);
         let vouched = self.vouched(|act| act.spec.change == change.name_any());
         let moment = turn::Beginning { now, guard_leaves: ends, vouched };
-        let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
         let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
@@ -251,15 +252,18 @@ impl Worker {
         let target = &guard.spec.target_ref.name;
         let deployment = self.view.deployments.get(namespace, target);
         let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
-        if let Some(guard) = self.clear(guard, digest.as_deref()).await? {
+        match self.clear(guard, digest.as_deref()).await {
             // Whatever is said next is said on the status that was just written.
-            return Box::pin(self.detect(&guard, changes)).await;
+            Ok(Some(guard)) => return Box::pin(self.detect(&guard, changes)).await,
+            Ok(None) => {}
+            // What is to be held does not wait for it.
+            Err(error) => tracing::warn!(guard = self.name, %error, "condemned templates are not cleared yet; it is tried again"),
         }
         self.refuse_late_acts(guard, digest.as_deref());
         if let Some(mut refusal) = self.refusal(guard).await {
             if let Some(deployment) = deployment.as_deref().filter(|deployment| hold::is_ours(deployment, &self.name)) {
                 self.finalizer(guard, true).await;
-                refusal.and(&hold::way_out(deployment, &self.name, namespace));
+                refusal.and_say(&hold::way_out(deployment, &self.name, namespace));
             }
             self.say(guard, |_| {}, &refusal).await?;
             return Ok(Next::Within(LOOK_AGAIN));
@@ -301,11 +305,20 @@ impl Worker {
         }
         let digest = digest.unwrap_or_default();
         if let Some(condemned) = status.condemned.iter().find(|condemned| condemned.template == digest) {
-            let Some(cleared) = self.retried(guard, condemned).await? else {
+            // A retry waits for a policy by which its Change can begin.
+            let policy = self.policy(guard).err();
+            let cleared = if policy.is_none() { self.retried(guard, condemned).await? } else { None };
+            let Some(cleared) = cleared else {
                 // Its marks are to be taken off when the Guard goes.
                 self.finalizer(guard, true).await;
                 self.put_away(&deployment, in_time).await?;
-                self.say(guard, |_| {}, &say::condemned(condemned, &self.name, namespace)).await?;
+                let mut word = say::condemned(condemned, &self.name, namespace);
+                if let Some(refusal) = policy {
+                    word.and(&refusal);
+                    self.say(guard, |_| {}, &word).await?;
+                    return Ok(Next::Within(LOOK_AGAIN));
+                }
+                self.say(guard, |_| {}, &word).await?;
                 return Ok(Next::Wait);
             };
             // From here on the Guard is the cleared one: whatever is said next writes its whole status.
@@ -316,20 +329,26 @@ impl Worker {
 
     /// Begins a Change for the template that the workload carries.
     async fn begin(
-        &self,
+        &mut self,
         guard: &Guard,
         deployment: &DynamicObject,
         stable: Revision,
         hold: Hold,
         changes: &[Arc<Change>],
     ) -> Result<Next, kube::Error> {
-        let namespace = self.view.namespace();
+        let namespace = self.view.namespace().to_owned();
+        let namespace = namespace.as_str();
         let late = hold == Hold::Late;
         let replica_sets = if late { self.listed_replica_sets().await? } else { self.view.replica_sets.all() };
         self.finalizer(guard, true).await;
         let policy = match self.policy(guard) {
             Ok(policy) => policy,
-            Err(refusal) => {
+            Err(mut refusal) => {
+                // Until a Change can begin it serves nobody.
+                if late {
+                    self.put_away(deployment, false).await?;
+                }
+                refusal.and_say(&hold::way_out(deployment, &self.name, namespace));
                 self.say(guard, |_| {}, &refusal).await?;
                 return Ok(Next::Within(LOOK_AGAIN));
             }
@@ -440,6 +459,11 @@ impl Worker {
         if let Some(problem) = self.traffic_problem(guard).await {
             // What is held stays held: a Change says the same and waits.
             self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
+            return Ok(Next::Within(LOOK_AGAIN));
+        }
+        if let Err(refusal) = self.policy(guard) {
+            // Said before a change comes, which would be held and could not begin.
+            self.say(guard, |status| status.hold = Some(hold), &refusal).await?;
             return Ok(Next::Within(LOOK_AGAIN));
         }
         let message = match hold {

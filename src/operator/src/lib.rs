@@ -24,6 +24,7 @@ mod lease;
 pub mod metrics;
 mod observe;
 mod policies;
+mod raised;
 mod raw;
 pub mod record;
 pub mod run;

@@ -7,12 +7,11 @@ use firebreak_api::{
     Change, Intervention,
     change::RouteRecord,
     guard::{Hold, RouteRef},
-    in_force::Basis,
     names, template,
 };
 use firebreak_engine::{
     observation::{Act, Action, Observation, Pods, Template, Traffic, Workload},
-    risk::{self, Level},
+    risk::Level,
     units::Millis,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -20,7 +19,6 @@ use kube::{ResourceExt as _, api::DynamicObject};
 
 use crate::{
     attest::Vouched,
-    begin,
     eyes::{Found, Looks},
     fit, raw,
     traffic::{
@@ -134,6 +132,8 @@ pub(crate) struct Given {
     pub(crate) watching_since: Millis,
     /// Whether the API server vouches for who made an Intervention.
     pub(crate) vouched: Vouched,
+    /// The level that the claims mean now, where they were raised.
+    pub(crate) raised: Option<Level>,
 }
 
 /// One observation of a Change.
@@ -144,7 +144,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
     let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
     Observation {
         now: given.now,
-        workload: workload(objects, change, given.guard_leaves),
+        workload: workload(objects, change, given.guard_leaves, given.raised),
         stable,
         candidate,
         traffic: routed.then(|| traffic(view, objects, change, records)),
@@ -155,12 +155,12 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         pasts: given.pasts.stable,
         dependent_pasts: given.pasts.dependents,
         seen: given.seen,
-        acts: acts(view, change, &given.vouched),
+        acts: acts(view, change, given.vouched),
         watching_since: given.watching_since,
     }
 }
 
-fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload {
+fn workload(objects: &Objects, change: &Change, guard_leaves: bool, raised: Option<Level>) -> Workload {
     let Some(deployment) = objects.deployment.as_deref() else {
         return Workload {
             template: Template::Missing,
@@ -191,32 +191,9 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool) -> Workload 
         bypassed: bypassed(deployment, change),
         rolled_out: raw::rolled_out(deployment) && old_gone,
         guard_leaves,
-        raised: raised(deployment, change).filter(|_| carried == Template::Candidate),
+        raised: raised.filter(|_| carried == Template::Candidate),
         template: carried,
     }
-}
-
-/// The level that the claims on the workload mean now, where someone edited them so that more is asked of the Change: what
-/// asks for less than it began with changes nothing, nor does a version of Firebreak that makes more of the same claims.
-fn raised(deployment: &DynamicObject, change: &Change) -> Option<Level> {
-    let claims = begin::claims(deployment, raw::pod_template(deployment)?);
-    if claims.annotations == change.spec.claims.annotations {
-        return None;
-    }
-    let then = risk::assess(&change.spec.claims.annotations).level;
-    let now = risk::assess(&claims.annotations).level;
-    let began = Level::read(&change.spec.risk.level)?.max(then);
-    let basis = change.spec.risk_basis.as_deref().and_then(|basis| Basis::unpack(basis).ok());
-    let Some(mut basis) = basis.filter(|basis| basis.policy.has_rules()) else { return (now > began).then_some(now) };
-    // By the same policy and the same facts, but for the claims.
-    basis.facts.annotations = claims.annotations;
-    let Ok(judged) = basis.judge() else { return (now > began).then_some(now) };
-    let asks = |stage: &i32| change.spec.plan.approval_at.contains(stage);
-    let level = judged.outcome.level;
-    let more = level > began
-        || (level == began && !judged.plan.approval_at.iter().all(asks))
-        || (change.spec.risk.refused.is_empty() && !judged.outcome.refused.is_empty());
-    more.then_some(level)
 }
 
 /// Whether someone who may bypass let the template through. Where no policy acts, anyone can write the mark, so it proves nothing.
@@ -500,36 +477,40 @@ pub(crate) fn records_of<'a>(
     records.iter().find(same).map_or(&[], |record| &record.rules)
 }
 
-/// What humans asked for this Change and was not answered, oldest first. While it is not known whether the API server vouches
-/// for who made an act, only those are heard that make safer.
-fn acts(view: &View, change: &Change, vouched: &Vouched) -> Vec<Act> {
-    let mut asked: Vec<_> = open_acts(view, &change.spec.guard)
-        .into_iter()
-        .filter(|act| act.spec.change == change.name_any())
-        .filter(|act| *vouched != Vouched::NotKnown || !act.spec.needs_attesting())
-        .collect();
+/// What humans asked for this Change and was not answered, oldest first.
+fn acts(view: &View, change: &Change, vouched: Vouched) -> Vec<Act> {
+    let mut asked: Vec<_> =
+        open_acts(view, &change.spec.guard).into_iter().filter(|act| act.spec.change == change.name_any()).collect();
     asked.sort_by_key(|act| (act.metadata.creation_timestamp.clone(), act.name_any()));
-    let acts = asked.iter().filter_map(|act| {
-        let action = match act.spec.action {
-            Asked::Approve => Action::Approve,
-            Asked::Promote => Action::Promote,
-            Asked::Pause => Action::Pause,
-            Asked::Resume => Action::Resume,
-            Asked::Abort => Action::Abort,
-            Asked::Retry | Asked::Clear => return None,
-        };
-        let believed = *vouched != Vouched::No;
-        Some(Act {
-            name: act.name_any(),
-            action,
-            by: act.spec.by.clone().filter(|_| believed),
-            groups: if believed { act.spec.groups.clone() } else { Vec::new() },
-            reason: act.spec.reason.clone(),
-            stage: act.spec.stage.and_then(|stage| usize::try_from(stage).ok()),
-            at: act.metadata.creation_timestamp.as_ref().map(|time| Millis(time.0.as_millisecond())),
-        })
-    });
-    acts.collect()
+    asked.iter().filter_map(|act| heard(act, vouched)).collect()
+}
+
+/// What a running Change hears of an act. While it is not known whether the API server vouches for who made it, only what makes
+/// safer is heard, in nobody's name.
+fn heard(act: &Intervention, vouched: Vouched) -> Option<Act> {
+    if vouched == Vouched::NotKnown && act.spec.needs_attesting() {
+        return None;
+    }
+    let action = match act.spec.action {
+        Asked::Approve => Action::Approve,
+        Asked::Promote => Action::Promote,
+        Asked::Pause => Action::Pause,
+        Asked::Resume => Action::Resume,
+        Asked::Abort => Action::Abort,
+        Asked::Retry | Asked::Clear => return None,
+    };
+    let by = act.spec.by.clone().filter(|_| vouched == Vouched::Yes);
+    // Who else asks need be in no group, and the record grows by none.
+    let groups = if by.is_some() && action == Action::Approve { act.spec.groups.clone() } else { Vec::new() };
+    Some(Act {
+        name: act.name_any(),
+        action,
+        by,
+        groups,
+        reason: act.spec.reason.clone(),
+        stage: act.spec.stage.and_then(|stage| usize::try_from(stage).ok()),
+        at: act.metadata.creation_timestamp.as_ref().map(|time| Millis(time.0.as_millisecond())),
+    })
 }
 
 /// What humans asked of a Guard and was not answered.
@@ -563,19 +544,30 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case::lower("low", None)]
-    #[case::as_it_began("medium", None)]
-    #[case::higher("critical", Some(Level::Critical))]
-    #[case::unreadable("none of them", Some(Level::High))]
-    fn given_a_claim_that_was_edited_when_read_then_only_a_higher_level_counts(
-        #[case] risk: &str,
-        #[case] expected: Option<Level>,
+    #[case::approve(Asked::Approve, [Some((true, true)), Some((false, false)), None])]
+    #[case::promote(Asked::Promote, [Some((true, false)), Some((false, false)), None])]
+    #[case::resume(Asked::Resume, [Some((true, false)), Some((false, false)), None])]
+    #[case::pause(Asked::Pause, [Some((true, false)), Some((false, false)), Some((false, false))])]
+    #[case::abort(Asked::Abort, [Some((true, false)), Some((false, false)), Some((false, false))])]
+    #[case::retry(Asked::Retry, [None, None, None])]
+    #[case::clear(Asked::Clear, [None, None, None])]
+    fn given_an_act_when_heard_then_a_name_is_believed_where_it_is_vouched_for_and_what_makes_safer_is_heard_at_once(
+        #[case] action: Asked,
+        #[case] expected: [Option<(bool, bool)>; 3],
     ) {
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "shop", "annotations": {"firebreak.dev/risk": risk}}, "spec": {"template": {}}});
-        let deployment: DynamicObject = serde_json::from_value(object).unwrap();
-        let mut change = crate::fake::change("shop-x-1");
-        change.spec.risk.level = "medium".to_owned();
-        assert_eq!(raised(&deployment, &change), expected);
+        let spec = firebreak_api::InterventionSpec {
+            guard: "shop".to_owned(),
+            change: "shop-x-1".to_owned(),
+            action,
+            stage: None,
+            reason: None,
+            by: Some("ann".to_owned()),
+            groups: vec!["sre".to_owned()],
+        };
+        let act = Intervention::new("act", spec);
+        for (vouched, expected) in [Vouched::Yes, Vouched::No, Vouched::NotKnown].into_iter().zip(expected) {
+            let act = heard(&act, vouched);
+            assert_eq!(act.map(|act| (act.by.is_some(), !act.groups.is_empty())), expected, "{vouched:?}");
+        }
     }
 }

@@ -61,12 +61,6 @@ impl Policies {
         Self { cluster, own, cluster_standing: Mutex::default(), own_standing: Mutex::default() }
     }
 
-    /// Waits for the first lists.
-    pub(crate) async fn ready(&self) -> bool {
-        let (cluster, own) = tokio::join!(self.cluster.ready(), self.own.ready());
-        cluster && own
-    }
-
     /// What is in force for a Guard.
     pub(crate) fn of(&self, guard: &Guard) -> Result<Held, Nothing> {
         let mut held = Held { effective: Effective::default(), former: Vec::new() };

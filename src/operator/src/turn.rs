@@ -19,6 +19,7 @@ use crate::{
     eyes::{Directly, Eyes, Found, Looks},
     metrics::Hub,
     observe::{self, Given, Live, Objects},
+    raised::Raised,
     raw,
     record::{self, Turned, Unrecorded},
     traffic::{Backends, route},
@@ -58,6 +59,7 @@ pub(crate) struct Work {
     unrecorded: Vec<Unrecorded>,
     /// Objects whose trouble was told and is not over.
     troubled: BTreeSet<String>,
+    raised: Raised,
 }
 
 /// The instants from which waits count: a process that dies before they are stored would begin each wait anew.
@@ -130,6 +132,7 @@ impl Work {
             unjudged: Looks::default(),
             unlearned: Found::default(),
             troubled: BTreeSet::new(),
+            raised: Raised::default(),
             change,
         }
     }
@@ -153,8 +156,11 @@ impl Work {
         }
         let (judgement, reach) = (&self.memory.judgement, &self.memory.reach);
         let pasts = self.eyes.pasts(now, judgement.knows_past(), reach.knows_past()).await;
+        let goes_back = self.memory.phase == Phase::Retreating;
+        let raised = if goes_back { None } else { self.raised.level(objects.deployment.as_deref(), &self.change) };
         let given = Given {
             now,
+            raised,
             looks: self.eyes.looks(now).or(std::mem::take(&mut self.unjudged)),
             seen: self.eyes.seen(),
             pasts: pasts.unwrap_or_default().or(std::mem::take(&mut self.unlearned)),

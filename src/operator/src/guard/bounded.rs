@@ -4,8 +4,9 @@
 
 use firebreak_api::change::{ChangeSpec, Claims};
 
-/// Longest claim that is kept, in bytes: what the engine takes as a text, and one more, so that a cut one stays too long.
-const LONGEST_CLAIM: usize = 1025;
+/// Longest claim that is kept, in bytes: more than the 1024 that the engine takes as a text even where a cut falls before a letter
+/// of four bytes, so that a cut one stays too long.
+const LONGEST_CLAIM: usize = 1024 + 1 + CUT.len() + 3;
 /// Longest part of a claim that is quoted in a sentence, in bytes.
 const LONGEST_QUOTE: usize = 60;
 /// Longest name of who asked, in bytes.
@@ -40,9 +41,10 @@ fn quote(claims: &mut Claims) {
     }
 }
 
+/// Cuts a text to so many bytes, the mark included: cut again, it stays as it is.
 fn cut(text: &mut String, limit: usize) {
     if text.len() > limit {
-        text.truncate(text.floor_char_boundary(limit));
+        text.truncate(text.floor_char_boundary(limit.saturating_sub(CUT.len())));
         text.push_str(CUT);
     }
 }
@@ -76,6 +78,21 @@ mod tests {
         assert!(spec.claims.problems.first().unwrap().contains(advice), "{:?}", spec.claims.problems);
         // Assessed again from what is kept, it is as malformed as it was.
         assert_eq!(risk::assess(&spec.claims.annotations).problems.len(), 1);
+    }
+
+    #[rstest::rstest]
+    #[case("x")]
+    #[case("ü")]
+    #[case("€")]
+    #[case("🦀")]
+    fn given_a_claim_that_was_cut_when_cut_again_then_it_stays_as_it_is_and_too_long(#[case] letter: &str) {
+        for lead in ["", "a", "ab", "abc"] {
+            let once = bounded("firebreak.dev/summary", &format!("{lead}{}", letter.repeat(2000)));
+            let mut twice = once.clone();
+            bound(&mut twice);
+            assert_eq!(twice.claims, once.claims);
+            assert_eq!(risk::assess(&once.claims.annotations).problems.len(), 1);
+        }
     }
 
     #[test]

@@ -38,9 +38,6 @@ impl Worker {
                 return Some(Word::stalled("BadSignal", message));
             }
         }
-        if let Err(nothing) = self.shared.policies.of(guard) {
-            return Some(Word::stalled(nothing.reason, nothing.message));
-        }
         let deployment = self.view.deployments.get(self.view.namespace(), &guard.spec.target_ref.name)?;
         let strategy = raw::at(&deployment, "/spec/strategy/type").and_then(serde_json::Value::as_str);
         if strategy == Some("Recreate") {

@@ -34,8 +34,13 @@ impl Word {
     }
 
     /// Says more.
-    pub(super) fn and(&mut self, more: &str) {
+    pub(super) fn and_say(&mut self, more: &str) {
         self.message = format!("{}; {more}", self.message);
+    }
+
+    /// Says the trouble of another word as well.
+    pub(super) fn and(&mut self, other: &Self) {
+        self.and_say(&other.message);
     }
 }
 

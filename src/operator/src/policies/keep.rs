@@ -36,7 +36,8 @@ pub(crate) async fn keep(client: Client, policies: Arc<Policies>, mut bell: watc
     let mut written = HashMap::new();
     loop {
         bell.mark_unchanged();
-        if policies.ready().await {
+        // A cluster without the definition of one kind has policies of the other.
+        if policies.cluster.ready().await {
             look(&client, &policies, &mut written).await;
         }
         let quiet = tokio::time::timeout(LOOK_AGAIN, bell.changed()).await;

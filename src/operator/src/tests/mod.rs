@@ -11,6 +11,7 @@ mod stray;
 mod unread;
 mod unreadable;
 mod unwritable;
+mod without_policy;
 
 use api_server::{ApiServer, Fault};
 use firebreak_api::Change;
@@ -28,6 +29,7 @@ const NOW: Millis = Millis(1_800_000_000_000);
 /// What a turn sees.
 fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
     let given = Given {
+        raised: None,
         now: NOW,
         looks: Looks::default(),
         seen: Vec::new(),

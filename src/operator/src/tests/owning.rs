@@ -40,6 +40,7 @@ async fn recorded(server: &ApiServer, change: &Change) -> Traffic {
     let view = rollout::view_with_routes(server).await;
     let objects = Objects::find(&view, change, &Live::new());
     let given = Given {
+        raised: None,
         now: NOW,
         looks: Looks::default(),
         seen: Vec::new(),

@@ -93,7 +93,7 @@ pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
     let cluster = watch_kind(&mut watches, Api::<ClusterRiskPolicy>::all(client.clone()), (), |_| {}, bell.clone());
     let own = watch_kind(&mut watches, Api::<RiskPolicy>::namespaced(client.clone(), "shop"), (), |_| {}, bell.clone());
     let policies = Arc::new(Policies::new(cluster, own));
-    assert!(guards.ready().await && policies.ready().await);
+    assert!(guards.ready().await && policies.cluster.ready().await && policies.own.ready().await);
     let held = Held::watch(&mut watches, Api::namespaced(client.clone(), "shop"), bell.clone());
     assert!(held.ready().await);
     let shared = Arc::new(Shared { guards, policies, held, bell });

@@ -6,7 +6,9 @@
 pub(crate) mod account;
 mod acts;
 pub(crate) mod bounded;
+mod bypass;
 mod edges;
+mod forget;
 mod hold;
 mod leave;
 mod made;
@@ -245,12 +247,14 @@ impl Worker {
     }
 
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
-        self.forget(changes).await;
         let namespace = self.view.namespace().to_owned();
         let namespace = namespace.as_str();
         let target = &guard.spec.target_ref.name;
         let deployment = self.view.deployments.get(namespace, target);
         let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
+        if let Some(guard) = self.forget(guard, changes, digest.as_deref()).await? {
+            return Box::pin(self.detect(&guard, changes)).await;
+        }
         if let Some(guard) = self.clear(guard, digest.as_deref()).await? {
             // Whatever is said next is said on the status that was just written.
             return Box::pin(self.detect(&guard, changes)).await;
@@ -349,6 +353,7 @@ impl Worker {
         };
         for _ in 0..MOST_NAMES {
             let mut change = begin::change(&beginning, Timestamp::now());
+            change.spec.cleared = self.clearing_act(&change);
             bounded::bound(&mut change.spec);
             edges::widen(&self.hub, namespace, &mut change.spec).await;
             let name = change.name_any();
@@ -548,6 +553,7 @@ impl Worker {
             guard,
             |status| {
                 account::clear(status, &digest);
+                bypass::keep(status, deployment, &revision, Timestamp::now());
                 status.stable = Some(revision.clone());
                 status.hold = Some(hold);
             },

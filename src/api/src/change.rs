@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{Check, Dependent},
-    intervention::Action,
     guard::{Hold, PodPages, Revision, Signal, TargetRef, Traffic},
+    intervention::Action,
     policy::Level,
 };
 

@@ -128,7 +128,11 @@ pub fn entries<'a>(change: &Change, acts: impl IntoIterator<Item = &'a Intervent
     let untold = acts.into_iter().filter(|act| {
         let of_it = act.spec.change == name && act.namespace() == change.namespace() && act.spec.guard == change.spec.guard;
         // A Change made again under a name that was another's has none of its acts.
-        let since = act.metadata.creation_timestamp.as_ref().is_some_and(|made| made.0.as_second() >= change.spec.detected_at.as_second());
+        let since = act
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .is_some_and(|made| made.0.as_second() >= change.spec.detected_at.as_second());
         of_it && since && !told.contains(&act.name_any())
     });
     all.extend(untold.filter_map(answered));
@@ -246,7 +250,11 @@ fn what(change: &Change, decision: &DecisionRecord) -> What {
         "Ended" => What::Withdrawn,
         reason => {
             let back = status.and_then(|status| status.way_back.as_ref());
-            if back.is_some_and(|back| back.reason == reason && back.since == decision.at) { What::TakingBack } else { What::Noted }
+            if back.is_some_and(|back| back.reason == reason && back.since == decision.at) {
+                What::TakingBack
+            } else {
+                What::Noted
+            }
         }
     }
 }

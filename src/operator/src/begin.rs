@@ -19,10 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use crate::{
-    guard::bounded,
-    raw,
-};
+use crate::{guard::bounded, raw};
 
 /// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
 const LONGEST_REPLICA_SET: usize = 57;

@@ -264,7 +264,11 @@ mod tests {
     #[case("shop-x-1", 1, None)]
     #[case("shop-x-2", 2, Some("shop-x-1"))]
     #[case("shop-x-10", 10, Some("shop-x-9"))]
-    fn given_an_attempt_when_asked_for_the_one_before_then_its_name(#[case] name: &str, #[case] attempt: u32, #[case] before: Option<&str>) {
+    fn given_an_attempt_when_asked_for_the_one_before_then_its_name(
+        #[case] name: &str,
+        #[case] attempt: u32,
+        #[case] before: Option<&str>,
+    ) {
         let mut change = fake::change(name);
         change.spec.attempt = attempt;
         assert_eq!(preceding(&change).as_deref(), before);

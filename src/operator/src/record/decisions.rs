@@ -96,7 +96,8 @@ fn told(at: Millis, notes: &[Note], turn: Option<&Before<'_>>) -> Vec<DecisionRe
         weight_percent: stands.map(|(_, percent)| percent),
         basis: None,
     };
-    let refused = refused.into_iter().map(|(act, _, why)| record(REFUSED, format!("{}: {why}", act.action.verb()), Some(kept(act))));
+    let refused =
+        refused.into_iter().map(|(act, _, why)| record(REFUSED, format!("{}: {why}", act.action.verb()), Some(kept(act))));
     let mut records: Vec<DecisionRecord> = refused.collect();
     for note in notes {
         let place = asked_by(&note.reason).and_then(|action| done.iter().position(|(act, ..)| act.action == action));
@@ -158,7 +159,8 @@ fn thin(decisions: &mut Vec<DecisionRecord>) -> u32 {
     let mut dropped = 0;
     while decisions.len() > MOST {
         let middle = FIRST..decisions.len() - NEWEST;
-        let noted = |place: &usize| decisions.get(*place).is_some_and(|decision| decision.act.is_none() || decision.reason == REFUSED);
+        let noted =
+            |place: &usize| decisions.get(*place).is_some_and(|decision| decision.act.is_none() || decision.reason == REFUSED);
         let place = middle.clone().find(noted).unwrap_or(middle.start);
         decisions.remove(place);
         dropped += 1;

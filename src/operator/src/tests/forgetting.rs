@@ -12,7 +12,8 @@ fn ended(server: &ApiServer, name: &str, day: u32) {
     change["metadata"]["finalizers"] = json!([]);
     change["spec"]["candidate"]["template"] = json!(name);
     change["spec"]["detectedAt"] = json!(format!("2026-01-{day:02}T00:00:00Z"));
-    let decision = json!({"at": format!("2026-01-{day:02}T00:00:30Z"), "reason": "RolledBack", "message": "gone", "basis": "AAAA"});
+    let decision =
+        json!({"at": format!("2026-01-{day:02}T00:00:30Z"), "reason": "RolledBack", "message": "gone", "basis": "AAAA"});
     change["status"] = json!({"phase": "RolledBack", "endedAt": format!("2026-01-{day:02}T00:01:00Z"), "memory": "AAAA", "decisions": [decision]});
     server.put(&format!("changes/{name}"), change);
 }
@@ -73,7 +74,8 @@ async fn given_more_than_the_newest_ten_when_turns_are_taken_then_of_the_others_
     assert_eq!(status("past-03")["memory"], "AAAA");
     let before = server.asked().len();
     turn(&server).await;
-    let again: Vec<String> = server.asked().split_off(before).into_iter().filter(|one| one.starts_with("PUT changes/past")).collect();
+    let again: Vec<String> =
+        server.asked().split_off(before).into_iter().filter(|one| one.starts_with("PUT changes/past")).collect();
     assert!(again.is_empty(), "{again:?}");
 }
 

@@ -22,6 +22,7 @@ mod people;
 mod pods;
 mod policies;
 mod protection;
+mod records;
 mod refusals;
 mod releases;
 mod third_party;
@@ -116,6 +117,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, people::an_approval_is_of_one_candidate),
         case!(Shared, people::abort_needs_nothing_healthy),
         case!(AsItAsks, people::abort_while_the_gateway_hangs),
+        case!(Shared, records::say_who_did_what_and_are_kept_as_asked),
         case!(Shared, protection::what_serves_users_stays_while_a_change_runs),
         case!(Shared, protection::claims_of_what_is_held_are_not_lowered),
         case!(Shared, protection::claims_that_were_not_made_are_not_lowered),

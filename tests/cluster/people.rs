@@ -64,7 +64,7 @@ async fn guarded(scene: &Scene<'_>, approval: Value) -> Result<()> {
 }
 
 /// Someone ships a version with their own rights; the change names its author.
-async fn ships(scene: &Scene<'_>, who: &Person, version: &str, author: &str) -> Result<()> {
+pub(crate) async fn ships(scene: &Scene<'_>, who: &Person, version: &str, author: &str) -> Result<()> {
     let mut deployment = scene.within(&manifests::deployment(version, 2, &[]));
     scene.world.lab.adapt(&mut deployment)?;
     deployment["metadata"]["annotations"] = json!({(names::AUTHOR): author, (names::RISK): "high"});

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     evidence::{Check, Dependent},
     guard::{Hold, PodPages, Revision, Signal, TargetRef, Traffic},
+    intervention::Action,
     policy::Level,
 };
 
@@ -44,10 +45,16 @@ pub struct ChangeSpec {
     pub target_uid: String,
     /// The revision that serves users.
     pub stable: Revision,
+    /// Images of the revision that serves users, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stable_images: Vec<String>,
     /// The revision under judgement.
     pub candidate: Candidate,
     /// 1 for the first Change of a template; one more for each retry.
     pub attempt: u32,
+    /// The retry or clear by which a human let the template be judged again, after the Change before this one condemned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared: Option<HumanAct>,
     /// When the operator saw the template.
     pub detected_at: Timestamp,
     /// Where it was held.
@@ -251,6 +258,9 @@ pub struct ChangeStatus {
     /// Who approved a stage that has not begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approved>,
+    /// Why it goes back, or went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<Waiting>,
     /// When the candidate first got traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposed_at: Option<Timestamp>,
@@ -275,15 +285,27 @@ pub struct ChangeStatus {
     /// Damage done by the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blast_radius: Option<BlastRadius>,
-    /// What was decided, when and why; the newest last, at most 40.
+    /// What was decided or asked, by whom, when and why; the newest last, at most 100. Of more, the first 20 and the newest 60 stay;
+    /// between them what humans did stays before the rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<DecisionRecord>,
+    /// How many decisions are not kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u32,
+    /// Whether only the words of the record are kept, since newer Changes of the Guard have ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub words_only: bool,
     /// What the named routes said before, to be restored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteRecord>,
     /// The engine's memory: deflated JSON in base64. Any replica goes on from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Why a Change does not go on right now.
@@ -440,9 +462,37 @@ pub struct DecisionRecord {
     pub reason: String,
     /// What was seen and what follows.
     pub message: String,
+    /// The human's act that it follows from; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<HumanAct>,
+    /// The stage it was at then, from 1; 0 before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u32>,
+    /// Share of traffic that the candidate may receive from then on, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_percent: Option<f64>,
     /// Memory and observation it was computed from, deflated JSON in base64: the decision can be computed again, bit for bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<String>,
+}
+
+/// A human's act, as the record keeps it: the Intervention can be deleted, this stays.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HumanAct {
+    /// Name of the Intervention.
+    pub intervention: String,
+    /// What they did.
+    pub action: Action,
+    /// Who, as the API server vouches for them; absent where it vouches for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When they did it; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Why, in their words; absent where they gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What a route said before the Change.

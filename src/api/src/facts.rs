@@ -36,15 +36,14 @@ pub fn time_zone(name: &str) -> Option<TimeZone> {
     TimeZone::tzif(name, data).ok()
 }
 
-/// What became of a workload's Changes of the last 30 days before `now`, as far as they are kept: `most_kept` ended ones.
+/// What became of a workload's Changes of the last 30 days before `now`, as far as they are kept: of those that began until
+/// `forgotten`, some are not.
 #[must_use]
-pub fn history<'a>(changes: impl Iterator<Item = &'a Change>, most_kept: usize, now: Timestamp) -> History {
+pub fn history<'a>(changes: impl Iterator<Item = &'a Change>, forgotten: Option<Timestamp>, now: Timestamp) -> History {
     let mut all: Vec<&Change> = changes.filter(|change| change.spec.detected_at <= now).collect();
     all.sort_by_key(|change| change.spec.detected_at);
     let since = now.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
     let phase = |change: &&Change| change.status.as_ref().map_or(Phase::Held, |status| status.phase);
-    let kept = all.iter().filter(|change| phase(change).ended()).count();
-    let reaches_back = all.first().is_some_and(|change| change.spec.detected_at < since);
     let recent: Vec<&Change> = all.into_iter().filter(|change| change.spec.detected_at >= since).collect();
     // What was superseded or withdrawn says nothing of how good it was.
     let judged: Vec<bool> = recent
@@ -63,7 +62,7 @@ pub fn history<'a>(changes: impl Iterator<Item = &'a Change>, most_kept: usize, 
         share_taken_back: (!judged.is_empty()).then(|| taken_back as f64 / judged.len() as f64),
         hours_since_last: recent.last().map(hours),
         last_taken_back: judged.last().copied(),
-        complete: kept < most_kept || reaches_back,
+        complete: forgotten.is_none_or(|until| until < since),
     }
 }
 
@@ -98,7 +97,7 @@ mod tests {
 
     #[test]
     fn given_no_change_before_when_asked_then_shares_and_times_are_absent_and_not_zero() {
-        let history = history(std::iter::empty(), 10, at("2026-07-30T12:00:00Z"));
+        let history = history(std::iter::empty(), None, at("2026-07-30T12:00:00Z"));
         assert_eq!(history, History { complete: true, ..History::default() });
     }
 
@@ -110,7 +109,7 @@ mod tests {
             change("2026-07-20T12:00:00Z", "Superseded"),
             change("2026-07-30T06:00:00Z", "RolledBack"),
         ];
-        let history = history(changes.iter(), 10, at("2026-07-30T12:00:00Z"));
+        let history = history(changes.iter(), None, at("2026-07-30T12:00:00Z"));
         let expected = History {
             changes: 3,
             taken_back: 1,
@@ -123,10 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn given_as_many_ended_changes_as_are_kept_when_none_is_older_than_the_window_then_it_is_not_known_in_full() {
+    fn given_changes_that_are_forgotten_when_one_may_be_of_the_window_then_it_is_not_known_in_full() {
         let changes = [change("2026-07-20T12:00:00Z", "Promoted"), change("2026-07-21T12:00:00Z", "Promoted")];
-        assert!(!history(changes.iter(), 2, at("2026-07-30T12:00:00Z")).complete);
-        assert!(history(changes.iter(), 2, at("2026-09-01T12:00:00Z")).complete, "older ones are of no matter");
+        let forgotten = Some(at("2026-07-19T12:00:00Z"));
+        assert!(!history(changes.iter(), forgotten, at("2026-07-30T12:00:00Z")).complete);
+        assert!(history(changes.iter(), forgotten, at("2026-09-01T12:00:00Z")).complete, "older ones are of no matter");
+        // A lone old one that had to stay says nothing of those between.
+        let kept = [change("2026-05-01T12:00:00Z", "RolledBack"), change("2026-07-21T12:00:00Z", "Promoted")];
+        assert!(!history(kept.iter(), forgotten, at("2026-07-30T12:00:00Z")).complete);
     }
 
     #[rstest::rstest]

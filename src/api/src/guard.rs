@@ -50,6 +50,9 @@ pub struct GuardSpec {
     /// What happens after a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// How many ended Changes are kept, and how long. Default: the newest 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
 }
 
 /// Names the workload.
@@ -335,6 +338,31 @@ pub struct Rollback {
     pub restore_template: bool,
 }
 
+/// How many ended Changes are kept, and how long. Beyond either bound the oldest are deleted; the newest one stays, and so does the
+/// one whose condemned template the workload carries.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    /// How many. Default: 20.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 200))]
+    pub changes: u32,
+    /// For how many days after their end. Default: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub days: Option<u32>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { changes: twenty(), days: None }
+    }
+}
+
+fn twenty() -> u32 {
+    20
+}
+
 /// What the operator knows of a Guard.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -363,6 +391,33 @@ pub struct GuardStatus {
     /// Templates that were rolled back, or whose Change was deleted; they do not run again until a human clears them. The newest last, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub condemned: Vec<Condemned>,
+    /// Changes that began until then are not all kept any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten_until: Option<Timestamp>,
+    /// Templates that someone let through unjudged; the newest last, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bypasses: Vec<Bypass>,
+}
+
+/// A template that someone who may bypass let through, unjudged.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Bypass {
+    /// When the operator took the revision as stable.
+    pub at: Timestamp,
+    /// Who, as the admission policy stamped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, in their words.
+    pub reason: String,
+    /// The revision that served users before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Revision>,
+    /// The revision that serves users since.
+    pub to: Revision,
+    /// Its images, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
 }
 
 /// The end of a Change, which its name does not tell: a Change can be deleted, and names come again.

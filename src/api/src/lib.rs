@@ -2,7 +2,8 @@
 //!
 //! Holds: the five kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`RiskPolicy`], [`Intervention`]), the names of annotations and
 //! labels ([`names`]), the comparison of pod templates ([`template`], [`diff`]), conditions ([`conditions`]), stored values ([`packed`]),
-//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]), what a human who is asked has to know ([`brief`]).
+//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]), what a human who is asked has to know ([`brief`]), the
+//! record of a Change as entries ([`record`]).
 //! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
 //! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
 
@@ -26,6 +27,7 @@ pub mod packed;
 pub mod plan;
 pub mod policy;
 pub mod presets;
+pub mod record;
 pub mod span;
 pub mod stricter;
 pub mod template;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use firebreak_engine::risk::Level;
 
-use crate::{policy, rules::source::Labels};
+use crate::{policy, records, rules::source::Labels};
 
 /// See, explain and steer guarded rollouts.
 #[derive(Parser, Debug)]
@@ -55,6 +55,20 @@ pub enum Command {
   kubectl firebreak explain checkout
   kubectl firebreak explain change/checkout-bcdfghjklm-1 -o json")]
     Explain(Explain),
+    /// Show what became of the Changes that are kept: who changed what, who approved it, how it ended; of one Change its record
+    #[command(after_help = "Examples:
+  kubectl firebreak history checkout
+  kubectl firebreak history change/checkout-bcdfghjklm-1
+  kubectl firebreak history -A --since 30d -o wide")]
+    History(records::args::History),
+    /// Print the records for those who keep them: JSON lines or CDEvents, in the order of time
+    #[command(after_help = "Exported twice, an entry has the same id.
+
+Examples:
+  kubectl firebreak export -A --since 30d > records.jsonl
+  kubectl firebreak export --guard checkout --since 2026-07-01 --until 2026-08-01
+  kubectl firebreak export -A --format cdevents --source https://firebreak.example.org/cluster-1")]
+    Export(records::args::Export),
     /// Compute the recorded decisions of a Change again: whether each comes out the same, or what another policy would have decided
     #[command(
         after_help = "Exit code 1 where one does not come out the same; with another policy a difference is an answer, not a failure.

@@ -91,26 +91,53 @@ impl Cluster {
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
     {
+        let mut read = Vec::new();
+        let keep = |object| {
+            read.push(object);
+            Ok(())
+        };
+        let notes = self.each(all_namespaces, kind, PAGE, keep, |_| {}).await?;
+        Ok((read, notes))
+    }
+
+    /// Hands on each object of a kind that this build can read, page by page, and says after each further page how many those
+    /// were; notes about the others.
+    ///
+    /// # Errors
+    /// As the API server answers, and as `take` does.
+    pub(crate) async fn each<K>(
+        &self,
+        all_namespaces: bool,
+        kind: &str,
+        page: u32,
+        mut take: impl FnMut(K) -> Result<(), Error>,
+        progress: impl Fn(usize),
+    ) -> Result<Vec<String>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
         let (api, place): (Api<DeserializeGuard<K>>, _) = if all_namespaces {
             (Api::all(self.client.clone()), "in all namespaces".to_owned())
         } else {
             (Api::namespaced(self.client.clone(), &self.namespace), format!("in namespace {}", self.namespace))
         };
         let what = format!("list {kind} {place}");
-        let (mut read, mut notes) = (Vec::new(), Vec::new());
-        let mut params = ListParams::default().limit(PAGE);
+        let (mut read, mut notes) = (0, Vec::new());
+        let mut params = ListParams::default().limit(page);
         loop {
             let page = self.timed(&what, api.list(&params)).await?;
             for item in page.items {
+                read += 1;
                 match item.0 {
-                    Ok(object) => read.push(object),
+                    Ok(object) => take(object)?,
                     Err(broken) => notes.push(unreadable(kind, &broken)),
                 }
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
-                None => return Ok((read, notes)),
+                None => return Ok(notes),
             }
+            progress(read);
         }
     }
 

@@ -229,6 +229,9 @@ pub(crate) fn recorded(setup: Setup, failing: (u64, u64), seconds: usize) -> Cha
             at: Timestamp::from_millisecond(basis.observation.now.0).unwrap(),
             reason: note.reason,
             message: note.message,
+            act: None,
+            stage: None,
+            weight_percent: None,
             basis: (at == last).then(|| pack("basis", &basis).unwrap()),
         }));
     }

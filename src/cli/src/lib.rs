@@ -2,7 +2,7 @@
 //!
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
-//! watched picture: model, message, update, view), `explain`, `replay`, `simulate`, `rules` (policy test and explain), `steer`
+//! watched picture: model, message, update, view), `explain`, `records` (history, export), `replay`, `simulate`, `rules` (policy test and explain), `steer`
 //! (approve, promote, pause, resume, abort, retry, clear), `claims` (of a change in a Git checkout; the only one that reads no cluster
 //! and no file of one).
 //! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
@@ -23,6 +23,7 @@ pub mod look;
 pub mod output;
 pub mod picture;
 pub mod policy;
+pub mod records;
 pub mod replay;
 pub mod rules;
 pub mod screen;
@@ -44,6 +45,8 @@ pub async fn run(cli: Cli) -> u8 {
     let result = match &cli.command {
         args::Command::Status(status) => status::run(&cli.global, status).await,
         args::Command::Explain(explain) => explain::run(&cli.global, explain).await,
+        args::Command::History(history) => records::history(&cli.global, history).await,
+        args::Command::Export(export) => records::export(&cli.global, export).await,
         args::Command::Replay(replay) => replay::run(&cli.global, replay).await,
         args::Command::Simulate(simulate) => simulate::run(&cli.global, simulate).await,
         args::Command::Approve(steer) => steer::run(&cli.global, steer, steer::Action::Approve).await,

@@ -170,6 +170,12 @@ pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     if at.date() == now.date() { at.strftime("%H:%M:%S").to_string() } else { at.strftime("%m-%d %H:%M").to_string() }
 }
 
+/// The day and the time of day.
+#[must_use]
+pub fn day(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// A phase in words.
 #[must_use]
 pub fn phase(phase: Phase) -> &'static str {
@@ -246,6 +252,22 @@ pub fn wrap(text: &str, limit: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// Rows in columns that are as wide as what stands in them.
+#[must_use]
+pub fn columns(rows: &[Vec<String>], ellipsis: &str) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, &to)| pad(cell, to, ellipsis)).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// Text from the cluster without control characters: it must not steer the reader's terminal.

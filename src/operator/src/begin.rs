@@ -19,10 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use crate::{
-    guard::{account::MOST_ENDED, bounded},
-    raw,
-};
+use crate::{guard::bounded, raw};
 
 /// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
 const LONGEST_REPLICA_SET: usize = 57;
@@ -49,6 +46,15 @@ impl Beginning<'_> {
     /// Pods that a ReplicaSet has or is about to have: its controller may not have made them all yet.
     fn late_pods(&self, set: &DynamicObject) -> u32 {
         raw::number(set, "/status/replicas").unwrap_or(0).max(raw::replicas(set))
+    }
+
+    fn stable_template(&self) -> Option<&Value> {
+        let stable = self.replica_sets.iter().find(|set| set.name_any() == self.stable.replica_set);
+        stable.and_then(|set| raw::pod_template(set))
+    }
+
+    fn forgotten_until(&self) -> Option<Timestamp> {
+        self.guard.status.as_ref().and_then(|status| status.forgotten_until)
     }
 
     /// When the first of its pods was made; where none is seen yet, they are about to be.
@@ -82,8 +88,10 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         target: from.guard.spec.target_ref.clone(),
         target_uid: from.deployment.uid().unwrap_or_default(),
         stable: from.stable.clone(),
+        stable_images: from.stable_template().map(raw::images).unwrap_or_default(),
         candidate: candidate(from, &pod_template, &digest),
         attempt,
+        cleared: None,
         detected_at: now,
         hold: from.hold,
         risk: judged.risk(),
@@ -114,8 +122,6 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
 
 /// What the rules of a policy can ask of the change.
 fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Timestamp) -> Facts {
-    let stable = from.replica_sets.iter().find(|set| set.name_any() == from.stable.replica_set);
-    let stable = stable.and_then(|set| raw::pod_template(set));
     let changer = claims.changed_by.as_ref().map(|name| name.chars().take(LONGEST_CHANGER).collect());
     Facts {
         annotations: claims.annotations.clone(),
@@ -126,9 +132,9 @@ fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Ti
             labels: seen_by_rules(from.deployment.labels()),
             namespace_labels: from.namespace_labels.as_ref().map(seen_by_rules),
         },
-        diff: diff::between(stable.unwrap_or(&Value::Null), pod_template),
+        diff: diff::between(from.stable_template().unwrap_or(&Value::Null), pod_template),
         time: facts::clock(now, from.policy.effective().time_zone()).unwrap_or_default(),
-        history: facts::history(from.changes.iter().map(|change| &**change), MOST_ENDED, now),
+        history: facts::history(from.changes.iter().map(|change| &**change), from.forgotten_until(), now),
         changer: Changer { name: changer },
     }
 }

@@ -6,7 +6,9 @@
 pub(crate) mod account;
 mod acts;
 pub(crate) mod bounded;
+mod bypass;
 mod edges;
+mod forget;
 mod hold;
 mod leave;
 mod made;
@@ -246,17 +248,20 @@ impl Worker {
     }
 
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
-        self.forget(changes).await;
         let namespace = self.view.namespace().to_owned();
         let namespace = namespace.as_str();
         let target = &guard.spec.target_ref.name;
         let deployment = self.view.deployments.get(namespace, target);
         let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
-        match self.clear(guard, digest.as_deref()).await {
-            // Whatever is said next is said on the status that was just written.
+        // Whatever is said next is said on a status that was just written; what is to be held waits for no record.
+        match self.forget(guard, changes, digest.as_deref()).await {
             Ok(Some(guard)) => return Box::pin(self.detect(&guard, changes)).await,
             Ok(None) => {}
-            // What is to be held does not wait for it.
+            Err(error) => tracing::warn!(guard = self.name, %error, "ended Changes are not deleted yet; it is tried again"),
+        }
+        match self.clear(guard, digest.as_deref()).await {
+            Ok(Some(guard)) => return Box::pin(self.detect(&guard, changes)).await,
+            Ok(None) => {}
             Err(error) => tracing::warn!(guard = self.name, %error, "condemned templates are not cleared yet; it is tried again"),
         }
         self.refuse_late_acts(guard, digest.as_deref());
@@ -368,6 +373,7 @@ impl Worker {
         };
         for _ in 0..MOST_NAMES {
             let mut change = begin::change(&beginning, Timestamp::now());
+            change.spec.cleared = self.clearing_act(&change);
             bounded::bound(&mut change.spec);
             edges::widen(&self.hub, namespace, &mut change.spec).await;
             let name = change.name_any();
@@ -572,6 +578,7 @@ impl Worker {
             guard,
             |status| {
                 account::clear(status, &digest);
+                bypass::keep(status, deployment, &revision, Timestamp::now());
                 status.stable = Some(revision.clone());
                 status.hold = Some(hold);
             },

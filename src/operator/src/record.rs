@@ -3,11 +3,12 @@
 //! The memory is the state; everything else here is derived from it. Each decision keeps the memory and observation it
 //! was computed from, so that it can be computed again, bit for bit.
 
+mod decisions;
+
 use firebreak_api::{
     Change, ChangeStatus,
     change::{
-        Approved, Arms, BlastRadius, Counted, DecisionRecord, DependentState, DependentStatus, Evidence, HarmScale, Phase,
-        RouteRecord, Waiting,
+        Approved, Arms, BlastRadius, Counted, DependentState, DependentStatus, Evidence, HarmScale, Phase, RouteRecord, Waiting,
     },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
@@ -22,11 +23,6 @@ use firebreak_engine::{
     units::Millis,
 };
 use jiff::Timestamp;
-
-/// Decisions kept with a Change.
-const MOST_DECISIONS: usize = 40;
-/// Bytes of all bases together; the oldest are dropped first, their words stay. An object holds 1.5 MB at most.
-const MOST_BASIS_BYTES: usize = 600_000;
 
 pub(crate) fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -57,6 +53,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
     let phase = phase(memory.phase);
     let judgement = &memory.judgement;
     let percent = |weight: firebreak_engine::units::Weight| f64::from(weight.as_permille()) / 10.0;
+    let kept = decisions::after(&old.decisions, old.dropped, turn)?;
     let mut new = ChangeStatus {
         observed_generation: change.metadata.generation,
         conditions: old.conditions.clone(),
@@ -72,6 +69,11 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
         }),
         paused: memory.paused,
         approvals: memory.approvals.iter().map(|approved| approved_of(setup, approved)).collect(),
+        way_back: memory.retreat.as_ref().map(|retreat| Waiting {
+            reason: retreat.reason.clone(),
+            message: retreat.message.clone(),
+            since: timestamp(retreat.since),
+        }),
         exposed_at: memory.exposed_at.map(timestamp),
         stage_began_at: memory.in_effect.map(timestamp),
         ended_at: phase.ended().then(|| old.ended_at.unwrap_or_else(|| timestamp(seen.now))),
@@ -91,7 +93,9 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
         }),
         dependents: dependents(setup, memory),
         blast_radius: blast(setup, memory, seen.now),
-        decisions: decisions(old, turn)?,
+        decisions: kept.decisions,
+        dropped: kept.dropped,
+        words_only: false,
         routes: turn.routes.clone(),
         memory: Some(pack("memory", memory)?),
     };
@@ -154,41 +158,6 @@ fn blast(setup: &Setup, memory: &Memory, now: Millis) -> Option<BlastRadius> {
             Growth::Share { ratio } => format!("the harmed share of all requests rose {ratio:.1}x"),
         },
     })
-}
-
-fn decisions(old: &ChangeStatus, turn: &Turned<'_>) -> Result<Vec<DecisionRecord>, PackError> {
-    let mut decisions = old.decisions.clone();
-    for earlier in turn.earlier {
-        let basis = earlier.basis.as_ref().map(|basis| pack("basis", basis)).transpose()?;
-        decisions.extend(records(earlier.at, &earlier.notes, basis));
-    }
-    if !turn.notes.is_empty() {
-        let basis = Basis { setup: turn.setup.clone(), memory: turn.before.clone(), observation: turn.seen.clone() };
-        decisions.extend(records(turn.seen.now, turn.notes, Some(pack("basis", &basis)?)));
-    }
-    let surplus = decisions.len().saturating_sub(MOST_DECISIONS);
-    decisions.drain(..surplus);
-    let mut bytes = 0;
-    for decision in decisions.iter_mut().rev() {
-        bytes += decision.basis.as_ref().map_or(0, String::len);
-        if bytes > MOST_BASIS_BYTES {
-            decision.basis = None;
-        }
-    }
-    Ok(decisions)
-}
-
-/// Notes of one turn have one basis; the last carries it.
-fn records(at: Millis, notes: &[Note], mut basis: Option<String>) -> Vec<DecisionRecord> {
-    let last_first = notes.iter().rev().map(|note| DecisionRecord {
-        at: timestamp(at),
-        reason: note.reason.clone(),
-        message: note.message.clone(),
-        basis: basis.take(),
-    });
-    let mut records: Vec<_> = last_first.collect();
-    records.reverse();
-    records
 }
 
 /// The phase as the resource has it.

@@ -175,6 +175,8 @@ impl Work {
         let decided = !decision.notes.is_empty()
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
+            // What humans asked is on record before it is answered, whatever became of it.
+            || decision.memory.heard != self.memory.heard
             || since_when(&decision.memory) != since_when(&self.memory)
             || decision.memory.waiting.as_ref().map(|w| &w.reason) != self.memory.waiting.as_ref().map(|w| &w.reason);
         if decided || !self.unrecorded.is_empty() || (due && decision.memory != self.memory) {

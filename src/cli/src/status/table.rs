@@ -7,7 +7,7 @@ use super::row::{ChangeRow, Row};
 use crate::{
     facts,
     look::Look,
-    words::{self, percent, plain, share, span, width},
+    words::{self, percent, plain, share, span},
 };
 
 const NONE: &str = "-";
@@ -32,17 +32,7 @@ pub fn text(rows: &[Row<'_>], namespaces: bool, now: Timestamp, look: &Look) -> 
     let skip = usize::from(!namespaces);
     let mut table: Vec<Vec<String>> = vec![head.iter().skip(skip).map(|&title| title.to_owned()).collect()];
     table.extend(rows.iter().map(|row| cells(row, now).into_iter().skip(skip).collect()));
-    let columns = head.len() - skip;
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| table.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in &table {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, &to)| words::pad(cell, to, look.glyphs.ellipsis)).collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    words::columns(&table, look.glyphs.ellipsis)
 }
 
 fn cells(row: &Row<'_>, now: Timestamp) -> Vec<String> {

@@ -9,15 +9,13 @@ use firebreak_api::{
     template,
 };
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _, api::DeleteParams};
+use kube::ResourceExt as _;
 
-use super::{Worker, ended, leave::is_held, phase, within};
+use super::{Worker, ended, leave::is_held, phase};
 use crate::{observe, raw};
 
 /// Condemned templates kept with a Guard.
 const MOST_CONDEMNED: usize = 20;
-/// Ended Changes kept with a Guard.
-pub(crate) const MOST_ENDED: usize = 10;
 
 impl Worker {
     /// Takes what ended Changes mean into the Guard's status, once each. The new status, where it changed.
@@ -40,18 +38,6 @@ impl Worker {
                 let carried = raw::pod_template(&deployment).map(template::hash);
                 carried.as_ref() == Some(&change.spec.candidate.template) && !observe::bypassed(&deployment, change)
             })
-    }
-
-    /// Deletes the oldest ended Changes beyond the limit, and with them their ReplicaSets.
-    pub(super) async fn forget(&self, changes: &[Arc<Change>]) {
-        let ended: Vec<_> = changes.iter().filter(|change| ended(change)).collect();
-        let surplus = ended.len().saturating_sub(MOST_ENDED);
-        let api: Api<Change> = Api::namespaced(self.client.clone(), self.view.namespace());
-        for change in ended.iter().take(surplus) {
-            if let Err(error) = within(api.delete(&change.name_any(), &DeleteParams::default())).await {
-                tracing::debug!(change = %change.name_any(), %error, "old Change not deleted yet");
-            }
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use firebreak_api::{
     Change, Guard, GuardStatus, Intervention,
+    change::HumanAct,
     guard::Condemned,
     intervention::{Action, Outcome},
 };
@@ -60,6 +61,34 @@ impl Worker {
         }))
     }
 
+    /// The retry or clear that let the template of this Change be judged again, where the attempt before it was condemned.
+    ///
+    /// Found in the caches and not handed on: a process that dies between the clearing and the new Change loses nothing.
+    pub(super) fn clearing_act(&self, change: &Change) -> Option<HumanAct> {
+        let before = preceding(change)?;
+        let mut acts = self.view.interventions.all();
+        acts.retain(|act| {
+            let again = matches!(act.spec.action, Action::Retry | Action::Clear);
+            again && act.spec.guard == self.name && act.spec.change == before && act.spec.by.is_some() && !self.unheard(act)
+        });
+        let act = acts.into_iter().max_by_key(|act| act.metadata.creation_timestamp.clone())?;
+        Some(HumanAct {
+            intervention: act.name_any(),
+            action: act.spec.action,
+            by: act.spec.by.clone(),
+            at: act.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            reason: act.spec.reason.clone(),
+        })
+    }
+
+    /// Whether an act came to nothing, or nobody vouches yet for who made it.
+    fn unheard(&self, act: &Intervention) -> bool {
+        match act.status.as_ref().and_then(|status| status.outcome) {
+            Some(outcome) => outcome == Outcome::Refused,
+            None => self.attest.fresh() != Vouched::Yes,
+        }
+    }
+
     /// An open act of this kind by someone whom the API server vouches for.
     fn believed(&self, fits: impl Fn(&Intervention) -> bool) -> Option<Arc<Intervention>> {
         let act = observe::open_acts(&self.view, &self.name).into_iter().find(|act| fits(act) && act.spec.by.is_some())?;
@@ -106,6 +135,13 @@ impl Worker {
         let owner = change.and_then(|change| change.owner_ref(&())).or_else(|| guard.and_then(|guard| guard.owner_ref(&())));
         self.teller.answer(Reply { namespace, act: act.name_any(), outcome, message, owner });
     }
+}
+
+/// The name of the attempt before this one at the same template.
+fn preceding(change: &Change) -> Option<String> {
+    let name = change.name_any();
+    let begins = name.strip_suffix(&change.spec.attempt.to_string())?;
+    change.spec.attempt.checked_sub(1).filter(|before| *before > 0).map(|before| format!("{begins}{before}"))
 }
 
 /// Why nothing comes of an act while this Change runs; `over` where the Change that it names has ended.
@@ -222,6 +258,20 @@ mod tests {
             None => assert_eq!(why, None),
             Some(part) => assert!(why.clone().unwrap().contains(part), "{why:?}"),
         }
+    }
+
+    #[rstest::rstest]
+    #[case("shop-x-1", 1, None)]
+    #[case("shop-x-2", 2, Some("shop-x-1"))]
+    #[case("shop-x-10", 10, Some("shop-x-9"))]
+    fn given_an_attempt_when_asked_for_the_one_before_then_its_name(
+        #[case] name: &str,
+        #[case] attempt: u32,
+        #[case] before: Option<&str>,
+    ) {
+        let mut change = fake::change(name);
+        change.spec.attempt = attempt;
+        assert_eq!(preceding(&change).as_deref(), before);
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Worker {
 fn full_status(status: Option<&GuardStatus>) -> serde_json::Value {
     let mut value = serde_json::to_value(status).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        for field in ["activeChange", "lastChange", "accounted", "stable", "hold", "condemned"] {
+        for field in ["activeChange", "lastChange", "accounted", "stable", "hold", "condemned", "forgottenUntil", "bypasses"] {
             map.entry(field).or_insert(serde_json::Value::Null);
         }
     }

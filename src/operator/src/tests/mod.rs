@@ -2,6 +2,7 @@
 
 mod api_server;
 mod fitting;
+mod forgetting;
 mod leaving;
 mod naming;
 mod owning;

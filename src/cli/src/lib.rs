@@ -23,6 +23,7 @@ pub mod look;
 pub mod output;
 pub mod picture;
 pub mod policy;
+pub mod queue;
 pub mod replay;
 pub mod rules;
 pub mod screen;
@@ -43,6 +44,7 @@ pub use error::{Error, FAILED, OK, USAGE};
 pub async fn run(cli: Cli) -> u8 {
     let result = match &cli.command {
         args::Command::Status(status) => status::run(&cli.global, status).await,
+        args::Command::Queue(queue) => queue::run(&cli.global, queue).await,
         args::Command::Explain(explain) => explain::run(&cli.global, explain).await,
         args::Command::Replay(replay) => replay::run(&cli.global, replay).await,
         args::Command::Simulate(simulate) => simulate::run(&cli.global, simulate).await,

@@ -39,6 +39,7 @@ use crate::{
     begin::{self, Beginning},
     events::Teller,
     fit,
+    gates::Gate,
     metrics::Hub,
     observe, raw,
     supervisor::Shared,
@@ -195,6 +196,7 @@ impl Worker {
         let guard = guard.filter(|guard| leave::owns(guard, change));
         if ended(change) {
             *work = None;
+            self.shared.gates.ended(change);
             return self.finish(guard, change).await;
         }
         let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
@@ -208,7 +210,8 @@ impl Worker {
         let ends = leaves || called_off;
         self.refuse_stale_acts(guard, change);
         let vouched = self.vouched(|act| act.spec.change == change.name_any());
-        let moment = turn::Beginning { now, guard_leaves: ends, vouched };
+        let gate = Gate::of(&self.shared, guard, change, now);
+        let moment = turn::Beginning { now, guard_leaves: ends, vouched, gate };
         let Some(at_work) = work.as_mut() else { return Next::Within(TURN_SOON) };
         let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
@@ -228,6 +231,7 @@ impl Worker {
             Went::Ended => {
                 let ended = Arc::new(at_work.change().clone());
                 *work = None;
+                self.shared.gates.ended(&ended);
                 self.finish(guard, &ended).await
             }
         }

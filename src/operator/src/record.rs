@@ -7,7 +7,7 @@ use firebreak_api::{
     Change, ChangeStatus,
     change::{
         Approved, Arms, BlastRadius, Counted, DecisionRecord, DependentState, DependentStatus, Evidence, HarmScale, Phase,
-        RouteRecord, Waiting,
+        QueuePlace, RouteRecord, Waiting,
     },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
@@ -70,6 +70,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
             message: waiting.message.clone(),
             since: timestamp(waiting.since),
         }),
+        queue: seen.queued.as_ref().map(|queued| QueuePlace { position: queued.position, of: queued.of }),
         paused: memory.paused,
         approvals: memory.approvals.iter().map(|approved| approved_of(setup, approved)).collect(),
         exposed_at: memory.exposed_at.map(timestamp),

@@ -124,10 +124,18 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
             "give each rule a name of its own",
         ),
         ("a rule that raises by 9", cluster(&|spec| spec["rules"][0]["raise"] = json!(9)), "raise"),
-        ("a level more", cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()), "levels are low, medium, high and critical"),
+        (
+            "a level more",
+            cluster(&|spec| spec["levels"]["severe"] = spec["levels"]["high"].clone()),
+            "levels are low, medium, high and critical",
+        ),
         ("a level less", cluster(&|spec| drop(spec["levels"].as_object_mut().and_then(|levels| levels.remove("low")))), "low"),
         ("an alpha of 2", cluster(&|spec| spec["levels"]["high"]["alpha"] = json!(2.0)), "a probability above 0 and up to 0.5"),
-        ("a freeze without its length", freeze(json!({"schedule": "0 17 * * 5"})), "write schedule and duration, or from and until"),
+        (
+            "a freeze without its length",
+            freeze(json!({"schedule": "0 17 * * 5"})),
+            "write schedule and duration, or from and until",
+        ),
         ("a freeze of six fields", freeze(json!({"schedule": "0 0 17 * * 5", "duration": "1h"})), "a cron of five fields"),
         ("a freeze of no time", freeze(json!({"schedule": "0 17 * * 5", "duration": "0s"})), "duration: from 1m to 8784h"),
         (
@@ -136,7 +144,11 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
             "from must be before until",
         ),
         ("a limit of none", cluster(&|spec| spec["limits"] = json!({"cluster": 0})), "limits.cluster"),
-        ("a limit of a level that there is not", cluster(&|spec| spec["limits"] = json!({"levels": {"severe": 1}})), "levels are low, medium, high and critical"),
+        (
+            "a limit of a level that there is not",
+            cluster(&|spec| spec["limits"] = json!({"levels": {"severe": 1}})),
+            "levels are low, medium, high and critical",
+        ),
         (
             "a RiskPolicy that says nothing",
             json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "RiskPolicy", "metadata": {"name": "team"}, "spec": {"clusterPolicy": RULED}}),

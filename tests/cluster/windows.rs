@@ -73,9 +73,14 @@ pub(crate) async fn a_freeze_holds_what_runs_at_its_stage(world: &World) -> Resu
     let held = scene.until_change(&name, "to be frozen", MINUTE, |change| waits_for(change, &["Frozen"])).await?;
     println!("freeze: {}", message(&held));
     ensure!((weight(&held) - 20.0).abs() < 0.01, "it is frozen at {} %", weight(&held));
-    ensure!(message(&held).contains("freeze audit is in force until") && message(&held).contains("it stays at 20 %"), "{}", message(&held));
+    ensure!(
+        message(&held).contains("freeze audit is in force until") && message(&held).contains("it stays at 20 %"),
+        "{}",
+        message(&held)
+    );
     let ended = scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
-    let after = ended.status.iter().flat_map(|status| &status.decisions).find(|decision| decision.message.starts_with("stage 2 "));
+    let after =
+        ended.status.iter().flat_map(|status| &status.decisions).find(|decision| decision.message.starts_with("stage 2 "));
     let after = after.context("no second stage is recorded")?;
     ensure!(after.at >= over, "stage 2 began at {}, in the freeze that ended at {over}", after.at);
     ensure!(scene.finish(load).await?.total_failed() == 0, "requests failed");

@@ -124,9 +124,10 @@ impl Limits {
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let changes = |count: u32| if count == 1 { "1 Change".to_owned() } else { format!("{count} Changes") };
-        let levels = self.levels.iter().map(|(level, limit)| {
-            (Some(limit.0), format!("of level {}", firebreak_engine::risk::Level::from(*level)))
-        });
+        let levels = self
+            .levels
+            .iter()
+            .map(|(level, limit)| (Some(limit.0), format!("of level {}", firebreak_engine::risk::Level::from(*level))));
         [(self.cluster, "in the cluster".to_owned()), (self.namespace, "in a namespace".to_owned())]
             .into_iter()
             .chain(levels)
@@ -148,7 +149,7 @@ pub struct OwnLimits {
 
 /// A freeze of the policies that hold for a workload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InForce<'a> {
+pub struct NamedFreeze<'a> {
     /// Its name; of a namespace's policy with the policy's before it.
     pub name: String,
     /// Time zone of its schedule, and in which its times are said.
@@ -157,7 +158,7 @@ pub struct InForce<'a> {
     pub freeze: &'a Freeze,
 }
 
-impl InForce<'_> {
+impl NamedFreeze<'_> {
     /// Whether it holds for a level.
     #[must_use]
     pub fn holds_for(&self, level: RiskLevel) -> bool {
@@ -175,9 +176,9 @@ impl InForce<'_> {
 
 impl Effective {
     /// Every freeze: the cluster's first, then the namespace's own.
-    pub fn freezes(&self) -> impl Iterator<Item = InForce<'_>> {
+    pub fn freezes(&self) -> impl Iterator<Item = NamedFreeze<'_>> {
         let default = self.time_zone();
-        let in_force = move |name: String, freeze| InForce { name, zone: zone(freeze, default), freeze };
+        let in_force = move |name: String, freeze| NamedFreeze { name, zone: zone(freeze, default), freeze };
         let cluster = self.cluster.iter().flat_map(|policy| &policy.spec.freezes);
         let cluster = cluster.map(move |freeze| in_force(freeze.name.clone(), freeze));
         let own = self.own.iter().flat_map(move |policy| {

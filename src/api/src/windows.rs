@@ -69,9 +69,8 @@ impl Calendar {
     /// # Errors
     /// What is wrong, and what to write instead.
     pub fn of(freeze: &Freeze, zone: &str) -> Result<Self, String> {
-        let known = time_zone(zone).ok_or_else(|| {
-            format!("there is no time zone {zone}; write one of the IANA database, for example Europe/Zurich")
-        })?;
+        let known = time_zone(zone)
+            .ok_or_else(|| format!("there is no time zone {zone}; write one of the IANA database, for example Europe/Zurich"))?;
         let kind = match (&freeze.schedule, freeze.duration, freeze.from, freeze.until) {
             (Some(schedule), Some(lasts), None, None) => {
                 let lasts = SignedDuration::try_from(lasts.0).map_err(|_| format!("duration {lasts} is too long"))?;

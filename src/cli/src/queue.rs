@@ -169,7 +169,10 @@ mod tests {
         ];
         let queue = Queue::new(&changes);
         let names = |entries: &[Entry]| entries.iter().map(|one| one.change.clone()).collect::<Vec<_>>();
-        assert_eq!((names(&queue.under_way), names(&queue.waiting)), (vec!["first".into()], vec!["second".into(), "third".into()]));
+        assert_eq!(
+            (names(&queue.under_way), names(&queue.waiting)),
+            (vec!["first".into()], vec!["second".into(), "third".into()])
+        );
         let text = queue.text(fixtures::now(), &fixtures::look());
         assert!(text.contains("1 of 2") && text.contains("under way") && text.contains("shop/second: 2 under way"), "{text}");
     }

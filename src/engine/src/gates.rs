@@ -72,9 +72,7 @@ impl Memory {
     pub fn takes_place(&self) -> bool {
         match self.phase {
             Phase::Held | Phase::Ended(_) => false,
-            Phase::Preparing => {
-                self.waiting.as_ref().is_none_or(|waiting| ON_ITS_WAY.contains(&waiting.reason.as_str()))
-            }
+            Phase::Preparing => self.waiting.as_ref().is_none_or(|waiting| ON_ITS_WAY.contains(&waiting.reason.as_str())),
             Phase::Progressing | Phase::Baking | Phase::Promoting | Phase::Retreating => true,
         }
     }

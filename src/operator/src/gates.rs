@@ -143,7 +143,7 @@ impl<'a> Gate<'a> {
 
 /// The freezes of a policy that are open at a moment and hold for a level; for all levels where it is not known.
 fn frozen(calendars: &Calendars, policy: &Effective, level: Option<RiskLevel>, now: Timestamp) -> Vec<Frozen> {
-    let open = |freeze: firebreak_api::freezes::InForce<'_>| {
+    let open = |freeze: firebreak_api::freezes::NamedFreeze<'_>| {
         if level.is_some_and(|level| !freeze.holds_for(level)) {
             return None;
         }

@@ -92,7 +92,8 @@ mod tests {
         let listen = taken.local_addr().unwrap();
         let reached: Arc<AtomicBool> = Arc::default();
         let hub = Arc::new(Hub::new(None, Limits::default()));
-        let vitals = Arc::new(Vitals { reached: Arc::clone(&reached), leads: AtomicBool::new(false), hub, gates: Arc::default() });
+        let vitals =
+            Arc::new(Vitals { reached: Arc::clone(&reached), leads: AtomicBool::new(false), hub, gates: Arc::default() });
         let served = tokio::spawn(serve(listen, vitals));
         tokio::task::yield_now().await;
         assert!(!served.is_finished());

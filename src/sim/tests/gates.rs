@@ -243,7 +243,7 @@ fn given_an_exception_from_one_window_when_the_next_opens_then_it_is_asked_anew(
 fn given_a_policy_that_asks_two_people_of_a_group_when_a_freeze_lets_exceptions_through_then_it_asks_the_same_of_them() {
     let mut cluster = exposed();
     cluster.setup.plan.approval = Approval { count: 2, groups: vec!["release".to_owned()], expires_after_seconds: None };
-    let mut said = |cluster: &mut Cluster, by: &str, groups: &[&str]| {
+    let said = |cluster: &mut Cluster, by: &str, groups: &[&str]| {
         let decision = turn_with(cluster, |seen| {
             seen.freezes = vec![frozen(Running::Hold, true)];
             let groups = groups.iter().map(|&group| group.to_owned()).collect();

@@ -210,8 +210,8 @@ pub struct FreezeReport {
 impl FreezeReport {
     /// The freezes of a policy; of one level, where it is given.
     fn all(policy: &Effective, level: Option<Level>, at: Timestamp) -> Result<Vec<Self>, Error> {
-        let holds = |freeze: &freezes::InForce<'_>| level.is_none_or(|level| freeze.holds_for(level.into()));
-        let report = |freeze: freezes::InForce<'_>| {
+        let holds = |freeze: &freezes::NamedFreeze<'_>| level.is_none_or(|level| freeze.holds_for(level.into()));
+        let report = |freeze: freezes::NamedFreeze<'_>| {
             let wrong = |why: String| Error::Usage(format!("policy {}: freeze {}: {why}", policy.name(), freeze.name));
             let calendar = freeze.calendar().map_err(wrong)?;
             calendar.check().map_err(wrong)?;

@@ -118,7 +118,9 @@ fn manifests(from: &Path, to: &Path, args: &args::PolicyTest, policy: Effective,
         history: History { complete: true, ..History::default() },
         changer: Changer { name: args.changer.clone() },
     };
-    Ok(Asked { policy, facts, of: format!("{} → {}", from.display(), to.display()), recorded: None, at: args.at.unwrap_or(now) })
+    Ok(Asked {
+        policy, facts, of: format!("{} → {}", from.display(), to.display()), recorded: None, at: args.at.unwrap_or(now)
+    })
 }
 
 /// The claims in a manifest, as the operator reads them: the template's win.

@@ -94,7 +94,10 @@ async fn in_cluster(named: &PolicyRef, cluster: &Cluster) -> Result<ClusterRiskP
         high: policy.level(Level::High),
         critical: policy.level(Level::Critical),
     };
-    Ok(ClusterRiskPolicy::new(&policy.name(), ClusterRiskPolicySpec { levels, rules: Vec::new(), time_zone: None, freezes: Vec::new(), limits: None }))
+    Ok(ClusterRiskPolicy::new(
+        &policy.name(),
+        ClusterRiskPolicySpec { levels, rules: Vec::new(), time_zone: None, freezes: Vec::new(), limits: None },
+    ))
 }
 
 /// The plan that is asked for, and its policy in words.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use firebreak_api::{
-    freezes::{Freeze, InForce},
+    freezes::{Freeze, NamedFreeze},
     windows::{Calendar, State, Window},
 };
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ impl Known {
 impl Calendars {
     /// The window that is open at a moment, and when it ends in words. A freeze that cannot be worked out is not in force: the policy's
     /// status says what is wrong with it, and its former spec holds.
-    pub(super) fn open(&self, freeze: &InForce<'_>, now: Timestamp) -> Option<(Window, String)> {
+    pub(super) fn open(&self, freeze: &NamedFreeze<'_>, now: Timestamp) -> Option<(Window, String)> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.values().map(Vec::len).sum::<usize>() >= MOST_REMEMBERED {
             known.clear();

@@ -116,11 +116,10 @@ impl Places {
         let place = queue.iter().position(|(key, _)| *key == entrant.key);
         match place.and_then(|place| Some((place, queue.get(place)?.1.clone()?))) {
             None => {
-                known.insert(entrant.key.clone(), Known {
-                    entrant: entrant.clone(),
-                    stands: Stands::UnderWay,
-                    said: Instant::now(),
-                });
+                known.insert(
+                    entrant.key.clone(),
+                    Known { entrant: entrant.clone(), stands: Stands::UnderWay, said: Instant::now() },
+                );
                 Ok(())
             }
             Some((place, limit)) => {

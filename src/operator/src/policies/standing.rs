@@ -3,8 +3,7 @@
 use firebreak_api::{
     ClusterRiskPolicySpec, RiskPolicySpec,
     facts::time_zone,
-    freezes,
-    in_force,
+    freezes, in_force,
     packed::{self, PackError},
     policy::{LastGood, PolicyStatus},
 };

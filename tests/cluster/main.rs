@@ -26,6 +26,7 @@ mod records;
 mod refusals;
 mod releases;
 mod third_party;
+mod windows;
 mod witnesses;
 
 /// Cases that run side by side.
@@ -77,6 +78,9 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, lifecycle::claims_that_rise_begin_anew),
         case!(Shared, lifecycle::guard_deleted_takes_its_candidate_back_first),
         case!(Shared, policies::risk_policy),
+        case!(Shared, windows::a_freeze_holds_what_runs_at_its_stage),
+        case!(Shared, windows::a_freeze_lets_what_runs_finish_and_nothing_begin),
+        case!(Shared, windows::an_approval_lets_a_change_through_a_freeze),
         case!(Shared, outages::backend_away_holds_a_harmless_candidate),
         case!(Shared, outages::backend_away_never_promotes_a_failing_candidate),
         case!(Shared, outages::no_data_exposes_nothing),
@@ -125,6 +129,8 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Shared, protection::a_namespace_that_is_deleted_goes),
         case!(Shared, protection::every_policy_goes_with_the_chart),
         case!(AsItAsks, people::nobody_is_believed_without_the_policy),
+        // One operator for the whole cluster: no other may work beside it.
+        case!(AsItAsks, windows::six_changes_queue_for_two_places),
         case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
     ]
 }

@@ -110,6 +110,10 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
         change(&mut policy["spec"]);
         policy
     };
+    let freeze = |mut freeze: Value| {
+        freeze["name"] = json!("a");
+        cluster(&|spec| spec["freezes"] = json!([freeze]))
+    };
     let table = [
         ("a rule without an effect", cluster(&|spec| spec["rules"] = json!([{"name": "a", "when": "true"}])), "say what follows"),
         (
@@ -127,6 +131,24 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
         ),
         ("a level less", cluster(&|spec| drop(spec["levels"].as_object_mut().and_then(|levels| levels.remove("low")))), "low"),
         ("an alpha of 2", cluster(&|spec| spec["levels"]["high"]["alpha"] = json!(2.0)), "a probability above 0 and up to 0.5"),
+        (
+            "a freeze without its length",
+            freeze(json!({"schedule": "0 17 * * 5"})),
+            "write schedule and duration, or from and until",
+        ),
+        ("a freeze of six fields", freeze(json!({"schedule": "0 0 17 * * 5", "duration": "1h"})), "a cron of five fields"),
+        ("a freeze of no time", freeze(json!({"schedule": "0 17 * * 5", "duration": "0s"})), "duration: from 1m to 8784h"),
+        (
+            "a freeze that ends before it begins",
+            freeze(json!({"from": "2026-12-19T17:00:00Z", "until": "2026-12-18T17:00:00Z"})),
+            "from must be before until",
+        ),
+        ("a limit of none", cluster(&|spec| spec["limits"] = json!({"cluster": 0})), "limits.cluster"),
+        (
+            "a limit of a level that there is not",
+            cluster(&|spec| spec["limits"] = json!({"levels": {"severe": 1}})),
+            "levels are low, medium, high and critical",
+        ),
         (
             "a RiskPolicy that says nothing",
             json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "RiskPolicy", "metadata": {"name": "team"}, "spec": {"clusterPolicy": RULED}}),

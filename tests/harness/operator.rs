@@ -1,4 +1,4 @@
-//! An operator as a process of the host, with the rights of its ServiceAccount, watching one namespace.
+//! An operator as a process of the host, with the rights of its ServiceAccount, watching one namespace, or all.
 
 use std::{
     fs::File,
@@ -16,6 +16,8 @@ pub struct Operator {
     binary: PathBuf,
     kubeconfig: PathBuf,
     namespace: String,
+    /// Whether it works on that namespace alone.
+    alone: bool,
     identity: String,
     prometheus: String,
     log: PathBuf,
@@ -34,11 +36,22 @@ impl Operator {
             binary: world.operator_binary.clone(),
             kubeconfig: world.operator_kubeconfig.clone(),
             namespace: namespace.to_owned(),
+            alone: true,
             identity: "test".to_owned(),
             prometheus: prometheus.to_owned(),
             log: folder.join(format!("{namespace}.log")),
             child: None,
         })
+    }
+
+    /// An operator for all namespaces, with a lease of this name; it does not run yet.
+    ///
+    /// # Errors
+    /// When the log's folder cannot be made.
+    pub fn of_all(world: &World, name: &str, prometheus: &str) -> Result<Self> {
+        let mut operator = Self::new(world, name, prometheus)?;
+        operator.alone = false;
+        Ok(operator)
     }
 
     /// Another replica for the same namespace and lease; it does not run yet.
@@ -51,6 +64,7 @@ impl Operator {
             binary: self.binary.clone(),
             kubeconfig: self.kubeconfig.clone(),
             namespace: self.namespace.clone(),
+            alone: self.alone,
             identity: identity.to_owned(),
             prometheus: self.prometheus.clone(),
             log,
@@ -68,8 +82,12 @@ impl Operator {
         }
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
+        command.arg("run");
+        if self.alone {
+            command.args(["--namespace", &self.namespace]);
+        }
         command
-            .args(["run", "--namespace", &self.namespace, "--lease-namespace", SYSTEM, "--lease-name", &self.namespace])
+            .args(["--lease-namespace", SYSTEM, "--lease-name", &self.namespace])
             .args(["--identity", &self.identity, "--listen", "127.0.0.1:0", "--prometheus-url", &self.prometheus])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,kube_client=warn,firebreak_operator=debug")

@@ -1,5 +1,6 @@
 //! `Change`: one candidate's whole way, from hold to promoted or taken back, and the record of it.
 
+use firebreak_engine::gates;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -252,6 +253,9 @@ pub struct ChangeStatus {
     /// Why it does not go on right now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Its place in the queue, where a limit of the policy is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePlace>,
     /// Whether a human paused it.
     #[serde(default)]
     pub paused: bool,
@@ -308,6 +312,21 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+impl ChangeStatus {
+    /// Whether it takes one of the places that a limit of a policy gives, as it is recorded.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        match self.phase {
+            Phase::Held => false,
+            Phase::Preparing => {
+                let on_its_way = |waiting: &Waiting| gates::ON_ITS_WAY.contains(&waiting.reason.as_str());
+                self.waiting.as_ref().is_none_or(on_its_way)
+            }
+            phase => !phase.ended(),
+        }
+    }
+}
+
 /// Why a Change does not go on right now.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -318,6 +337,16 @@ pub struct Waiting {
     pub message: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// A place in the queue before a limit that is full.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuePlace {
+    /// The place, from 1.
+    pub position: u32,
+    /// How many wait.
+    pub of: u32,
 }
 
 /// A human's yes to a stage that has not begun.

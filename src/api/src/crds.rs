@@ -77,10 +77,11 @@ fn levels_as_one(schema: &mut JSONSchemaProps) {
 }
 
 /// Parts that are explained elsewhere: their checks stay, their words do not.
-const REPEATED: [(&str, &[&str]); 6] = [
+const REPEATED: [(&str, &[&str]); 7] = [
     ("guards.yaml", &["spec", "dependents", "signals"]),
     // As in clusterriskpolicies.yaml.
     ("riskpolicies.yaml", &["spec", "rules"]),
+    ("riskpolicies.yaml", &["spec", "freezes"]),
     // Kubernetes' own words, as for every kind that has conditions.
     ("guards.yaml", &["status", "conditions"]),
     ("changes.yaml", &["status", "conditions"]),

@@ -82,7 +82,7 @@ impl Effective {
             let ignored = stricter::both(&cluster(*level), tightening).1;
             ignored.into_iter().map(move |what| format!("levels.{}: {what}", Level::from(*level))).collect::<Vec<_>>()
         };
-        own.spec.levels.iter().flat_map(words).collect()
+        own.spec.levels.iter().flat_map(words).chain(self.looser_limits()).collect()
     }
 
     /// Whether any rule is in it: without, the claims alone make the level.

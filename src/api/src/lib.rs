@@ -2,8 +2,8 @@
 //!
 //! Holds: the five kinds ([`Guard`], [`Change`], [`ClusterRiskPolicy`], [`RiskPolicy`], [`Intervention`]), the names of annotations and
 //! labels ([`names`]), the comparison of pod templates ([`template`], [`diff`]), conditions ([`conditions`]), stored values ([`packed`]),
-//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`]), what a human who is asked has to know ([`brief`]), the
-//! record of a Change as entries ([`record`]).
+//! what a policy means to the engine ([`plan`], [`in_force`], [`stricter`], [`freezes`], [`windows`]), what a human who is asked has
+//! to know ([`brief`]), the record of a Change as entries ([`record`]).
 //! Does not hold: any decision (crate `firebreak-engine`), any client call (crate `firebreak-operator`).
 //! Start at [`guard`]; the definitions in `crds/` are generated from here by `firebreak crds`.
 
@@ -19,6 +19,7 @@ pub mod crds;
 pub mod diff;
 pub mod evidence;
 pub mod facts;
+pub mod freezes;
 pub mod guard;
 pub mod in_force;
 pub mod intervention;
@@ -31,6 +32,7 @@ pub mod record;
 pub mod span;
 pub mod stricter;
 pub mod template;
+pub mod windows;
 
 pub use change::{Change, ChangeSpec, ChangeStatus};
 pub use guard::{Guard, GuardSpec, GuardStatus};

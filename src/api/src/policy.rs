@@ -10,7 +10,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Span;
+use crate::{
+    Span,
+    freezes::{Freeze, Limits, OwnLimits},
+};
 
 /// What each risk level means: how much proof, in which stages, with whom asked; and which changes are riskier than they claim.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -38,10 +41,18 @@ pub struct ClusterRiskPolicySpec {
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.rules: give each rule a name of its own"))]
     pub rules: Vec<RiskRule>,
-    /// Time zone of `time` in rules, as in the IANA database. Default: UTC.
+    /// Time zone of `time` in rules and of freezes, as in the IANA database. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z][-+_A-Za-z0-9/]*$"))]
     pub time_zone: Option<String>,
+    /// Windows in which nothing new reaches users.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.freezes: give each freeze a name of its own"))]
+    pub freezes: Vec<Freeze>,
+    /// How many Changes may be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// What is stricter in this namespace than the ClusterRiskPolicy asks for. Nothing in it can make anything looser.
@@ -61,7 +72,7 @@ pub struct ClusterRiskPolicySpec {
     printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].reason", name = "Ready", type_ = "string"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
-#[x_kube(validation = Rule::new("has(self.atLeast) || has(self.rules) || has(self.levels)").message("a RiskPolicy tightens a ClusterRiskPolicy: write atLeast, rules or levels"))]
+#[x_kube(validation = Rule::new("has(self.atLeast) || has(self.rules) || has(self.levels) || has(self.freezes) || has(self.limits)").message("a RiskPolicy tightens a ClusterRiskPolicy: write atLeast, rules or levels, freezes or limits"))]
 #[serde(rename_all = "camelCase")]
 pub struct RiskPolicySpec {
     /// The ClusterRiskPolicy that it tightens. Default: the built-in policy.
@@ -81,6 +92,14 @@ pub struct RiskPolicySpec {
     #[schemars(with = "BTreeMap<String, Tightening>", extend("maxProperties" = 8))]
     #[x_kube(validation = Rule::new("self.all(name, name in ['low', 'medium', 'high', 'critical'])").message("spec.levels: levels are low, medium, high and critical"))]
     pub levels: BTreeMap<RiskLevel, Tightening>,
+    /// Freezes beside those of the ClusterRiskPolicy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("spec.freezes: give each freeze a name of its own"))]
+    pub freezes: Vec<Freeze>,
+    /// How many Changes may be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<OwnLimits>,
 }
 
 /// A risk level.

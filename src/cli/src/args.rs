@@ -50,6 +50,11 @@ pub enum Command {
   kubectl firebreak status checkout -w
   kubectl firebreak status checkout -w --until ended    # in CI: exit 0 when promoted, 1 when not")]
     Status(Status),
+    /// Show who waits for a place where a limit of a policy is full, in order, and which Changes are under way; of all namespaces
+    #[command(after_help = "Examples:
+  kubectl firebreak queue
+  kubectl firebreak queue -o json")]
+    Queue(Queue),
     /// Explain a Change: what, who, why this risk and plan, where it is, what would change the outcome
     #[command(after_help = "Examples:
   kubectl firebreak explain checkout
@@ -158,6 +163,14 @@ pub struct Status {
     pub until: When,
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT", conflicts_with = "watch")]
+    pub output: Option<Format>,
+}
+
+/// Options of `queue`.
+#[derive(Args, Clone, Debug)]
+pub struct Queue {
+    /// For machines
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
 

@@ -23,6 +23,7 @@ pub mod look;
 pub mod output;
 pub mod picture;
 pub mod policy;
+pub mod queue;
 pub mod records;
 pub mod replay;
 pub mod rules;
@@ -44,6 +45,7 @@ pub use error::{Error, FAILED, OK, USAGE};
 pub async fn run(cli: Cli) -> u8 {
     let result = match &cli.command {
         args::Command::Status(status) => status::run(&cli.global, status).await,
+        args::Command::Queue(queue) => queue::run(&cli.global, queue).await,
         args::Command::Explain(explain) => explain::run(&cli.global, explain).await,
         args::Command::History(history) => records::history(&cli.global, history).await,
         args::Command::Export(export) => records::export(&cli.global, export).await,

@@ -4,6 +4,7 @@
 //! asked, and only then anything that leads on. No way back waits for readiness, for metrics or for a human.
 
 mod back;
+mod gates;
 mod hand_over;
 mod late;
 mod on;
@@ -72,7 +73,15 @@ impl Basis {
 /// Decides one turn. Pure: the same input gives the same output, bit for bit.
 #[must_use]
 pub fn decide(setup: &Setup, memory: &Memory, seen: &Observation) -> Decision {
-    let mut turn = Turn { setup, seen, memory: memory.clone(), effects: Vec::new(), notes: Vec::new(), answers: Vec::new() };
+    let mut turn = Turn {
+        setup,
+        seen,
+        memory: memory.clone(),
+        had_place: memory.takes_place(),
+        effects: Vec::new(),
+        notes: Vec::new(),
+        answers: Vec::new(),
+    };
     if !matches!(memory.phase, Phase::Ended(_)) {
         turn.take();
     }
@@ -101,6 +110,8 @@ struct Turn<'a> {
     setup: &'a Setup,
     seen: &'a Observation,
     memory: Memory,
+    /// Whether it took a place of a limit before this turn.
+    had_place: bool,
     effects: Vec<Effect>,
     notes: Vec<Note>,
     answers: Vec<Answer>,
@@ -119,7 +130,13 @@ impl Turn<'_> {
         }
         match self.memory.phase {
             Phase::Held => self.held(),
-            Phase::Preparing => self.prepare(),
+            Phase::Preparing => {
+                self.prepare();
+                // What it waited for is over, but others have taken the places meanwhile.
+                if self.memory.phase == Phase::Preparing && self.memory.takes_place() {
+                    self.must_queue();
+                }
+            }
             Phase::Progressing | Phase::Baking => self.progress(&verdict),
             Phase::Promoting => self.promote(),
             Phase::Retreating => self.retreat(),

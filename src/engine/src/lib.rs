@@ -14,6 +14,7 @@ pub mod curve;
 pub mod decide;
 pub mod dependents;
 pub mod effect;
+pub mod gates;
 pub mod judge;
 pub mod memory;
 pub mod observation;

@@ -7,6 +7,7 @@ use crate::{
     curve::Curve,
     decide::Answer,
     dependents::Reach,
+    gates::Excepted,
     judge::Judgement,
     people::Approved,
     plan::Setup,
@@ -50,6 +51,9 @@ pub struct Memory {
     /// Who approved stages that have not begun.
     #[serde(default)]
     pub approvals: Vec<Approved>,
+    /// Who let it through a freeze window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excepted: Vec<Excepted>,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
     /// What is known of the time before the workload was held.
@@ -158,6 +162,7 @@ impl Memory {
             paused: false,
             let_through: None,
             approvals: Vec::new(),
+            excepted: Vec::new(),
             waiting: None,
             late: if setup.late.is_some() { LateWindow::Untold } else { LateWindow::None },
             retreat: None,

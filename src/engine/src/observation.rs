@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checks::CheckLook,
     dependents::{DependentPast, DependentsLook},
+    gates::{Frozen, Queued},
     risk::Level,
     stats::{Counts, Phi},
     units::Millis,
@@ -49,6 +50,12 @@ pub struct Observation {
     /// nothing of the source.
     #[serde(default)]
     pub watching_since: Millis,
+    /// Freeze windows that are open now and hold for its level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Frozen>,
+    /// Its place in the queue, where it would take a place of a limit that is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Queued>,
 }
 
 /// What the workload asks for.

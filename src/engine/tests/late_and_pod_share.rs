@@ -80,6 +80,8 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
         dependent_pasts: None,
         acts: Vec::new(),
         watching_since: Millis::default(),
+        freezes: Vec::new(),
+        queued: None,
     }
 }
 

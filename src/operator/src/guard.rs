@@ -41,6 +41,7 @@ use crate::{
     begin::{self, Beginning},
     events::Teller,
     fit,
+    gates::Gate,
     metrics::Hub,
     observe, raw,
     supervisor::Shared,
@@ -197,6 +198,7 @@ impl Worker {
         let guard = guard.filter(|guard| leave::owns(guard, change));
         if ended(change) {
             *work = None;
+            self.shared.gates.ended(change);
             return self.finish(guard, change).await;
         }
         let leaves = guard.is_none_or(|guard| guard.metadata.deletion_timestamp.is_some());
@@ -212,7 +214,8 @@ impl Worker {
         let ends = leaves || called_off;
         self.refuse_stale_acts(guard, change);
         let vouched = self.vouched(|act| act.spec.change == change.name_any());
-        let moment = turn::Beginning { now, guard_leaves: ends, vouched };
+        let gate = Gate::of(&self.shared, guard, change, now);
+        let moment = turn::Beginning { now, guard_leaves: ends, vouched, gate };
         let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.
@@ -231,6 +234,7 @@ impl Worker {
             Went::Ended => {
                 let ended = Arc::new(at_work.change().clone());
                 *work = None;
+                self.shared.gates.ended(&ended);
                 self.finish(guard, &ended).await
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 
-use crate::metrics::Hub;
+use crate::{gates::Gates, metrics::Hub};
 
 /// What is told.
 pub(crate) struct Vitals {
@@ -21,6 +21,7 @@ pub(crate) struct Vitals {
     /// Whether this replica works (holds the lease).
     pub(crate) leads: AtomicBool,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) gates: Arc<Gates>,
 }
 
 /// An address that cannot be had, or a server that ended, is tried again this often.
@@ -58,6 +59,8 @@ async fn metrics(State(vitals): State<Arc<Vitals>>) -> Result<String, StatusCode
         registry.register(name, help, gauge);
     };
     gauge("leader", "1 while this replica works", i64::from(vitals.leads.load(Ordering::Relaxed)));
+    let waiting = i64::try_from(vitals.gates.waiting()).unwrap_or(i64::MAX);
+    gauge("queue", "Changes that wait for a place of a limit", waiting);
     let stats = vitals.hub.stats();
     for (name, help, value) in stats.named() {
         gauge(name, help, i64::try_from(value).unwrap_or(i64::MAX));
@@ -89,7 +92,8 @@ mod tests {
         let listen = taken.local_addr().unwrap();
         let reached: Arc<AtomicBool> = Arc::default();
         let hub = Arc::new(Hub::new(None, Limits::default()));
-        let vitals = Arc::new(Vitals { reached: Arc::clone(&reached), leads: AtomicBool::new(false), hub });
+        let vitals =
+            Arc::new(Vitals { reached: Arc::clone(&reached), leads: AtomicBool::new(false), hub, gates: Arc::default() });
         let served = tokio::spawn(serve(listen, vitals));
         tokio::task::yield_now().await;
         assert!(!served.is_finished());

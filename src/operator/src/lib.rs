@@ -17,6 +17,7 @@ mod eyes;
 #[cfg(test)]
 mod fake;
 mod fit;
+mod gates;
 mod guard;
 mod http;
 mod keys;

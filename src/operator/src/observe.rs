@@ -157,6 +157,8 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
         seen: given.seen,
         acts: acts(view, change, given.vouched),
         watching_since: given.watching_since,
+        freezes: Vec::new(),
+        queued: None,
     }
 }
 

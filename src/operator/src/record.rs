@@ -8,7 +8,8 @@ mod decisions;
 use firebreak_api::{
     Change, ChangeStatus,
     change::{
-        Approved, Arms, BlastRadius, Counted, DependentState, DependentStatus, Evidence, HarmScale, Phase, RouteRecord, Waiting,
+        Approved, Arms, BlastRadius, Counted, DependentState, DependentStatus, Evidence, HarmScale, Phase, QueuePlace,
+        RouteRecord, Waiting,
     },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
@@ -67,6 +68,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
             message: waiting.message.clone(),
             since: timestamp(waiting.since),
         }),
+        queue: seen.queued.as_ref().map(|queued| QueuePlace { position: queued.position, of: queued.of }),
         paused: memory.paused,
         approvals: memory.approvals.iter().map(|approved| approved_of(setup, approved)).collect(),
         way_back: memory.retreat.as_ref().map(|retreat| Waiting {

@@ -13,6 +13,7 @@ use kube::{Client, Config};
 
 use crate::{
     events::Teller,
+    gates::Gates,
     http::{self, Vitals},
     lease::Claim,
     metrics::{Hub, Limits},
@@ -57,7 +58,13 @@ pub async fn run(options: Run) -> anyhow::Result<()> {
     let identity = options.identity.clone().unwrap_or_else(hostname);
     let hub = Arc::new(Hub::new(options.prometheus_url.clone(), Limits::default()));
     let claim = Claim::new(client.clone(), &options.lease_namespace, &options.lease_name, &identity);
-    let vitals = Arc::new(Vitals { reached: Arc::clone(&claim.reached), leads: AtomicBool::new(false), hub: Arc::clone(&hub) });
+    let gates: Arc<Gates> = Arc::default();
+    let vitals = Arc::new(Vitals {
+        reached: Arc::clone(&claim.reached),
+        leads: AtomicBool::new(false),
+        hub: Arc::clone(&hub),
+        gates: Arc::clone(&gates),
+    });
     tokio::spawn(http::serve(options.listen, Arc::clone(&vitals)));
     let teller = Teller::start(client.clone(), &identity);
     let mut told = std::pin::pin!(told_to_stop());
@@ -75,7 +82,7 @@ pub async fn run(options: Run) -> anyhow::Result<()> {
             }
         };
         let (hub, namespace) = (Arc::clone(&hub), options.namespace.clone());
-        let why = supervisor::run(client.clone(), hub, teller.clone(), namespace, until).await;
+        let why = supervisor::run(client.clone(), hub, Arc::clone(&gates), teller.clone(), namespace, until).await;
         vitals.leads.store(false, Ordering::Relaxed);
         match why {
             Why::Lost => tracing::warn!("lease lost; the work has ended"),

@@ -17,6 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     events::Teller,
+    gates::Gates,
     guard::Worker,
     metrics::Hub,
     policies::{self, Policies},
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) guards: Cache<Guard>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) held: Held,
+    pub(crate) gates: Arc<Gates>,
     pub(crate) bell: Bell,
 }
 
@@ -51,14 +53,16 @@ impl Shared {
 pub(crate) async fn run<T>(
     client: Client,
     hub: Arc<Hub>,
+    gates: Arc<Gates>,
     teller: Teller,
     namespace: Option<String>,
     until: impl Future<Output = T>,
 ) -> T {
     let mut tasks = JoinSet::new();
+    gates.forget();
     let came = tokio::select! {
         came = until => came,
-        never = work(client, hub, teller, namespace, &mut tasks) => match never {},
+        never = work(client, (hub, gates), teller, namespace, &mut tasks) => match never {},
     };
     end(tasks).await;
     came
@@ -94,7 +98,13 @@ fn unreadable(teller: Teller) -> impl Fn(&InvalidObject) + Send + 'static {
     }
 }
 
-async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<String>, tasks: &mut JoinSet<()>) -> Infallible {
+async fn work(
+    client: Client,
+    (hub, gates): (Arc<Hub>, Arc<Gates>),
+    teller: Teller,
+    namespace: Option<String>,
+    tasks: &mut JoinSet<()>,
+) -> Infallible {
     let mut watches = JoinSet::new();
     let bell: Bell = Arc::new(watch::Sender::new(0));
     let (guards, changes, own) = match &namespace {
@@ -115,7 +125,7 @@ async fn work(client: Client, hub: Arc<Hub>, teller: Teller, namespace: Option<S
     let policies = Arc::new(Policies::new(cluster, own));
     watches.spawn(policies::keep(client.clone(), Arc::clone(&policies), bell.subscribe()));
     let held = Held::watch(&mut watches, changes, bell.clone());
-    let shared = Arc::new(Shared { guards, policies, held, bell });
+    let shared = Arc::new(Shared { guards, policies, held, gates, bell });
     let mut changed = shared.bell.subscribe();
     while !(shared.guards.ready().await && shared.policies.cluster.ready().await) {
         tracing::warn!("Guards or ClusterRiskPolicies cannot be listed yet; are the definitions installed and readable?");
@@ -196,7 +206,7 @@ mod tests {
             }
         };
         let until = tokio::time::timeout(Duration::from_secs(20), taken_back);
-        run(server.client(), hub, teller, Some("shop".to_owned()), until).await.unwrap();
+        run(server.client(), hub, Arc::default(), teller, Some("shop".to_owned()), until).await.unwrap();
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use firebreak_api::{Change, ChangeStatus, change::RouteRecord, intervention::Outcome, names, packed::unpack};
-use firebreak_engine::{Basis, Decision, Effect, Memory, Note, Observation, Setup, decide, memory::Phase, units::Millis};
+use firebreak_engine::{Basis, Decision, Effect, Memory, Note, Observation, Setup, memory::Phase, units::Millis};
 use kube::{Api, Client, Resource as _, ResourceExt as _, api::PostParams};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     convert,
     events::Teller,
     eyes::{Directly, Eyes, Found, Looks},
+    gates::Gate,
     metrics::Hub,
     observe::{self, Given, Live, Objects},
     raised::Raised,
@@ -69,12 +70,14 @@ fn since_when(memory: &Memory) -> (Option<Millis>, Option<Millis>, Option<Millis
 }
 
 /// What a turn begins with.
-pub(crate) struct Beginning {
+pub(crate) struct Beginning<'a> {
     pub(crate) now: Millis,
     /// Whether the Guard, or the Change itself, is being deleted.
     pub(crate) guard_leaves: bool,
     /// Whether the API server vouches for who made an Intervention.
     pub(crate) vouched: Vouched,
+    /// Freezes and limits.
+    pub(crate) gate: Gate<'a>,
 }
 
 /// When effects are carried out, and whether on the way back.
@@ -148,8 +151,8 @@ impl Work {
     }
 
     /// One turn.
-    pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, moment: Beginning) -> Went {
-        let Beginning { now, guard_leaves, vouched } = moment;
+    pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, moment: Beginning<'_>) -> Went {
+        let Beginning { now, guard_leaves, vouched, gate } = moment;
         let objects = Objects::find(view, &self.change, &self.live);
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
@@ -168,8 +171,8 @@ impl Work {
             watching_since: self.began,
             vouched,
         };
-        let seen = observe::observe(view, &self.change, &objects, &self.routes, given);
-        let decision = decide(&self.setup, &self.memory, &seen);
+        let mut seen = observe::observe(view, &self.change, &objects, &self.routes, given);
+        let decision = gate.decide(&self.setup, &self.memory, &mut seen);
         self.keep_routes(&objects, &decision);
         let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
         let decided = !decision.notes.is_empty()

@@ -238,6 +238,8 @@ impl Cluster {
             dependent_pasts: None,
             acts: Vec::new(),
             watching_since: Millis::default(),
+            freezes: Vec::new(),
+            queued: None,
         }
     }
 

@@ -316,6 +316,8 @@ impl World {
             seen: Eyes::seen(&scenario.source, &self.candidate, second),
             acts: acts.map(act).collect(),
             watching_since: self.mind.watching_since,
+            freezes: Vec::new(),
+            queued: None,
         }
     }
 

@@ -30,8 +30,8 @@ pub async fn run(global: &Global, command: &PolicyCommand) -> Result<(), Error> 
 }
 
 async fn test(global: &Global, args: &args::PolicyTest) -> Result<(), Error> {
-    let source::Asked { policy, facts, of, recorded } = source::of(global, args, Timestamp::now()).await?;
-    let report = report::Report::new(policy, &facts, of, recorded)?;
+    let source::Asked { policy, facts, of, recorded, at } = source::of(global, args, Timestamp::now()).await?;
+    let report = report::Report::new(policy, &facts, of, recorded, at)?;
     if let Some(format) = args.output {
         return output::print(&report, format);
     }
@@ -46,7 +46,7 @@ async fn explain(global: &Global, args: &args::PolicyExplain) -> Result<(), Erro
         Some(_) => Some(Cluster::connect(global).await?),
     };
     let policy = source::policy(args.policy.as_deref(), cluster.as_ref()).await?.unwrap_or_default();
-    let levels = report::Levels::new(policy, args.slo)?;
+    let levels = report::Levels::new(policy, args.slo, Timestamp::now())?;
     if let Some(format) = args.output {
         return output::print(&levels, format);
     }

@@ -36,6 +36,8 @@ pub struct Asked {
     pub of: String,
     /// What was recorded of them, where it was by this very policy.
     pub recorded: Option<Recorded>,
+    /// The moment that is asked about.
+    pub at: Timestamp,
 }
 
 /// What a Change recorded.
@@ -102,7 +104,7 @@ pub(super) fn of_change(change: &Change, policy: Option<Effective>) -> Result<As
     if policy.time_zone() != facts.time.zone {
         facts.time = api_facts::clock(change.spec.detected_at, policy.time_zone()).ok_or_else(|| no_zone(&policy))?;
     }
-    Ok(Asked { policy, facts, of: format!("Change {name}"), recorded })
+    Ok(Asked { policy, facts, of: format!("Change {name}"), recorded, at: change.spec.detected_at })
 }
 
 fn no_zone(policy: &Effective) -> Error {
@@ -132,7 +134,9 @@ fn manifests(from: &Path, to: &Path, args: &args::PolicyTest, policy: Effective,
         history: History { complete: true, ..History::default() },
         changer: Changer { name: args.changer.clone() },
     };
-    Ok(Asked { policy, facts, of: format!("{} → {}", from.display(), to.display()), recorded: None })
+    Ok(Asked {
+        policy, facts, of: format!("{} → {}", from.display(), to.display()), recorded: None, at: args.at.unwrap_or(now)
+    })
 }
 
 /// The claims in a manifest, as the operator reads them: the template's win.

@@ -44,8 +44,8 @@ async fn asked(name: &str, policy: Option<String>, claims: &str) -> source::Aske
 }
 
 async fn report(name: &str, claims: &str) -> Report {
-    let source::Asked { policy, facts, of, recorded } = asked(name, Some(shipped(name)), claims).await;
-    Report::new(policy, &facts, of, recorded).unwrap()
+    let source::Asked { policy, facts, of, recorded, at } = asked(name, Some(shipped(name)), claims).await;
+    Report::new(policy, &facts, of, recorded, at).unwrap()
 }
 
 fn page(lines: &[ratatui::text::Line<'static>]) -> String {
@@ -79,8 +79,8 @@ async fn given_authors_and_reviewers_when_the_bank_is_asked_then_one_who_wrote_n
         |name: &str, value: &str| if value.is_empty() { String::new() } else { format!("firebreak.dev/{name}: '{value}', ") };
     let claims = format!("{}{}firebreak.dev/risk: low", claim("reviewed-by", reviewers), claim("author", author));
     let name = format!("bank-{}-{}", reviewers.len(), author.len());
-    let source::Asked { policy, facts, of, recorded } = asked(&name, Some(shipped("bank")), &claims).await;
-    let report = Report::new(policy, &facts, of, recorded).unwrap();
+    let source::Asked { policy, facts, of, recorded, at } = asked(&name, Some(shipped("bank")), &claims).await;
+    let report = Report::new(policy, &facts, of, recorded, at).unwrap();
     let rule = report.rules.iter().find(|rule| rule.name == "reviewed-by-its-author").unwrap();
     assert_eq!(rule.went, if raised { Went::Held } else { Went::NotHeld }, "{claims}");
 }
@@ -97,15 +97,15 @@ async fn given_two_manifests_and_strict_ai_when_tested_for_machines_then_data() 
 
 #[tokio::test]
 async fn given_no_policy_when_tested_then_the_built_in_one() {
-    let source::Asked { policy, facts, of, .. } = asked("none", None, "").await;
-    let report = Report::new(policy, &facts, of, None).unwrap();
+    let source::Asked { policy, facts, of, at, .. } = asked("none", None, "").await;
+    let report = Report::new(policy, &facts, of, None, at).unwrap();
     assert_eq!((report.policy.as_str(), report.level.as_str(), report.rules.len()), ("built-in", "medium", 0));
 }
 
 #[tokio::test]
 async fn given_the_start_up_when_explained_then_each_level_and_rule() {
     let policy = source::policy(Some(&shipped("start-up")), None).await.unwrap().unwrap();
-    let levels = Levels::new(policy, Some(99.9)).unwrap();
+    let levels = Levels::new(policy, Some(99.9), "2026-07-31T15:30:00Z".parse().unwrap()).unwrap();
     insta::assert_snapshot!("explain_start_up", page(&text::levels(&levels, 100, &Look::plain())));
 }
 
@@ -117,7 +117,7 @@ async fn given_a_recorded_change_when_tested_by_its_own_policy_then_the_same_com
     change.spec.risk_basis = Some(Basis { facts, policy }.pack().unwrap());
     (change.spec.risk, change.spec.plan) = (judged.risk(), judged.plan);
     let again = source::of_change(&change, None).unwrap();
-    let report = Report::new(again.policy, &again.facts, again.of, again.recorded).unwrap();
+    let report = Report::new(again.policy, &again.facts, again.of, again.recorded, again.at).unwrap();
     assert_eq!(report.same_as_recorded, Some(true));
     let other = source::of_change(&change, Some(Effective::default())).unwrap();
     assert!(other.recorded.is_none() && other.facts.time.zone == "UTC");
@@ -149,6 +149,6 @@ async fn given_a_rule_that_cannot_be_used_when_tested_then_its_place_and_the_rem
     let text = "kind: RiskPolicy\napiVersion: firebreak.dev/v1alpha1\nmetadata: {name: team}\nspec:\n  rules:\n  - {name: r, when: size(diff.imgs) > 0, raise: 1}\n";
     let path = written("rule", text);
     let policy = source::policy(Some(path.to_str().unwrap()), None).await.unwrap().unwrap();
-    let error = Levels::new(policy, None).unwrap_err().to_string();
+    let error = Levels::new(policy, None, jiff::Timestamp::UNIX_EPOCH).unwrap_err().to_string();
     assert!(error.contains("rule team/r, column 10: there is no fact diff.imgs; did you mean images?"), "{error}");
 }

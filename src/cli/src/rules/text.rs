@@ -7,7 +7,7 @@ use ratatui::{
 };
 use serde_json::Value;
 
-use super::report::{Levels, Report, RuleReport};
+use super::report::{FreezeReport, Levels, Report, RuleReport};
 use crate::{
     look::Look,
     words::{plain, wrap},
@@ -45,6 +45,7 @@ pub fn test(report: &Report, to: usize, look: &Look) -> Vec<Line<'static>> {
     }
     listing.part("PLAN");
     listing.items(0, report.plan_words.iter().cloned(), "");
+    listing.freezes(&report.freezes);
     listing.ignored(&report.ignored);
     match report.same_as_recorded {
         Some(true) => listing.styled("The same as the Change recorded.", look.good()),
@@ -66,6 +67,11 @@ pub fn levels(levels: &Levels, to: usize, look: &Look) -> Vec<Line<'static>> {
     listing.part("RULES");
     let rules = levels.rules.iter().map(|rule| format!("{}: {} when {}", rule.name, rule.effect, rule.when));
     listing.items(0, rules, "none: the claims alone make the level");
+    listing.freezes(&levels.freezes);
+    if !levels.limits.is_empty() {
+        listing.part("LIMITS  of Changes whose Guards go by the same ClusterRiskPolicy");
+        listing.items(0, levels.limits.iter().cloned(), "");
+    }
     listing.ignored(&levels.ignored);
     listing.lines
 }
@@ -132,6 +138,15 @@ impl Listing<'_> {
         let inputs = rule.inputs.iter().map(|(path, value)| format!("{path} = {}", shown(value)));
         let lines: Vec<String> = std::iter::once(format!("when {}", rule.when)).chain(why).chain(inputs).collect();
         self.items(2, lines.into_iter(), "");
+    }
+
+    fn freezes(&mut self, freezes: &[FreezeReport]) {
+        if freezes.iter().any(|freeze| freeze.in_force) {
+            self.styled("FREEZES  frozen at this moment", self.look.warn());
+        } else if !freezes.is_empty() {
+            self.part("FREEZES");
+        }
+        self.items(0, freezes.iter().map(|freeze| freeze.words.clone()), "");
     }
 
     fn ignored(&mut self, ignored: &[String]) {

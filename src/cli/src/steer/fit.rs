@@ -64,6 +64,8 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
 fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let status = facts::status(change);
     let name = facts::name(change);
+    // Whether a freeze lets an exception through only the operator says.
+    let frozen = action == Action::Approve && status.waiting.as_ref().is_some_and(|waiting| waiting.reason == "Frozen");
     match (action, status.phase) {
         (Action::Approve | Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
             "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"
@@ -71,13 +73,13 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
         (Action::Abort, Phase::RollingBack) => {
             Some(format!("Change {name} is being taken back already. Watch it: kubectl firebreak status {at} -w"))
         }
-        (Action::Approve | Action::Promote, Phase::Promoting) => {
+        (Action::Approve | Action::Promote, Phase::Promoting) if !frozen => {
             Some(format!("Change {name} is being promoted already. Watch it: kubectl firebreak status {at} -w"))
         }
         (Action::Pause | Action::Resume, Phase::Promoting) => Some(format!(
             "Change {name} is being handed over, which does not stop half-way. To go back, ship the older template; it is judged like any other. Watch it: kubectl firebreak status {at} -w"
         )),
-        (Action::Approve, _) if !Facts::new(change, change.spec.detected_at).next_needs_approval() => {
+        (Action::Approve, _) if !frozen && !Facts::new(change, change.spec.detected_at).next_needs_approval() => {
             Some(approves_nothing(change, at))
         }
         (Action::Pause, _) if status.paused => {

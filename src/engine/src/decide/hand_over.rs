@@ -34,6 +34,11 @@ impl Turn<'_> {
             if self.memory.paused {
                 return self.wait("Paused", "a human paused it before the hand-over; kubectl firebreak resume lets it go on");
             }
+            // Once unpinned both arms serve, which is no state to stay in.
+            let begun = self.seen.traffic.as_ref().is_some_and(|traffic| !traffic.pinned);
+            if !begun && self.is_frozen() {
+                return;
+            }
             if self.seen.traffic.as_ref().is_some_and(|traffic| traffic.pinned) {
                 self.effects.push(Effect::Unpin);
             }

@@ -52,6 +52,10 @@ impl Turn<'_> {
             self.wait("Paused", "a human paused it; kubectl firebreak resume lets it go on");
             return;
         }
+        if self.is_frozen() || self.must_queue() {
+            self.put_away();
+            return;
+        }
         self.memory.phase = Phase::Preparing;
         self.memory.entered = self.seen.now;
         self.memory.waiting = None;
@@ -140,7 +144,7 @@ impl Turn<'_> {
             return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume lets it go on");
         }
         // What was approved while it was held may be void by now.
-        if self.awaits_human(0) {
+        if self.awaits_human(0) || self.is_frozen() || self.must_queue() {
             return;
         }
         if self.counts_late() {
@@ -226,6 +230,9 @@ impl Turn<'_> {
         if self.setup.exposure == Exposure::Routes || candidate.wanted >= pods {
             return pods;
         }
+        if candidate.owned_by_change && self.frozen().is_some() {
+            return candidate.wanted;
+        }
         if !candidate.owned_by_change {
             return candidate.wanted.clamp(1, pods);
         }
@@ -299,6 +306,9 @@ impl Turn<'_> {
             self.memory.begin_stage(self.seen.now, scrape);
             return true;
         }
+        if !ready && !barred && by_pods && self.is_frozen() {
+            return false;
+        }
         if !ready && !barred {
             let why = self.seen.candidate.broken.clone().map_or(String::new(), |why| format!(": {why}"));
             let ready = self.seen.candidate.ready;
@@ -319,7 +329,7 @@ impl Turn<'_> {
         }
         let verdict = self.memory.verdict(self.setup, self.seen.now);
         let forced = self.memory.let_through == Some(self.memory.stage);
-        if self.holds(&verdict, forced) {
+        if self.holds(&verdict, forced) || self.is_frozen() {
             return true;
         }
         if verdict.suspicion && !forced {
@@ -386,12 +396,15 @@ impl Turn<'_> {
                                tell, or decide: kubectl firebreak promote or abort";
                 return self.hold("Suspicion", message, true);
             }
+            if self.is_frozen() {
+                return;
+            }
             return self.start_promoting();
         }
         if !forced && !self.proved(verdict, baked) {
             return;
         }
-        if self.awaits_human(next) {
+        if self.is_frozen() || self.awaits_human(next) {
             return;
         }
         let weight = self.setup.share(next);
@@ -485,8 +498,8 @@ impl Turn<'_> {
         }
         match what {
             Inconclusive::Promote => {
-                // Who must be asked all the same is told of by that hold.
-                if !self.needs_human(self.memory.stage + 1) {
+                // Who must be asked all the same is told of by that hold, as is a freeze.
+                if !self.needs_human(self.memory.stage + 1) && self.frozen().is_none() {
                     let message = format!("still inconclusive after {baked:.0} s; the policy lets it go on");
                     self.note("InconclusivePromoted", message, true);
                 }

@@ -114,9 +114,21 @@ impl Turn<'_> {
         if let Some(why) = &self.setup.refused {
             return Err(why.clone());
         }
-        let next = self.stage_after(act.stage)?;
+        let at = act.at.map_or(self.seen.now, |at| Millis(at.0.min(self.seen.now.0)));
+        let freezes = self.open_to_exceptions(at);
+        let next = match self.memory.phase {
+            Phase::Promoting if !freezes.is_empty() => self.setup.plan.stages.len(),
+            _ => self.stage_after(act.stage)?,
+        };
         let to = self.setup.plan.weight(next);
-        if !self.asks_at(next) {
+        let asks = self.asks_at(next);
+        if !asks && freezes.is_empty() {
+            if let Some(frozen) = self.frozen().filter(|frozen| !frozen.exception) {
+                return Err(format!(
+                    "freeze {} is in force until {} and lets no exception through, whoever asks for it",
+                    frozen.name, frozen.until_words
+                ));
+            }
             let plan = &self.setup.plan;
             let later = plan.stages.iter().skip(next).find(|stage| plan.approval_at.contains(stage));
             let later = later.map_or_else(
@@ -137,7 +149,6 @@ impl Turn<'_> {
                 if act.groups.is_empty() { "none".to_owned() } else { act.groups.join(", ") }
             ));
         }
-        let at = act.at.map_or(self.seen.now, |at| Millis(at.0.min(self.seen.now.0)));
         let until = rule.until(at);
         if until.is_some_and(|until| until.0 <= self.seen.now.0) {
             return Err(format!(
@@ -146,9 +157,15 @@ impl Turn<'_> {
                 rule.expires_after_seconds.unwrap_or(0.0) / 60.0
             ));
         }
+        let excepted = self.except(act, who, at, &freezes);
+        if !asks {
+            return excepted.ok_or_else(|| format!("{who} has asked for this exception already; another person has to"));
+        }
         let given = self.memory.approvals.iter().position(|approved| approved.stage == next && are_one(&approved.by, who));
         match given {
-            Some(_) if until.is_none() => return Err(format!("{who} has approved {to} already; another person has to")),
+            Some(_) if until.is_none() => {
+                return excepted.ok_or_else(|| format!("{who} has approved {to} already; another person has to"));
+            }
             // Said again, it holds from now on.
             Some(given) => drop(self.memory.approvals.remove(given)),
             None => {}
@@ -160,9 +177,10 @@ impl Turn<'_> {
         let (missing, needed) = (self.missing(next), self.needed());
         let said = format!("{who} approved {to} ({} of {needed}){why}", needed - missing);
         self.note("Approved", said, false);
+        let freeze = excepted.map_or(String::new(), |words| format!("; {words}"));
         Ok(match missing {
-            0 => format!("{to} is approved; it begins when the evidence opens it"),
-            _ => format!("{to} is approved by {} of {needed}; it still takes {}", needed - missing, self.asked(missing)),
+            0 => format!("{to} is approved; it begins when the evidence opens it{freeze}"),
+            _ => format!("{to} is approved by {} of {needed}; it still takes {}{freeze}", needed - missing, self.asked(missing)),
         })
     }
 
@@ -208,7 +226,7 @@ impl Turn<'_> {
         stage < plan.stages.len() && plan.approval_at.contains(&plan.weight(stage))
     }
 
-    fn needed(&self) -> u32 {
+    pub(super) fn needed(&self) -> u32 {
         self.setup.plan.approval.needed(&self.setup.makers)
     }
 
@@ -222,7 +240,7 @@ impl Turn<'_> {
     }
 
     /// Who is asked, so many of them, in words.
-    fn asked(&self, count: u32) -> String {
+    pub(super) fn asked(&self, count: u32) -> String {
         let groups = &self.setup.plan.approval.groups;
         let people = if count == 1 { "1 human".to_owned() } else { format!("{count} different humans") };
         if groups.is_empty() { people } else { format!("{people} of {}", groups.join(" or ")) }

@@ -3,7 +3,7 @@
 use firebreak_api::{
     ClusterRiskPolicySpec, RiskPolicySpec,
     facts::time_zone,
-    in_force,
+    freezes, in_force,
     packed::{self, PackError},
     policy::{LastGood, PolicyStatus},
 };
@@ -71,11 +71,14 @@ pub(super) fn check_cluster(spec: &ClusterRiskPolicySpec) -> Result<(), String> 
             "spec.timeZone: there is no time zone {zone}; write one of the IANA database, for example Europe/Zurich"
         ));
     }
+    freezes::check(&spec.freezes, spec.time_zone.as_deref())?;
     in_force::check_cluster(spec).map_err(|errors| words(&errors))
 }
 
 /// What is wrong with a namespace's policy.
 pub(super) fn check_own(spec: &RiskPolicySpec) -> Result<(), String> {
+    // Of a zone that the cluster's policy gives, that policy is told.
+    freezes::check(&spec.freezes, None)?;
     in_force::check_own(spec).map_err(|errors| words(&errors))
 }
 

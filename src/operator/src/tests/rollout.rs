@@ -96,7 +96,7 @@ pub(super) async fn worker_of(server: &ApiServer, routes: bool) -> Worker {
     assert!(guards.ready().await && policies.cluster.ready().await && policies.own.ready().await);
     let held = Held::watch(&mut watches, Api::namespaced(client.clone(), "shop"), bell.clone());
     assert!(held.ready().await);
-    let shared = Arc::new(Shared { guards, policies, held, bell });
+    let shared = Arc::new(Shared { guards, policies, held, gates: Arc::default(), bell });
     let hub = Arc::new(Hub::new(None, crate::metrics::Limits::default()));
     let view = Arc::new(if routes { view_with_routes(server).await } else { view(server).await });
     Worker::new(client.clone(), hub, Teller::start(client, "test"), shared, view, "checkout".to_owned())

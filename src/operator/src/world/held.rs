@@ -56,6 +56,16 @@ impl Held {
         self.changes.all().into_iter().filter_map(|change| Some((change.namespace()?, guard(&change)?)))
     }
 
+    /// Namespace and name of every such Change, and its Guard's name.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (String, String, Option<String>)> {
+        self.changes.all().into_iter().filter_map(|change| Some((change.namespace()?, change.name_any(), guard(&change))))
+    }
+
+    /// Whether the first list has come.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.changes.is_listed()
+    }
+
     /// Whether this Guard may have one: before the first list came, any may.
     pub(crate) fn may_have(&self, namespace: &str, name: &str) -> bool {
         !self.changes.is_listed() || self.guards().any(|(other, guard)| other == namespace && guard == name)

@@ -130,3 +130,18 @@ fn given_a_change_that_goes_back_when_aborted_then_it_says_that_it_does_already(
     let refused = outcome(Action::Abort, &fix::in_phase(Phase::RollingBack)).unwrap_err();
     assert!(refused.contains("is being taken back already"), "{refused}");
 }
+
+#[rstest]
+fn given_a_change_that_a_freeze_holds_when_approved_then_the_operator_is_asked(
+    #[values(Phase::Held, Phase::Progressing, Phase::Baking, Phase::Promoting)] phase: Phase,
+) {
+    let mut change = fix::in_phase(phase);
+    change.spec.plan.approval_at.clear();
+    assert!(outcome(Action::Approve, &change).is_err());
+    change.status.as_mut().unwrap().waiting = Some(firebreak_api::change::Waiting {
+        reason: "Frozen".to_owned(),
+        message: "freeze audit is in force".to_owned(),
+        since: fix::now(),
+    });
+    assert_eq!(outcome(Action::Approve, &change).unwrap(), NAME);
+}

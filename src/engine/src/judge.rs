@@ -4,6 +4,7 @@
 //! proved signal by signal and anew at every stage. Everything here is known before the look it judges.
 
 mod again;
+mod beside_past;
 mod placebo;
 mod signal;
 mod verdict;
@@ -49,6 +50,9 @@ const SPLIT_SETTLE: (f64, f64) = (3.0, 3.0);
 /// late answer.
 const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 
+/// A pod has more to do than another from so many times its requests on.
+const BUSIER: f64 = 1.1;
+
 /// The source answered, but without what is expected.
 const MISSING: &str = "MetricsMissing";
 /// The source answered, but has not read a pod for a while.
@@ -86,6 +90,9 @@ pub struct Judgement {
     proved_ratio: f64,
     harm_proved: bool,
     frozen_by_stable: bool,
+    /// Whether a pod of the candidate had more to do than one of stable's when a share was last in effect.
+    #[serde(default)]
+    busier: bool,
 }
 
 /// Why there is no complete look.
@@ -123,6 +130,15 @@ impl Standing<'_> {
     fn alone(&self, setup: &Setup) -> bool {
         self.in_effect == Some(Weight::FULL) && setup.exposure == Exposure::Routes
     }
+
+    /// Whether the share in effect gives a pod of the candidate more requests than one of stable's, which keeps all its pods
+    /// while it loses requests; `None` while no share is in effect.
+    fn busier(&self, setup: &Setup) -> Option<bool> {
+        let share = self.in_effect?.share();
+        let ready = |pods: &[String]| pods.iter().filter(|pod| !self.present.unready.contains(pod)).count() as f64;
+        let (candidate, stable) = (ready(self.present.candidate), ready(self.present.stable));
+        Some(setup.exposure == Exposure::Routes && share * stable > BUSIER * (1.0 - share) * candidate)
+    }
 }
 
 impl Judgement {
@@ -130,7 +146,7 @@ impl Judgement {
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
         Self {
-            signals: setup.signals.iter().map(|_| SignalMemory::new(setup)).collect(),
+            signals: setup.signals.iter().map(|named| SignalMemory::new(setup, named)).collect(),
             began: None,
             last_at: None,
             scrape_seconds: 0.0,
@@ -145,6 +161,7 @@ impl Judgement {
             proved_ratio: 0.0,
             harm_proved: false,
             frozen_by_stable: false,
+            busier: false,
         }
     }
 
@@ -164,7 +181,7 @@ impl Judgement {
 
     /// What the first signal counted since the candidate was first exposed.
     pub(crate) fn counted(&self) -> Counts {
-        self.signals.first().map(|signal| signal.total).unwrap_or_default()
+        self.signals.first().map(|signal| signal.total.plus(signal.left_out.total)).unwrap_or_default()
     }
 
     /// Takes in stable's past, before the first exposure.
@@ -212,7 +229,7 @@ impl Judgement {
     /// Share of requests that reached the candidate since this stage began, of both arms as a whole; `None` without requests.
     #[must_use]
     pub fn exposure(&self) -> Option<f64> {
-        self.signals.first().and_then(|signal| self.whole(signal.stage).rho())
+        self.signals.first().and_then(|signal| self.whole(signal.stage.plus(signal.left_out.stage)).rho())
     }
 
     /// How many pods the last look read, where not all.
@@ -247,12 +264,7 @@ impl Judgement {
     /// The harm test's clock goes on from the first time.
     pub fn begin_exposure(&mut self, now: Millis) {
         self.began.get_or_insert(now);
-        for signal in &mut self.signals {
-            signal.open = Counts::default();
-            signal.placebo.begin();
-            signal.open_since = None;
-            signal.looks.clear();
-        }
+        self.signals.iter_mut().for_each(|signal| signal.begin_exposure(now));
     }
 
     /// A stage's share is in effect: safety is proved anew, and the split is watched from when it has settled.
@@ -279,6 +291,7 @@ impl Judgement {
             }
             for signal in &mut self.signals {
                 signal.looks.retain(|(at, _)| *at <= look.at);
+                signal.cold_looks.retain(|(at, _)| *at <= look.at);
                 signal.recent.retain(|(at, _)| *at <= look.at);
             }
         }
@@ -396,10 +409,12 @@ impl Judgement {
     fn judge(&mut self, setup: &Setup, at: Millis, standing: &Standing<'_>, whole: &[bool]) {
         let Some(began) = self.began else { return };
         let elapsed = at.seconds_since(began);
-        let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
+        self.busier = standing.busier(setup).unwrap_or(self.busier);
+        let (frozen, next, alone, busier) = (self.frozen_by_stable, standing.next, standing.alone(setup), self.busier);
         for ((named, signal), _) in setup.signals.iter().zip(&mut self.signals).zip(whole).filter(|(_, whole)| **whole) {
+            signal.leave_out();
             if let Some(counts) = signal.close(at, alone) {
-                signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone });
+                signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone, busier });
             }
         }
         let (needed, harm) = (-ln(setup.plan.alpha), self.harm_ln_e(setup));
@@ -412,7 +427,7 @@ impl Judgement {
     /// ln E of harm of all signals together.
     #[must_use]
     pub fn harm_ln_e(&self, setup: &Setup) -> f64 {
-        combined(setup.signals.iter().zip(&self.signals).map(|(signal, memory)| (signal.share, memory.harm.ln_e())))
+        combined(setup.signals.iter().zip(&self.signals).map(|(signal, memory)| (signal.share, memory.harm_ln_e())))
     }
 
     /// The largest margin at which all signals together prove harm now; 0 if none.
@@ -421,7 +436,10 @@ impl Judgement {
         let ladders: Vec<Vec<(f64, f64)>> = self
             .signals
             .iter()
-            .map(|memory| memory.harm.ln_e_by_margin().map(|(margin, ln_e)| (margin.get(), ln_e)).collect())
+            .map(|memory| {
+                let most = memory.most_ln_e();
+                memory.harm.ln_e_by_margin().map(|(margin, ln_e)| (margin.get(), ln_e.min(most))).collect()
+            })
             .collect();
         let Some(first) = ladders.first() else { return 0.0 };
         let proved = first.iter().enumerate().filter(|(rung, _)| {
@@ -434,7 +452,7 @@ impl Judgement {
     /// The signal that shows most of the harm: its place.
     #[must_use]
     pub fn worst(&self, setup: &Setup) -> usize {
-        let weighed = |(signal, memory): (&SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm.ln_e();
+        let weighed = |(signal, memory): (&SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm_ln_e();
         let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
         ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::placebo::Placebo;
+use super::{beside_past::BesidePast, placebo::Placebo};
 use crate::{
     counters::{CounterBook, Present},
     observation::{Arm, Look, Past, Reading},
@@ -41,6 +41,15 @@ pub struct SignalMemory {
     /// Counts since the candidate was first exposed.
     pub total: Counts,
     pub(super) stage: Counts,
+    /// What was not judged, since pods were cold.
+    #[serde(default)]
+    pub(super) left_out: LeftOut,
+    /// Harm beside stable's past, from where the candidate's pods first had more to do than stable's; of slow requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) beside_past: Option<BesidePast>,
+    /// Whether stable's past is what its last interval was held against.
+    #[serde(default)]
+    pub(super) by_past: bool,
     pub(super) past: Option<Past>,
     pub(super) past_upper: Option<f64>,
     pub(super) rates: Option<(u64, StableRates)>,
@@ -48,6 +57,20 @@ pub struct SignalMemory {
     pub(super) upper: Option<f64>,
     pub(super) recent: VecDeque<(Millis, Counts)>,
     pub(super) looks: VecDeque<(Millis, Counts)>,
+    /// Of these, what was left out.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub(super) cold_looks: VecDeque<(Millis, Counts)>,
+}
+
+/// Counts that were not judged, since pods were cold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LeftOut {
+    /// Of the looks since an interval could last be closed.
+    pub(super) open: Counts,
+    /// Since the candidate was first exposed.
+    pub(super) total: Counts,
+    /// Of this stage.
+    pub(super) stage: Counts,
 }
 
 /// What one closed interval is judged with.
@@ -60,13 +83,15 @@ pub(super) struct Judged {
     pub(super) frozen: bool,
     /// Whether stable has no requests to compare with.
     pub(super) alone: bool,
+    /// Whether a pod of the candidate has more to do than one of stable's.
+    pub(super) busier: bool,
 }
 
 impl SignalMemory {
-    pub(super) fn new(setup: &Setup) -> Self {
+    pub(super) fn new(setup: &Setup, named: &SignalSetup) -> Self {
         let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
         Self {
-            book: CounterBook::default(),
+            book: CounterBook::without_cold(named.counts.warm_up_seconds()),
             open: Counts::default(),
             open_since: None,
             harm: MarginGrid::new(Margin::new(setup.plan.margin), start),
@@ -74,12 +99,16 @@ impl SignalMemory {
             placebo: Placebo::new(setup),
             total: Counts::default(),
             stage: Counts::default(),
+            left_out: LeftOut::default(),
+            beside_past: None,
+            by_past: false,
             past: None,
             past_upper: None,
             rates: None,
             upper: None,
             recent: VecDeque::new(),
             looks: VecDeque::new(),
+            cold_looks: VecDeque::new(),
         }
     }
 
@@ -100,7 +129,12 @@ impl SignalMemory {
     /// ln E of harm at the plan's margin.
     #[must_use]
     pub fn harm_ln_e(&self) -> f64 {
-        self.harm.ln_e()
+        self.harm.ln_e().min(self.most_ln_e())
+    }
+
+    /// ln E of harm is no more than this at any margin.
+    pub(super) fn most_ln_e(&self) -> f64 {
+        self.beside_past.as_ref().map_or(f64::INFINITY, BesidePast::ln_e)
     }
 
     /// ln E against "the next stage harms more than the budget".
@@ -110,8 +144,12 @@ impl SignalMemory {
     }
 
     pub(super) fn within(&self, now: Millis, seconds: f64) -> Counts {
-        let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
-        self.looks.iter().rev().take_while(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
+        last_of(&self.looks, now, seconds)
+    }
+
+    /// The same of cold pods alone.
+    pub(super) fn cold_within(&self, now: Millis, seconds: f64) -> Counts {
+        last_of(&self.cold_looks, now, seconds)
     }
 
     /// Enters a look's readings; the increments, or why they are incomplete.
@@ -124,9 +162,15 @@ impl SignalMemory {
         let step = self.book.enter(readings, present, look.at, look.scrape_seconds);
         if !first {
             self.open = self.open.plus(step.counts);
+            self.left_out.open = self.left_out.open.plus(step.left_out);
             self.placebo.enter(step.halves);
-            self.open_since.get_or_insert(look.at);
-            push(&mut self.looks, (look.at, step.counts), MOST_LOOKS);
+            if !step.counts.is_silent() || step.left_out.is_silent() {
+                self.open_since.get_or_insert(look.at);
+            }
+            push(&mut self.looks, (look.at, step.counts.plus(step.left_out)), MOST_LOOKS);
+            if !step.left_out.is_silent() {
+                push(&mut self.cold_looks, (look.at, step.left_out), MOST_LOOKS);
+            }
         }
         step.incomplete.map_or(Ok(()), Err)
     }
@@ -144,8 +188,12 @@ impl SignalMemory {
     }
 
     pub(super) fn judge(&mut self, setup: &Setup, named: &SignalSetup, counts: Counts, judged: &Judged) {
-        let Judged { at, elapsed, next, frozen, alone } = *judged;
+        let Judged { at, elapsed, next, frozen, alone, busier } = *judged;
         let factor = Factor::BurstExact(self.phi());
+        if named.counts == SignalCounts::Slow {
+            self.by_past = (busier || alone) && self.past_upper.is_some();
+            self.judge_beside_past(counts, factor, elapsed);
+        }
         if named.counts == SignalCounts::Successes {
             self.harm.update(counts.swapped(), factor, elapsed);
         } else if alone {
@@ -207,7 +255,26 @@ impl SignalMemory {
         self.upper = None;
         self.promotion = PromotionProcess::new();
         self.stage = Counts::default();
+        self.left_out.stage = Counts::default();
         self.rates = None;
+    }
+
+    /// The candidate gets its first share, or again after it had none: what was counted before is no evidence about it.
+    pub(super) fn begin_exposure(&mut self, now: Millis) {
+        self.book.begin_exposure(now);
+        self.open = Counts::default();
+        self.left_out.open = Counts::default();
+        self.placebo.begin();
+        self.open_since = None;
+        self.looks.clear();
+        self.cold_looks.clear();
+    }
+
+    /// Notes what was not judged of the looks so far.
+    pub(super) fn leave_out(&mut self) {
+        let open = std::mem::take(&mut self.left_out.open);
+        self.left_out.total = self.left_out.total.plus(open);
+        self.left_out.stage = self.left_out.stage.plus(open);
     }
 
     pub(super) fn growth(&self, now: Millis, th_lo: f64) -> Growth {
@@ -223,6 +290,12 @@ impl SignalMemory {
         };
         Growth::between(&of(2.0 * window, window), &of(window, 0.0), th_lo, Factor::BurstExact(self.phi()))
     }
+}
+
+/// What was counted in the last seconds.
+fn last_of(looks: &VecDeque<(Millis, Counts)>, now: Millis, seconds: f64) -> Counts {
+    let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
+    looks.iter().rev().take_while(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {

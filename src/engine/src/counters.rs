@@ -85,10 +85,9 @@ pub struct Present<'a> {
 }
 
 impl CounterBook {
-    /// An empty book that leaves out what a pod counts in its first `warm_up_seconds`; 0 leaves out nothing.
-    #[must_use]
-    pub fn without_cold(warm_up_seconds: f64) -> Self {
-        Self { warm_up_seconds, ..Self::default() }
+    /// Leaves out what a pod counts in its first `warm_up_seconds` from here on; 0 leaves out nothing.
+    pub const fn leave_out_cold(&mut self, warm_up_seconds: f64) {
+        self.warm_up_seconds = warm_up_seconds;
     }
 
     /// The candidate's pods get their first users now: until then they could not warm up.
@@ -298,7 +297,8 @@ mod tests {
 
     #[test]
     fn given_a_cold_pod_then_what_it_counts_is_left_out_and_stables_while_no_pod_of_the_candidate_is_warm() {
-        let mut book = CounterBook::without_cold(30.0);
+        let mut book = CounterBook::default();
+        book.leave_out_cold(30.0);
         let look = |book: &mut CounterBook, seconds: i64, c2: bool| {
             let at = |pod, since: i64| reading(pod, 10 * u64::try_from(seconds - since).unwrap(), 0, seconds);
             let all = [at("s1", 0), at("c1", 1)].into_iter().chain(c2.then(|| at("c2", 40)));

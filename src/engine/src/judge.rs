@@ -146,7 +146,7 @@ impl Judgement {
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
         Self {
-            signals: setup.signals.iter().map(|named| SignalMemory::new(setup, named)).collect(),
+            signals: setup.signals.iter().map(|_| SignalMemory::new(setup)).collect(),
             began: None,
             last_at: None,
             scrape_seconds: 0.0,
@@ -318,6 +318,7 @@ impl Judgement {
         let named = setup.signals.iter().zip(&mut self.signals);
         let seen = look.signals.iter().map(Some).chain(std::iter::repeat(None));
         let troubles = named.zip(seen).map(|((signal, memory), seen)| {
+            memory.book.leave_out_cold(signal.counts.warm_up_seconds());
             let found = match seen {
                 None => Some((MISSING.to_owned(), format!("signal {}: the look holds no answer", signal.name))),
                 Some(SignalLook::Trouble { reason, message }) => {

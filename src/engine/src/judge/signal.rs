@@ -88,10 +88,10 @@ pub(super) struct Judged {
 }
 
 impl SignalMemory {
-    pub(super) fn new(setup: &Setup, named: &SignalSetup) -> Self {
+    pub(super) fn new(setup: &Setup) -> Self {
         let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
         Self {
-            book: CounterBook::without_cold(named.counts.warm_up_seconds()),
+            book: CounterBook::default(),
             open: Counts::default(),
             open_since: None,
             harm: MarginGrid::new(Margin::new(setup.plan.margin), start),

@@ -144,7 +144,7 @@ impl MarginGrid {
         if let Some(alone) = &self.own.alone {
             mixture.join(alone);
         }
-        HarmProcess::resume(self.own.margin, self.starts.clone(), self.waiting, mixture, self.own.max_ln_e)
+        HarmProcess::resume(self.own.margin, self.starts, self.waiting, mixture, self.own.max_ln_e)
     }
 
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none. Margins other than the own

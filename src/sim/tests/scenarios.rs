@@ -77,7 +77,7 @@ fn given_cold_pods_when_they_are_slow_then_they_are_no_harm_and_what_stays_slow_
     // Failures of cold pods are judged from the first on.
     let mut world = cold.world;
     world.candidate.life.warm_up = Some((20.0, Worse { failing: 1000.0, latency: 2.0 }));
-    let told = Row { world, end: End::TakenBack(&["MostRequestsFail"]), ..named("every request fails") }.tell(6, 7);
+    let told = Row { world, ..named("every request fails") }.tell(6, 7);
     assert!(told.share == 1.0 && told.seconds.is_some_and(|seconds| seconds < 15.0), "{told}");
 }
 

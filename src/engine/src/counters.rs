@@ -3,7 +3,8 @@
 //! A counter that fell was reset: its value is the increment. A pod first seen after the book was opened counts from
 //! zero, one that was there counts from its first value. A pod that vanished keeps its last value: nothing is lost and
 //! nothing is made up. A pod that is there, ready, and was read too long ago makes its arm incomplete, and the interval
-//! goes on. Before a pod is first ready only probes reach it: what it counts until then is no user's request.
+//! goes on. Before a pod is first ready only probes reach it: what it counts until then is no user's request. Where a signal is
+//! not judged of cold pods, what a pod counts in its first seconds is left out.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,6 +30,9 @@ const STALE_AFTER_SCRAPES: f64 = 2.5;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CounterBook {
     opened: bool,
+    /// Seconds after a pod was first ready, or its arm first exposed, in which what it counts is left out.
+    #[serde(default)]
+    warm_up_seconds: f64,
     /// Names are shared: the memory is copied with every decision.
     pods: BTreeMap<Arc<str>, Last>,
 }
@@ -44,6 +48,9 @@ struct Last {
     /// Of stable's pods, in which half it is; in none where it is always worse than the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     half: Option<Half>,
+    /// Since when it is warming up; `None` once it is warm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cold_since: Option<Millis>,
 }
 
 /// Half of stable's pods.
@@ -60,6 +67,8 @@ pub struct Step {
     pub counts: Counts,
     /// Increments of the two halves of stable's pods, in the places of candidate and stable.
     pub halves: Counts,
+    /// Increments of both arms that are not to be judged: of cold pods, and stable's while no pod of the candidate is warm.
+    pub left_out: Counts,
     /// The first pod, and its arm, whose value is stale or missing although the pod is there.
     pub incomplete: Option<(Arm, String)>,
 }
@@ -76,6 +85,19 @@ pub struct Present<'a> {
 }
 
 impl CounterBook {
+    /// Leaves out what a pod counts in its first `warm_up_seconds` from here on; 0 leaves out nothing.
+    pub const fn leave_out_cold(&mut self, warm_up_seconds: f64) {
+        self.warm_up_seconds = warm_up_seconds;
+    }
+
+    /// The candidate's pods get their first users now: until then they could not warm up.
+    pub(crate) fn begin_exposure(&mut self, now: Millis) {
+        if self.warm_up_seconds > 0.0 {
+            let candidates = self.pods.values_mut().filter(|last| last.arm == Arm::Candidate);
+            candidates.for_each(|last| last.cold_since = Some(now));
+        }
+    }
+
     /// Whether a first look was entered.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -98,6 +120,7 @@ impl CounterBook {
                 read_at: reading.read_at,
                 served: !unready.contains(&reading.pod),
                 half: self.next_half(reading.arm),
+                cold_since: None,
             };
             self.pods.insert(reading.pod.as_str().into(), last);
         }
@@ -110,14 +133,22 @@ impl CounterBook {
 
     /// Enters one look taken at `at`; `scrape_seconds` is the time between two readings of one pod.
     pub fn enter(&mut self, readings: &[Reading], present: Present<'_>, at: Millis, scrape_seconds: f64) -> Step {
-        let (mut counts, mut halves) = (Counts::default(), Counts::default());
+        let (mut counts, mut halves, mut left_out) = (Counts::default(), Counts::default(), Counts::default());
         for reading in readings {
             let next_half = if self.pods.contains_key(reading.pod.as_str()) { None } else { self.next_half(reading.arm) };
             let known = self.pods.get_mut(reading.pod.as_str());
             let served = known.as_ref().is_some_and(|last| last.served) || !present.unready.contains(&reading.pod);
             let (requests, failures, read_at) = (reading.requests, reading.failures, reading.read_at);
             let half = known.as_ref().map_or(next_half, |last| last.half);
-            let last = Last { arm: reading.arm, requests, failures, read_at, served, half };
+            // Stable's pods that are there when the book is opened have served for long.
+            let starts = served
+                && self.warm_up_seconds > 0.0
+                && known.as_ref().map_or(self.opened || reading.arm == Arm::Candidate, |last| !last.served);
+            let cold = if starts { Some(read_at) } else { known.as_ref().and_then(|last| last.cold_since) };
+            // A clock that was set back makes no pod cold for longer.
+            let cold_since =
+                cold.map(|since| since.min(read_at)).filter(|since| read_at.seconds_since(*since) < self.warm_up_seconds);
+            let last = Last { arm: reading.arm, requests, failures, read_at, served, half, cold_since };
             // A known pod's place is written in place: its name is not copied with every look.
             let before = known.map(|known| std::mem::replace(known, last));
             if before.is_none() {
@@ -145,6 +176,10 @@ impl CounterBook {
                 Arm::Candidate => Counts::new(requests, 0, failures, 0),
                 Arm::Stable => Counts::new(0, requests, 0, failures),
             };
+            if cold.is_some() {
+                left_out = left_out.plus(added);
+                continue;
+            }
             counts = counts.plus(added);
             halves = match half {
                 Some(Half::A) => halves.plus(Counts::new(requests, 0, failures, 0)),
@@ -155,7 +190,11 @@ impl CounterBook {
         self.opened = true;
         let here = |pod: &Arc<str>| present.candidate.iter().chain(present.stable).any(|name| **name == **pod);
         self.pods.retain(|pod, last| at.seconds_since(last.read_at) < FORGET_AFTER_SECONDS || here(pod));
-        Step { counts, halves, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
+        if left_out.n_c > 0 && counts.n_c == 0 && counts.x_c == 0 {
+            left_out = left_out.plus(counts);
+            counts = Counts::default();
+        }
+        Step { counts, halves, left_out, incomplete: self.stale(present, at, STALE_AFTER_SCRAPES * scrape_seconds.max(0.1)) }
     }
 
     /// The smaller half, for a pod that is new here.
@@ -257,6 +296,35 @@ mod tests {
     }
 
     #[test]
+    fn given_a_cold_pod_then_what_it_counts_is_left_out_and_stables_while_no_pod_of_the_candidate_is_warm() {
+        let mut book = CounterBook::default();
+        book.leave_out_cold(30.0);
+        let look = |book: &mut CounterBook, seconds: i64, c2: bool| {
+            let at = |pod, since: i64| reading(pod, 10 * u64::try_from(seconds - since).unwrap(), 0, seconds);
+            let all = [at("s1", 0), at("c1", 1)].into_iter().chain(c2.then(|| at("c2", 40)));
+            enter(book, &all.collect::<Vec<_>>(), seconds)
+        };
+        look(&mut book, 1, false);
+        let step = look(&mut book, 2, false);
+        assert_eq!((step.counts, step.left_out), (Counts::default(), Counts::new(10, 10, 0, 0)));
+        look(&mut book, 31, false);
+        let warm = look(&mut book, 32, false);
+        assert_eq!((warm.counts, warm.left_out), (Counts::new(10, 10, 0, 0), Counts::default()));
+        look(&mut book, 41, true);
+        let second = look(&mut book, 42, true);
+        assert_eq!((second.counts, second.left_out), (Counts::new(10, 10, 0, 0), Counts::new(10, 0, 0, 0)));
+        book.begin_exposure(Millis(42_000));
+        assert_eq!(look(&mut book, 43, true).left_out, Counts::new(20, 10, 0, 0), "cold until users came");
+        // A clock that is set back by an hour keeps nobody cold for an hour.
+        let back = |book: &mut CounterBook, seconds: i64, requests| {
+            enter(book, &[reading("s1", requests, 0, seconds), reading("c1", requests, 0, seconds)], seconds)
+        };
+        back(&mut book, -3600, 1000);
+        back(&mut book, -3570, 1010);
+        assert_eq!(back(&mut book, -3569, 1020).counts, Counts::new(10, 10, 0, 0));
+    }
+
+    #[test]
     fn given_a_restarted_pod_then_its_new_value_is_the_increment() {
         let mut book = CounterBook::default();
         enter(&mut book, &[reading("s1", 100, 50, 1)], 1);
@@ -269,7 +337,8 @@ mod tests {
         let mut book = CounterBook::default();
         enter(&mut book, &[reading("s1", 100, 0, 1), reading("s2", 100, 0, 1)], 1);
         let step = enter(&mut book, &[reading("s1", 110, 0, 9)], 9);
-        assert_eq!(step, Step { counts: Counts::new(0, 10, 0, 0), halves: Counts::new(10, 0, 0, 0), incomplete: None });
+        let (counts, halves) = (Counts::new(0, 10, 0, 0), Counts::new(10, 0, 0, 0));
+        assert_eq!(step, Step { counts, halves, left_out: Counts::default(), incomplete: None });
     }
 
     #[test]

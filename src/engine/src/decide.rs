@@ -119,6 +119,7 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn take(&mut self) {
+        self.memory.pass_time(self.seen.now);
         self.judge();
         self.hear();
         self.report_contention();

@@ -4,35 +4,33 @@
 //! proved signal by signal and anew at every stage. Everything here is known before the look it judges.
 
 mod again;
+mod beside_past;
 mod placebo;
+mod signal;
 mod verdict;
-
-use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use self::placebo::Placebo;
-pub use self::verdict::{Harm, NamedHold, Verdict};
+use self::signal::Judged;
+pub use self::{
+    signal::SignalMemory,
+    verdict::{Harm, NamedHold, Verdict},
+};
 use crate::{
-    counters::{CounterBook, Present},
-    observation::{Arm, Look, Past, Pasts, Reading, Sampled, SignalLook},
+    counters::Present,
+    observation::{Arm, Look, Past, Pasts, Sampled, SignalLook},
     plan::{Exposure, Setup, SignalCounts, SignalSetup},
     stats::{
-        BlastRadius, Counts, Factor, Growth, Margin, MarginGrid, Phi, PromotionInput, PromotionProcess, StableRates, StartMass,
+        BlastRadius, Counts, Growth, Phi,
         dispersion::ENOUGH_FAILURES,
         exposure::{split_ln_e, split_ln_e_within},
         portable::ln,
         promotion::opening_ln_e,
-        rate_bounds,
         special::log_sum_exp,
     },
     units::{Millis, Weight},
 };
 
-/// An interval closes with this many requests of each arm.
-const CLOSE_REQUESTS: u64 = 5;
-/// Or after this long, if there was any.
-const CLOSE_AFTER_SECONDS: f64 = 30.0;
 /// Evidence against the expected split from which the Change is frozen: ln 1000.
 const SPLIT_BROKEN: f64 = 6.907_755_278_982_137;
 /// Dispersion of the request counts in the split check: pods are read at different moments of a second.
@@ -48,43 +46,17 @@ const CLUMPS_FROM_SECONDS: f64 = 2.0;
 const SPLIT_AGAIN: (f64, f64, f64) = (60.0, 20.0, 1.609_437_912_434_100_3);
 /// After a weight was written, seconds plus scrape intervals until the split is checked.
 const SPLIT_SETTLE: (f64, f64) = (3.0, 3.0);
-/// Windows of the growth rule: seconds, or this many intervals if longer.
-const GROWTH_WINDOW: (f64, usize) = (30.0, 6);
-/// Closed intervals that are kept for the growth rule.
-const MOST_RECENT: usize = 256;
-/// Raw looks that are kept, for what is judged over the last seconds.
-const MOST_LOOKS: usize = 128;
 /// A look this much older than the last, seconds, comes from a clock that was set back or another replica's, not from a
 /// late answer.
 const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
-/// Stable's rates are computed anew when its count has grown by this factor.
-const RATES_RENEW: f64 = 1.1;
+
+/// A pod has more to do than another from so many times its requests on.
+const BUSIER: f64 = 1.1;
 
 /// The source answered, but without what is expected.
 const MISSING: &str = "MetricsMissing";
 /// The source answered, but has not read a pod for a while.
 const STALE: &str = "MetricsStale";
-
-/// What was seen of one signal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SignalMemory {
-    book: CounterBook,
-    open: Counts,
-    open_since: Option<Millis>,
-    harm: MarginGrid,
-    promotion: PromotionProcess,
-    placebo: Placebo,
-    /// Counts since the candidate was first exposed.
-    pub total: Counts,
-    stage: Counts,
-    past: Option<Past>,
-    past_upper: Option<f64>,
-    rates: Option<(u64, StableRates)>,
-    #[serde(default)]
-    upper: Option<f64>,
-    recent: VecDeque<(Millis, Counts)>,
-    looks: VecDeque<(Millis, Counts)>,
-}
 
 /// What was seen of all signals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +90,9 @@ pub struct Judgement {
     proved_ratio: f64,
     harm_proved: bool,
     frozen_by_stable: bool,
+    /// Whether a pod of the candidate had more to do than one of stable's when a share was last in effect.
+    #[serde(default)]
+    busier: bool,
 }
 
 /// Why there is no complete look.
@@ -155,188 +130,15 @@ impl Standing<'_> {
     fn alone(&self, setup: &Setup) -> bool {
         self.in_effect == Some(Weight::FULL) && setup.exposure == Exposure::Routes
     }
-}
 
-/// What one closed interval is judged with.
-struct Judged {
-    at: Millis,
-    /// Seconds since exposure began.
-    elapsed: f64,
-    next: Weight,
-    /// Whether promotion waits for stable to be healthy.
-    frozen: bool,
-    /// Whether stable has no requests to compare with.
-    alone: bool,
-}
-
-impl SignalMemory {
-    fn new(setup: &Setup) -> Self {
-        let start = StartMass::Hazard { tau_seconds: setup.plan.planned_seconds() };
-        Self {
-            book: CounterBook::default(),
-            open: Counts::default(),
-            open_since: None,
-            harm: MarginGrid::new(Margin::new(setup.plan.margin), start),
-            promotion: PromotionProcess::new(),
-            placebo: Placebo::new(setup),
-            total: Counts::default(),
-            stage: Counts::default(),
-            past: None,
-            past_upper: None,
-            rates: None,
-            upper: None,
-            recent: VecDeque::new(),
-            looks: VecDeque::new(),
-        }
+    /// Whether the share in effect gives a pod of the candidate more requests than one of stable's, which keeps all its pods
+    /// while it loses requests; `None` while no share is in effect.
+    fn busier(&self, setup: &Setup) -> Option<bool> {
+        let share = self.in_effect?.share();
+        let ready = |pods: &[String]| pods.iter().filter(|pod| !self.present.unready.contains(pod)).count() as f64;
+        let (candidate, stable) = (ready(self.present.candidate), ready(self.present.stable));
+        Some(setup.exposure == Exposure::Routes && share * stable > BUSIER * (1.0 - share) * candidate)
     }
-
-    fn learn(&mut self, setup: &Setup, past: Past) {
-        self.past = Some(past);
-        self.past_upper = (past.requests > 0)
-            .then(|| rate_bounds(past.failures.min(past.requests), past.requests, setup.plan.beta, past.phi).hi);
-        self.rates = None;
-        self.upper = None;
-    }
-
-    /// Dispersion in use.
-    #[must_use]
-    pub fn phi(&self) -> Phi {
-        self.past.map_or(Phi::UNKNOWN, |past| past.phi)
-    }
-
-    /// ln E of harm at the plan's margin.
-    #[must_use]
-    pub fn harm_ln_e(&self) -> f64 {
-        self.harm.ln_e()
-    }
-
-    /// ln E against "the next stage harms more than the budget".
-    #[must_use]
-    pub fn safety_ln_e(&self) -> f64 {
-        self.promotion.ln_e()
-    }
-
-    fn within(&self, now: Millis, seconds: f64) -> Counts {
-        let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
-        self.looks.iter().rev().take_while(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
-    }
-
-    /// Enters a look's readings; the increments, or why they are incomplete.
-    fn enter(&mut self, readings: &[Reading], present: Present<'_>, look: &Look) -> Result<(), (Arm, String)> {
-        let first = !self.book.is_open();
-        if let Some(sampled) = &look.sampled {
-            let late = readings.iter().filter(|reading| sampled.late.contains(&reading.pod));
-            late.for_each(|reading| self.book.meet(reading, present.unready));
-        }
-        let step = self.book.enter(readings, present, look.at, look.scrape_seconds);
-        if !first {
-            self.open = self.open.plus(step.counts);
-            self.placebo.enter(step.halves);
-            self.open_since.get_or_insert(look.at);
-            push(&mut self.looks, (look.at, step.counts), MOST_LOOKS);
-        }
-        step.incomplete.map_or(Ok(()), Err)
-    }
-
-    /// The open interval, if it is to be closed at `at`. With few requests of either arm the measured share is coarse, and
-    /// with none of one the other's failures say nothing, so it waits for both; for the candidate's alone where stable has none.
-    fn close(&mut self, at: Millis, alone: bool) -> Option<Counts> {
-        let age = self.open_since.map_or(0.0, |since| at.seconds_since(since));
-        let enough = self.open.n_c >= CLOSE_REQUESTS && (alone || self.open.n_s >= CLOSE_REQUESTS);
-        let due = enough || (age >= CLOSE_AFTER_SECONDS && self.open.n_c >= 1);
-        due.then(|| {
-            self.open_since = None;
-            std::mem::take(&mut self.open)
-        })
-    }
-
-    fn judge(&mut self, setup: &Setup, named: &SignalSetup, counts: Counts, judged: &Judged) {
-        let Judged { at, elapsed, next, frozen, alone } = *judged;
-        let factor = Factor::BurstExact(self.phi());
-        if named.counts == SignalCounts::Successes {
-            self.harm.update(counts.swapped(), factor, elapsed);
-        } else if alone {
-            let upper = self.stable_upper(setup.plan.alpha);
-            self.harm.update_alone(counts, factor, elapsed, upper);
-        } else {
-            self.harm.update(counts, factor, elapsed);
-        }
-        if !frozen && named.is_opening() {
-            self.prove(setup, counts, next);
-        }
-        self.doubt_noise(setup, elapsed);
-        self.total = self.total.plus(counts);
-        self.stage = self.stage.plus(counts);
-        push(&mut self.recent, (at, counts), MOST_RECENT);
-    }
-
-    /// What an interval proves of the next share; the stage's counts are those before it.
-    fn prove(&mut self, setup: &Setup, counts: Counts, next: Weight) {
-        let rates = self.stable_rates(setup.plan.beta);
-        let input = PromotionInput {
-            budget: setup.plan.budget,
-            w_next: next.share().max(0.001),
-            upper: rates.upper,
-            lower: rates.lower,
-            stable_rate: rates.rate,
-            phi: self.phi(),
-        };
-        self.promotion.update(counts, &input);
-    }
-
-    /// Stable's rates from its past and this stage, computed anew only when there is a tenth more to compute from.
-    fn stable_rates(&mut self, beta: f64) -> StableRates {
-        let past = self.past.map_or((0, 0), |past| (past.failures, past.requests));
-        let (x, n) = (past.0.saturating_add(self.stage.x_s), past.1.saturating_add(self.stage.n_s));
-        match self.rates {
-            Some((at, rates)) if n as f64 <= at as f64 * RATES_RENEW => rates,
-            _ => {
-                let rates = StableRates::from_history(x.min(n), n, beta, self.phi());
-                self.rates = Some((n, rates));
-                rates
-            }
-        }
-    }
-
-    /// Upper bound of stable's rate from its past and all of this Change, guarded like that of the promotion test; 1 where
-    /// it had no requests. Wrong with a twentieth of `alpha`, which it adds to. Computed once a stage: while it is asked for,
-    /// stable has none.
-    fn stable_upper(&mut self, alpha: f64) -> f64 {
-        let (total, past, phi) = (self.total, self.past, self.phi());
-        *self.upper.get_or_insert_with(|| {
-            let past = past.map_or((0, 0), |past| (past.failures, past.requests));
-            let (x, n) = (past.0.saturating_add(total.x_s), past.1.saturating_add(total.n_s));
-            StableRates::from_history(x.min(n), n, alpha, phi).upper
-        })
-    }
-
-    fn begin_stage(&mut self) {
-        self.upper = None;
-        self.promotion = PromotionProcess::new();
-        self.stage = Counts::default();
-        self.rates = None;
-    }
-
-    fn growth(&self, now: Millis, th_lo: f64) -> Growth {
-        let (shortest, intervals) = GROWTH_WINDOW;
-        let sixth = self.recent.iter().rev().nth(intervals.saturating_sub(1));
-        let window = sixth.map_or(shortest, |(at, _)| now.seconds_since(*at)).max(shortest);
-        let of = |from: f64, to: f64| -> Vec<Counts> {
-            let inside = |(at, _): &&(Millis, Counts)| {
-                let age = now.seconds_since(*at);
-                age >= to && age < from
-            };
-            self.recent.iter().filter(inside).map(|(_, counts)| *counts).collect()
-        };
-        Growth::between(&of(2.0 * window, window), &of(window, 0.0), th_lo, Factor::BurstExact(self.phi()))
-    }
-}
-
-fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
-    if queue.len() >= most {
-        queue.pop_front();
-    }
-    queue.push_back(item);
 }
 
 impl Judgement {
@@ -359,6 +161,7 @@ impl Judgement {
             proved_ratio: 0.0,
             harm_proved: false,
             frozen_by_stable: false,
+            busier: false,
         }
     }
 
@@ -378,7 +181,7 @@ impl Judgement {
 
     /// What the first signal counted since the candidate was first exposed.
     pub(crate) fn counted(&self) -> Counts {
-        self.signals.first().map(|signal| signal.total).unwrap_or_default()
+        self.signals.first().map(|signal| signal.total.plus(signal.left_out.total)).unwrap_or_default()
     }
 
     /// Takes in stable's past, before the first exposure.
@@ -426,7 +229,7 @@ impl Judgement {
     /// Share of requests that reached the candidate since this stage began, of both arms as a whole; `None` without requests.
     #[must_use]
     pub fn exposure(&self) -> Option<f64> {
-        self.signals.first().and_then(|signal| self.whole(signal.stage).rho())
+        self.signals.first().and_then(|signal| self.whole(signal.stage.plus(signal.left_out.stage)).rho())
     }
 
     /// How many pods the last look read, where not all.
@@ -461,12 +264,7 @@ impl Judgement {
     /// The harm test's clock goes on from the first time.
     pub fn begin_exposure(&mut self, now: Millis) {
         self.began.get_or_insert(now);
-        for signal in &mut self.signals {
-            signal.open = Counts::default();
-            signal.placebo.begin();
-            signal.open_since = None;
-            signal.looks.clear();
-        }
+        self.signals.iter_mut().for_each(|signal| signal.begin_exposure(now));
     }
 
     /// A stage's share is in effect: safety is proved anew, and the split is watched from when it has settled.
@@ -493,6 +291,7 @@ impl Judgement {
             }
             for signal in &mut self.signals {
                 signal.looks.retain(|(at, _)| *at <= look.at);
+                signal.cold_looks.retain(|(at, _)| *at <= look.at);
                 signal.recent.retain(|(at, _)| *at <= look.at);
             }
         }
@@ -519,6 +318,7 @@ impl Judgement {
         let named = setup.signals.iter().zip(&mut self.signals);
         let seen = look.signals.iter().map(Some).chain(std::iter::repeat(None));
         let troubles = named.zip(seen).map(|((signal, memory), seen)| {
+            memory.book.leave_out_cold(signal.counts.warm_up_seconds());
             let found = match seen {
                 None => Some((MISSING.to_owned(), format!("signal {}: the look holds no answer", signal.name))),
                 Some(SignalLook::Trouble { reason, message }) => {
@@ -610,10 +410,12 @@ impl Judgement {
     fn judge(&mut self, setup: &Setup, at: Millis, standing: &Standing<'_>, whole: &[bool]) {
         let Some(began) = self.began else { return };
         let elapsed = at.seconds_since(began);
-        let (frozen, next, alone) = (self.frozen_by_stable, standing.next, standing.alone(setup));
+        self.busier = standing.busier(setup).unwrap_or(self.busier);
+        let (frozen, next, alone, busier) = (self.frozen_by_stable, standing.next, standing.alone(setup), self.busier);
         for ((named, signal), _) in setup.signals.iter().zip(&mut self.signals).zip(whole).filter(|(_, whole)| **whole) {
+            signal.leave_out();
             if let Some(counts) = signal.close(at, alone) {
-                signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone });
+                signal.judge(setup, named, counts, &Judged { at, elapsed, next, frozen, alone, busier });
             }
         }
         let (needed, harm) = (-ln(setup.plan.alpha), self.harm_ln_e(setup));
@@ -626,7 +428,7 @@ impl Judgement {
     /// ln E of harm of all signals together.
     #[must_use]
     pub fn harm_ln_e(&self, setup: &Setup) -> f64 {
-        combined(setup.signals.iter().zip(&self.signals).map(|(signal, memory)| (signal.share, memory.harm.ln_e())))
+        combined(setup.signals.iter().zip(&self.signals).map(|(signal, memory)| (signal.share, memory.harm_ln_e())))
     }
 
     /// The largest margin at which all signals together prove harm now; 0 if none.
@@ -635,7 +437,10 @@ impl Judgement {
         let ladders: Vec<Vec<(f64, f64)>> = self
             .signals
             .iter()
-            .map(|memory| memory.harm.ln_e_by_margin().map(|(margin, ln_e)| (margin.get(), ln_e)).collect())
+            .map(|memory| {
+                let most = memory.most_ln_e();
+                memory.harm.ln_e_by_margin().map(|(margin, ln_e)| (margin.get(), ln_e.min(most))).collect()
+            })
             .collect();
         let Some(first) = ladders.first() else { return 0.0 };
         let proved = first.iter().enumerate().filter(|(rung, _)| {
@@ -648,7 +453,7 @@ impl Judgement {
     /// The signal that shows most of the harm: its place.
     #[must_use]
     pub fn worst(&self, setup: &Setup) -> usize {
-        let weighed = |(signal, memory): (&SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm.ln_e();
+        let weighed = |(signal, memory): (&SignalSetup, &SignalMemory)| ln(signal.share) + memory.harm_ln_e();
         let ranked = setup.signals.iter().zip(&self.signals).map(weighed).enumerate();
         ranked.max_by(|left, right| left.1.total_cmp(&right.1)).map_or(0, |(place, _)| place)
     }

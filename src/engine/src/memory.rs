@@ -15,6 +15,11 @@ use crate::{
     units::{Millis, Weight},
 };
 
+/// A turn is noted again after so many seconds.
+const NOTED_AFTER_SECONDS: f64 = 15.0;
+/// Between two turns no more time goes by than this, seconds: a replica that takes over is there sooner.
+const LONGEST_GAP_SECONDS: f64 = 60.0;
+
 /// Where a Change is, what it has seen, what it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
@@ -36,6 +41,9 @@ pub struct Memory {
     /// Since when this stage's pods have all been ready.
     #[serde(default)]
     pub ready_since: Option<Millis>,
+    /// When a turn was last noted: more often than every few seconds it is not.
+    #[serde(default)]
+    pub turned_at: Option<Millis>,
     /// When the candidate first had a share.
     pub exposed_at: Option<Millis>,
     /// Since when no candidate pod has been ready although it has a share and stable has ready pods.
@@ -144,6 +152,27 @@ pub struct Waiting {
 }
 
 impl Memory {
+    /// Time goes by turn after turn. A gap between two that is longer than `LONGEST_GAP_SECONDS` counts for no more than that,
+    /// and none where the clock went back: whether nobody looked or the clock was set, what waits for pods or bakes has not been
+    /// seen to wait or to bake.
+    pub(crate) fn pass_time(&mut self, now: Millis) {
+        let runs = matches!(self.phase, Phase::Preparing | Phase::Progressing | Phase::Baking | Phase::Promoting);
+        let Some(turned_at) = self.turned_at.filter(|_| runs) else {
+            self.turned_at = runs.then_some(now);
+            return;
+        };
+        let gap = now.0.saturating_sub(turned_at.0) as f64 / 1000.0;
+        if (0.0..NOTED_AFTER_SECONDS).contains(&gap) {
+            return;
+        }
+        self.turned_at = Some(now);
+        let beyond = gap - gap.clamp(0.0, LONGEST_GAP_SECONDS);
+        self.entered = self.entered.plus_seconds(beyond);
+        for since in [&mut self.in_effect, &mut self.taken_back_since, &mut self.unready_since, &mut self.ready_since] {
+            *since = since.map(|since| since.plus_seconds(beyond));
+        }
+    }
+
     /// The memory of a Change that begins now.
     #[must_use]
     pub fn new(setup: &Setup, now: Millis) -> Self {
@@ -156,6 +185,7 @@ impl Memory {
             in_effect: None,
             taken_back_since: None,
             ready_since: None,
+            turned_at: None,
             exposed_at: None,
             unready_since: None,
             lost_ready: 0,

@@ -95,6 +95,17 @@ pub enum SignalCounts {
 }
 
 impl SignalCounts {
+    /// Seconds from a pod's first requests in which they are not judged, of either arm: cold pods are slow, as at every start
+    /// of a workload, and stable's have long been warm; only where most of their requests are slow is that harm. Failures and
+    /// successes are judged from the first request on.
+    #[must_use]
+    pub const fn warm_up_seconds(self) -> f64 {
+        match self {
+            Self::Slow => 30.0,
+            Self::Failures | Self::Successes => 0.0,
+        }
+    }
+
     /// What the counted requests did, in words.
     #[must_use]
     pub const fn verb(self) -> &'static str {

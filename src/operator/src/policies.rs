@@ -24,7 +24,7 @@ pub(crate) use standing::Standing;
 
 use crate::world::Cache;
 
-/// Policies whose standing is remembered; beyond it all is worked out anew, which takes a millisecond each.
+/// Policies whose standing is remembered; beyond it all is worked out anew.
 const MOST_REMEMBERED: usize = 1000;
 
 /// The policies of the cluster and of all namespaces.

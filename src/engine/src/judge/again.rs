@@ -50,7 +50,7 @@ impl Judgement {
         let (old, new) = (&before.plan, &setup.plan);
         let needed = -ln(new.alpha);
         let (ever, ratio) = match self.signals.as_slice() {
-            [only] => (only.harm.max_ln_e(), only.harm.th_lo(new.alpha)),
+            [only] if only.beside_past.is_none() => (only.harm.max_ln_e(), only.harm.th_lo(new.alpha)),
             _ => (
                 if old.margin == new.margin { highest } else { f64::NEG_INFINITY },
                 if new.alpha >= old.alpha { recorded.proved_ratio } else { 0.0 },

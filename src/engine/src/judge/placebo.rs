@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CLOSE_REQUESTS, SignalMemory};
+use super::signal::{CLOSE_REQUESTS, SignalMemory};
 use crate::{
     observation::Past,
     plan::Setup,

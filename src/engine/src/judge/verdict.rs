@@ -144,24 +144,30 @@ impl Judgement {
         if self.began.is_none() && setup.exposure == Exposure::Routes {
             return None;
         }
-        let counting = setup.signals.iter().zip(&self.signals).filter(|(s, _)| s.counts == SignalCounts::Failures);
-        counting.into_iter().find_map(|(signal, memory)| {
-            let seen = memory.within(last, seconds);
-            let stable = seen.stable_rate().or_else(|| self.stable_without_traffic(memory))?;
+        setup.signals.iter().zip(&self.signals).find_map(|(signal, memory)| {
+            let all = memory.within(last, seconds);
+            let (seen, reason) = match signal.counts {
+                SignalCounts::Failures => (all, "MostRequestsFail"),
+                // No start of a workload makes most requests slow where hardly any is: of cold pods, which nothing else judges.
+                SignalCounts::Slow => (memory.cold_within(last, seconds), "SlowerThanStable"),
+                SignalCounts::Successes => return None,
+            };
+            let stable = all.stable_rate().or_else(|| self.stable_without_traffic(memory))?;
             // More failures than requests is a contradiction, not a rate.
             let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
             // Where failures are known to come in larger bursts than is assumed without a past, one burst is not most requests.
             let needed = requests as f64 * (memory.phi().get() / Phi::UNKNOWN.get()).clamp(1.0, FAST_PATH_BURSTS);
             let failing = seen.n_c as f64 >= needed && most_fail && stable < FAST_PATH_STABLE;
             failing.then(|| Harm {
-                reason: "MostRequestsFail".to_owned(),
+                reason: reason.to_owned(),
                 message: format!(
-                    "signal {}: {} of the candidate's last {} requests failed, {:.2} % of stable's{}",
+                    "signal {}: {} of the candidate's last {} requests {}, {:.2} % of stable's{}",
                     signal.name,
                     seen.x_c,
                     seen.n_c,
+                    signal.counts.verb(),
                     stable * 100.0,
-                    if seen.n_s > 0 { "" } else { " before it had none" }
+                    if all.n_s > 0 { "" } else { " before it had none" }
                 ),
                 growing: true,
             })

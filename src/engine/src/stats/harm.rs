@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::factor::{Comparison, Factor, Margin};
 use super::interval::{Counts, Mark, Waiting};
 use super::mixture::{Mixture, Placed};
+use super::one_arm::Alone;
 use super::portable::ln;
 use super::start::{StartMass, Starts};
 
@@ -34,6 +35,11 @@ impl HarmProcess {
         Self { margin, starts: Starts::new(start), waiting: Waiting::new(), mixture: Mixture::new(), max_ln_e: 0.0 }
     }
 
+    /// A test that began elsewhere and goes on here.
+    pub(super) const fn resume(margin: Margin, starts: Starts, waiting: Waiting, mixture: Mixture, max_ln_e: f64) -> Self {
+        Self { margin, starts, waiting, mixture, max_ln_e }
+    }
+
     /// Judges one interval that ended `elapsed` seconds after judging began. `factor` must have been fixed before the
     /// interval; it may change from one to the next.
     pub fn update(&mut self, interval: Counts, factor: Factor, elapsed: f64) -> Mark {
@@ -44,6 +50,19 @@ impl HarmProcess {
             self.mixture.judge(Placed::take(&mut self.starts), &comparison, factor);
             self.max_ln_e = self.max_ln_e.max(self.ln_e());
         }
+        mark
+    }
+
+    /// Judges the candidate's part of an interval by `upper_rate` alone, an upper bound of stable's failure probability fixed
+    /// before the interval; what stable counted in it is not asked.
+    pub fn update_alone(&mut self, interval: Counts, factor: Factor, elapsed: f64, upper_rate: f64) -> Mark {
+        let (mark, counts) = self.waiting.admit(interval);
+        let Some(counts) = counts.filter(|counts| counts.n_c > 0) else { return mark };
+        self.starts.advance(elapsed);
+        let placed = Placed::take(&mut self.starts);
+        self.mixture.multiply_ln(placed.mass, &Alone::of(counts, upper_rate).ln_factors(self.margin, factor));
+        self.mixture.sum_up(placed.reserve);
+        self.max_ln_e = self.max_ln_e.max(self.ln_e());
         mark
     }
 

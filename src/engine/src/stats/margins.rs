@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::backlog::Backlog;
 use super::bets::{BETS, PerBet};
 use super::factor::{Comparison, Factor, Margin};
+use super::harm::HarmProcess;
 use super::interval::{Counts, Mark, Waiting};
 use super::mixture::{Mixture, Placed};
 use super::one_arm::Alone;
@@ -134,6 +135,16 @@ impl MarginGrid {
         for (rung, shares) in self.others.iter_mut().zip(&gathered.shares) {
             rung.compare(placed, &gathered.comparison(shares), gathered.factor);
         }
+    }
+
+    /// The test at the level's own margin as it stands, to go on by itself.
+    #[must_use]
+    pub fn own(&self) -> HarmProcess {
+        let mut mixture = self.own.mixture.clone();
+        if let Some(alone) = &self.own.alone {
+            mixture.join(alone);
+        }
+        HarmProcess::resume(self.own.margin, self.starts, self.waiting, mixture, self.own.max_ln_e)
     }
 
     /// The largest margin at which harm was proved at `alpha` at any look so far; 0 if at none. Margins other than the own

@@ -132,9 +132,16 @@ impl Turn<'_> {
         match self.memory.phase {
             Phase::Held => self.held(),
             Phase::Preparing => {
+                let queues = self.memory.waiting.clone().filter(|waiting| waiting.reason == "Queued");
                 self.prepare();
                 // What it waited for is over, but others have taken the places meanwhile.
-                if self.memory.phase == Phase::Preparing && self.memory.takes_place() {
+                if self.memory.phase == Phase::Preparing
+                    && self.memory.takes_place()
+                    && self.seen.queued.is_some()
+                    && !self.had_place
+                {
+                    // Since when it waits is since it was first said.
+                    self.memory.waiting = queues.or_else(|| self.memory.waiting.take());
                     self.must_queue();
                 }
             }

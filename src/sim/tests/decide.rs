@@ -40,7 +40,7 @@ fn given_a_harmless_candidate_when_it_runs_then_every_stage_in_order_and_the_sam
     insta::assert_snapshot!(cluster.notes().join("\n"), @r"
     Preparing: starting candidate pods; the first stage is 10 %
     StageStarted: stage 1 of 3: 10 % of the traffic
-    StageStarted: stage 2 of 3: 50 % of the traffic, after 9 s at the stage before
+    StageStarted: stage 2 of 3: 50 % of the traffic, after 38 s at the stage before
     StageStarted: stage 3 of 3: 95 % of the traffic, after 5 s at the stage before; the rest stays with stable to compare with
     Promoting: proved; handing the candidate's pods to the workload
     Promoted: the candidate is the new stable; no pod was restarted for it

@@ -88,14 +88,18 @@ impl Turn<'_> {
         })
     }
 
+    /// Whether pods are waited for, or would be if one went.
+    fn comes_up(&self) -> bool {
+        let entering = matches!(self.memory.phase, Phase::Progressing | Phase::Baking);
+        self.memory.phase == Phase::Preparing || entering && self.memory.in_effect.is_none()
+    }
+
     fn waits_for_pods(&self) -> bool {
         let preparing = self.memory.phase == Phase::Preparing;
-        let entering = matches!(self.memory.phase, Phase::Progressing | Phase::Baking);
         let asked = self.pods_now();
         // Where pods are the share they are asked for one after another: only the one that was asked for can be late.
         let asked = if self.setup.exposure == Exposure::PodShare { asked.min(self.seen.candidate.wanted.max(1)) } else { asked };
-        (preparing || entering && self.memory.in_effect.is_none())
-            && (self.seen.candidate.ready < asked || preparing && self.endpoints() < asked)
+        self.comes_up() && (self.seen.candidate.ready < asked || preparing && self.endpoints() < asked)
     }
 
     /// Candidate pods that the candidate's Service would send requests to; all ready ones where there is no such Service.
@@ -119,6 +123,10 @@ impl Turn<'_> {
             exposed && self.memory.granted > Weight::ZERO && self.seen.candidate.ready == 0 && self.seen.stable.ready > 0;
         let since = self.memory.unready_since.unwrap_or(self.seen.now);
         self.memory.unready_since = unready.then_some(since);
+        // Where all that were asked for are ready and the Change waits for something else, their time to come up begins anew.
+        if self.comes_up() && !self.waits_for_pods() {
+            self.memory.entered = self.seen.now;
+        }
     }
 
     fn not_ready_in_time(&self) -> Option<String> {

@@ -5,6 +5,7 @@ use crate::{
     gates::{Excepted, Frozen, Running},
     memory::Phase,
     observation::Act,
+    people::are_one,
     units::{Millis, Weight},
 };
 
@@ -92,7 +93,7 @@ impl Turn<'_> {
         let rule = &self.setup.plan.approval;
         let mut said = Vec::new();
         for (name, since, until) in open {
-            let mine = |one: &Excepted| one.freeze == *name && one.since == *since && one.by.eq_ignore_ascii_case(who);
+            let mine = |one: &Excepted| one.freeze == *name && one.since == *since && are_one(&one.by, who);
             let given = self.memory.excepted.iter().position(mine);
             if given.is_some() && rule.expires_after_seconds.is_none() {
                 continue;

@@ -92,10 +92,12 @@ impl Turn<'_> {
         self.memory.waiting = None;
     }
 
-    /// Pods that the native controller started before the workload was held serve nobody while the Change waits.
+    /// Pods that the native controller started before the workload was held serve nobody while the Change waits; nor does a pod of
+    /// its own that has users as soon as it is ready.
     fn put_away(&mut self) {
         let candidate = &self.seen.candidate;
-        if candidate.exists && !candidate.owned_by_change && candidate.wanted > 0 {
+        let serves = !candidate.owned_by_change || self.setup.exposure == Exposure::PodShare;
+        if candidate.exists && serves && candidate.wanted > 0 {
             self.effects.push(Effect::MakeCandidate { replicas: 0 });
         }
     }
@@ -103,6 +105,13 @@ impl Turn<'_> {
     pub(super) fn prepare(&mut self) {
         if self.seen.workload.replicas == 0 {
             self.withdraw_share(Phase::Held);
+            return self.held();
+        }
+        let barred = self.frozen().is_some() || self.seen.queued.is_some() && !self.had_place;
+        if self.setup.exposure == Exposure::PodShare && barred {
+            // Its first pod would have users as soon as it is ready.
+            self.memory.phase = Phase::Held;
+            self.memory.ready_since = None;
             return self.held();
         }
         let pods = self.pods_now();

@@ -20,6 +20,8 @@ use crate::{
 pub(super) const CLOSE_REQUESTS: u64 = 5;
 /// Or after this long, if there was any.
 const CLOSE_AFTER_SECONDS: f64 = 30.0;
+/// Requests of stable's past from which it can stand beside the comparison: with fewer its bound says nothing and would excuse all.
+const ENOUGH_PAST: u64 = 1000;
 /// Windows of the growth rule: seconds, or this many intervals if longer.
 const GROWTH_WINDOW: (f64, usize) = (30.0, 6);
 /// Closed intervals that are kept for the growth rule.
@@ -191,7 +193,8 @@ impl SignalMemory {
         let Judged { at, elapsed, next, frozen, alone, busier } = *judged;
         let factor = Factor::BurstExact(self.phi());
         if named.counts == SignalCounts::Slow {
-            self.by_past = (busier || alone) && self.past_upper.is_some();
+            let enough = self.past.is_some_and(|past| past.requests >= ENOUGH_PAST);
+            self.by_past = (busier || alone) && enough && self.past_upper.is_some();
             self.judge_beside_past(counts, factor, elapsed);
         }
         if named.counts == SignalCounts::Successes {

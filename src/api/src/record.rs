@@ -29,6 +29,8 @@ pub enum What {
     StageStarted,
     /// A human answered yes to what the policy asks before a stage.
     Approved,
+    /// A human let it through a freeze.
+    Excepted,
     /// An approval became void.
     ApprovalExpired,
     /// A human let it go on without waiting for the evidence.
@@ -162,11 +164,11 @@ pub fn bypasses(guard: &Guard) -> &[Bypass] {
     guard.status.as_ref().map_or(&[], |status| &status.bypasses)
 }
 
-/// Who let the Change go on: whoever approved or promoted it, each once, in their order.
+/// Who let the Change go on: whoever approved or promoted it, or let it through a freeze, each once, in their order.
 #[must_use]
 pub fn approvers(entries: &[Entry]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    let let_on = entries.iter().filter(|entry| matches!(entry.what, What::Approved | What::PromotedByHuman));
+    let let_on = entries.iter().filter(|entry| matches!(entry.what, What::Approved | What::Excepted | What::PromotedByHuman));
     for name in let_on.filter_map(|entry| entry.actor.name()) {
         if !names.contains(&name) {
             names.push(name);
@@ -236,6 +238,7 @@ fn what(change: &Change, decision: &DecisionRecord) -> What {
         "Preparing" => What::Preparing,
         "StageStarted" => What::StageStarted,
         "Approved" => What::Approved,
+        "FreezeExcepted" => What::Excepted,
         "ApprovalExpired" => What::ApprovalExpired,
         "PromotedByHuman" => What::PromotedByHuman,
         "Paused" => What::Paused,

@@ -595,10 +595,10 @@ impl Hand<'_> {
     }
 }
 
-/// Pauses a workload and marks it held (late hold).
+/// Pauses a workload and marks it held (late hold). Who asked for a former template did not ask for this one.
 pub(crate) async fn hold(client: &Client, namespace: &str, workload: &str, guard: &str) -> Result<(), ActError> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &world::deployment());
-    let patch = json!({"metadata": {"annotations": {(names::HELD): guard}}, "spec": {"paused": true}});
+    let patch = json!({"metadata": {"annotations": {(names::HELD): guard, (names::CHANGED_BY): null}}, "spec": {"paused": true}});
     let params = patch_params();
     within(format!("pause Deployment {workload}"), api.patch(workload, &params, &Patch::Merge(patch))).await?;
     Ok(())

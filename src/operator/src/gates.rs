@@ -108,7 +108,11 @@ impl<'a> Gate<'a> {
         let (had, takes) = (memory.takes_place(), decision.memory.takes_place());
         let leads_on = !matches!(decision.memory.phase, Phase::Retreating | Phase::Ended(_));
         let places = &self.shared.gates.places;
-        if had || !takes || !leads_on {
+        if !leads_on {
+            places.goes_back(&self.entrant, takes);
+            return decision;
+        }
+        if had || !takes {
             places.stands(&self.entrant, takes);
             return decision;
         }

@@ -60,6 +60,8 @@ const TURN_NOT_BEFORE: Duration = Duration::from_millis(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// While a Change runs, the Guard's finalizer may hold up its next turn no longer than this.
 const FINALIZER_WITHIN: Duration = Duration::from_millis(500);
+/// Ended Changes are deleted no longer than this in one turn; the next goes on.
+const FORGET_WITHIN: Duration = Duration::from_secs(1);
 /// Names that are tried for a Change in one turn: more than the ended Changes that a Guard keeps and leaves behind.
 const MOST_NAMES: usize = 20;
 /// Each write ends within this.
@@ -251,17 +253,29 @@ impl Worker {
         self.detect(guard, &changes).await
     }
 
+    /// Whether the workload carries another template than stable's, and nothing holds it.
+    fn is_to_be_held(&self, guard: &Guard, deployment: &DynamicObject) -> bool {
+        let stable = guard.status.as_ref().and_then(|status| status.stable.as_ref());
+        let stable = stable.and_then(|stable| self.view.replica_sets.get(self.view.namespace(), &stable.replica_set));
+        !is_held(deployment) && stable.is_some_and(|stable| !raw::same_template(deployment, &stable))
+    }
+
     async fn detect(&mut self, guard: &Guard, changes: &[Arc<Change>]) -> Result<Next, kube::Error> {
         let namespace = self.view.namespace().to_owned();
         let namespace = namespace.as_str();
         let target = &guard.spec.target_ref.name;
         let deployment = self.view.deployments.get(namespace, target);
         let digest = deployment.as_deref().and_then(raw::pod_template).map(template::hash);
-        // Whatever is said next is said on a status that was just written; what is to be held waits for no record.
-        match self.forget(guard, changes, digest.as_deref()).await {
-            Ok(Some(guard)) => return Box::pin(self.detect(&guard, changes)).await,
-            Ok(None) => {}
-            Err(error) => tracing::warn!(guard = self.name, %error, "ended Changes are not deleted yet; it is tried again"),
+        // Whatever is said next is said on a status that was just written. What is to be held waits for no record.
+        if !deployment.as_deref().is_some_and(|deployment| self.is_to_be_held(guard, deployment)) {
+            match tokio::time::timeout(FORGET_WITHIN, self.forget(guard, changes, digest.as_deref())).await {
+                Ok(Ok(Some(guard))) => return Box::pin(self.detect(&guard, changes)).await,
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(guard = self.name, %error, "ended Changes are not deleted yet; it is tried again")
+                }
+                Err(_) => tracing::debug!(guard = self.name, "ended Changes are not all deleted yet: no answer in time"),
+            }
         }
         match self.clear(guard, digest.as_deref()).await {
             Ok(Some(guard)) => return Box::pin(self.detect(&guard, changes)).await,
@@ -298,8 +312,7 @@ impl Worker {
         if hold == Hold::Admission && bypassed && !raw::paused(&deployment) {
             return self.adopt(guard, &deployment).await;
         }
-        let held = raw::paused(&deployment) && raw::annotation(&deployment, names::HELD).is_some();
-        if !held {
+        if !is_held(&deployment) {
             if let Err(error) = act::hold(&self.client, namespace, target, &self.name).await {
                 tracing::warn!(guard = self.name, %error, "not held yet; it is tried again");
             }
@@ -330,19 +343,21 @@ impl Worker {
                 self.say(guard, |_| {}, &word).await?;
                 return Ok(Next::Wait);
             };
-            // From here on the Guard is the cleared one: whatever is said next writes its whole status.
-            return Box::pin(self.begin(&cleared, &deployment, revision, hold, changes)).await;
+            // From here on the Guard is the cleared one: whatever is said next writes its whole status. The Change that condemned it
+            // may be gone, and its name is not given again.
+            let above = condemned.change.rsplit('-').next().and_then(|attempt| attempt.parse().ok()).unwrap_or(0);
+            return Box::pin(self.begin(&cleared, &deployment, revision, (hold, above), changes)).await;
         }
-        self.begin(guard, &deployment, revision, hold, changes).await
+        self.begin(guard, &deployment, revision, (hold, 0), changes).await
     }
 
-    /// Begins a Change for the template that the workload carries.
+    /// Begins a Change for the template that the workload carries; its attempt is above the given one.
     async fn begin(
         &mut self,
         guard: &Guard,
         deployment: &DynamicObject,
         stable: Revision,
-        hold: Hold,
+        (hold, above): (Hold, u32),
         changes: &[Arc<Change>],
     ) -> Result<Next, kube::Error> {
         let namespace = self.view.namespace().to_owned();
@@ -373,7 +388,7 @@ impl Worker {
             changes,
             replica_sets: &replica_sets,
             pods: &self.view.pods.all(),
-            above: 0,
+            above,
         };
         for _ in 0..MOST_NAMES {
             let mut change = begin::change(&beginning, Timestamp::now());
@@ -453,7 +468,7 @@ impl Worker {
 
     /// The workload carries stable's template: nothing is to be judged. A hold that is left is taken off.
     async fn at_rest(&mut self, guard: &Guard, deployment: &DynamicObject) -> Result<Next, kube::Error> {
-        let held = raw::paused(deployment) && raw::annotation(deployment, names::HELD).is_some();
+        let held = is_held(deployment);
         if held || raw::annotation(deployment, names::BYPASSED).is_some() {
             let api =
                 Api::<DynamicObject>::namespaced_with(self.client.clone(), self.view.namespace(), &crate::world::deployment());
@@ -582,7 +597,11 @@ impl Worker {
             guard,
             |status| {
                 account::clear(status, &digest);
-                bypass::keep(status, deployment, &revision, Timestamp::now());
+                // Where the policy holds nobody else can have written the mark, nor the name beside it.
+                let holds = |hold: Option<Hold>| hold == Some(Hold::Admission);
+                if status.stable.is_some() && holds(status.hold) && holds(Some(hold)) {
+                    bypass::keep(status, deployment, &revision, Timestamp::now());
+                }
                 status.stable = Some(revision.clone());
                 status.hold = Some(hold);
             },
@@ -607,6 +626,10 @@ impl Worker {
             tracing::debug!(guard = self.name, %error, "finalizer not written yet");
         }
     }
+}
+
+fn is_held(deployment: &DynamicObject) -> bool {
+    raw::paused(deployment) && raw::annotation(deployment, names::HELD).is_some()
 }
 
 fn phase(change: &Change) -> Option<Phase> {

@@ -30,6 +30,8 @@ use crate::{
 
 /// Without a decision, the memory is stored this often: a restart then has little to catch up with.
 const CHECKPOINT: Duration = Duration::from_secs(2);
+/// While a Change is held, for days it may be, this often.
+const CHECKPOINT_HELD: Duration = Duration::from_secs(30);
 /// A record of the way back may take this long before it is acted on anyway.
 const RECORD_WITHIN: Duration = Duration::from_secs(1);
 /// Every other record.
@@ -145,6 +147,11 @@ impl Work {
         &self.change
     }
 
+    /// How long the memory may go unstored: before the candidate has users there is no evidence to lose.
+    fn checkpoint(&self) -> Duration {
+        if self.memory.phase == Phase::Held { CHECKPOINT_HELD } else { CHECKPOINT }
+    }
+
     /// Resolves when there is a new answer of the metrics source.
     pub(crate) async fn new_answer(&mut self) {
         self.eyes.changed().await;
@@ -174,7 +181,8 @@ impl Work {
         let mut seen = observe::observe(view, &self.change, &objects, &self.routes, given);
         let decision = gate.decide(&self.setup, &self.memory, &mut seen);
         self.keep_routes(&objects, &decision);
-        let due = now.seconds_since(self.stored_at) >= CHECKPOINT.as_secs_f64();
+        // A clock that was set back makes it due as well.
+        let due = !(0.0..self.checkpoint().as_secs_f64()).contains(&now.seconds_since(self.stored_at));
         let decided = !decision.notes.is_empty()
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
@@ -349,7 +357,7 @@ impl Work {
 
     /// Keeps a decision whose record failed for the next record.
     fn keep(&mut self, decision: &Decision, seen: &Observation) {
-        if decision.notes.is_empty() {
+        if decision.notes.is_empty() && decision.memory.heard == self.memory.heard {
             return;
         }
         let basis = Basis { setup: self.setup.clone(), memory: self.memory.clone(), observation: seen.clone() };

@@ -2,8 +2,7 @@
 //!
 //! `service.deployed`: the candidate gets its first traffic, beside stable. `service.upgraded`: it is the new stable, proved or let
 //! through. `service.rolledback`: it was taken back; one that never had traffic was not. `service.removed`: it had traffic and ended
-//! without a verdict. CDEvents 0.5 have no
-//! event for an approval (0.6 drafts one whose form may change), nor for the other acts of humans, so these are custom events, as the
+//! without a verdict. CDEvents 0.5 have no event for an approval (0.6 drafts one whose form may change), nor for the other acts of humans, so these are custom events, as the
 //! specification has them: `dev.cdeventsx.firebreak-approval`, `dev.cdeventsx.firebreak-intervention`. The whole entry is in
 //! `customData`.
 
@@ -28,6 +27,7 @@ pub struct Event {
 #[derive(Serialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 struct Context {
+    #[serde(rename = "specversion")]
     version: &'static str,
     id: String,
     chain_id: String,
@@ -82,7 +82,7 @@ pub fn events(lines: &[Line], source: &str) -> Vec<Option<Event>> {
             What::Promoted | What::Bypassed => ("service.upgraded", &line.to),
             What::RolledBack if exposed => ("service.rolledback", &line.from),
             What::Superseded | What::Withdrawn if exposed && !let_through => ("service.removed", &line.to),
-            What::Approved => ("approval.given", &line.to),
+            What::Approved | What::Excepted => ("approval.given", &line.to),
             What::ApprovalExpired => ("approval.expired", &line.to),
             What::Refused => ("intervention.refused", &line.to),
             What::PromotedByHuman => ("intervention.promoted", &line.to),

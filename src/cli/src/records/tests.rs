@@ -195,9 +195,9 @@ fn is_a_cdevent(event: &Value) {
         ["context", "subject", "customData", "customDataContentType"].map(str::to_owned).to_vec().tap_sorted()
     );
     let context = &event["context"];
-    assert_eq!(keys(context), ["chainId", "id", "source", "timestamp", "type", "version"]);
+    assert_eq!(keys(context), ["chainId", "id", "source", "specversion", "timestamp", "type"]);
     ["chainId", "id", "source", "type"].iter().for_each(|key| text(&context[*key]));
-    assert_eq!(context["version"], "0.5.0");
+    assert_eq!(context["specversion"], "0.5.0");
     context["timestamp"].as_str().unwrap().parse::<Timestamp>().unwrap();
     assert_eq!(keys(&event["subject"]), ["content", "id", "source"], "0.5 has no subject.type");
     let content = &event["subject"]["content"];

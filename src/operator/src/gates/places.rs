@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use firebreak_api::freezes::Limits;
 use firebreak_engine::{gates::Queued, units::Millis};
 
 use super::{
     groups::Groups,
-    order::{Entrant, Key, Waiter, queue},
+    order::{Entrant, Key, Scope, Waiter, queue},
 };
 
 /// Who has not asked for this long does not wait any more: a turn comes twice a second, and a write that hangs takes seconds.
@@ -75,11 +76,18 @@ impl Places {
         self.known().insert(entrant.key.clone(), Known { entrant: entrant.clone(), stands, said: Instant::now() });
     }
 
-    /// A Change is over: it is known still, as one without a place.
-    pub(super) fn leave(&self, key: &Key) {
-        if let Some(one) = self.known().get_mut(key) {
-            one.stands = Stands::Beside;
+    /// A Change on its way back says where it stands, and waits for nobody: the next turn says it again.
+    pub(super) fn goes_back(&self, entrant: &Entrant, has_place: bool) {
+        let stands = if has_place { Stands::UnderWay } else { Stands::Beside };
+        if let Ok(mut known) = self.known.try_lock() {
+            known.insert(entrant.key.clone(), Known { entrant: entrant.clone(), stands, said: Instant::now() });
         }
+    }
+
+    /// A Change is over: it is known as one without a place for as long as it is not let go.
+    pub(super) fn leave(&self, key: &Key) {
+        let entrant = Entrant { key: key.clone(), scope: Scope::Any, level: None, workload: None, limits: Limits::default() };
+        self.known().insert(key.clone(), Known { entrant, stands: Stands::Beside, said: Instant::now() });
     }
 
     /// Takes a place, or says why there is none.

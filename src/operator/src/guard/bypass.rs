@@ -17,8 +17,8 @@ const LONGEST_REASON: usize = 1024;
 /// Longest name of who asked that is kept, in characters.
 const LONGEST_NAME: usize = 512;
 
-/// Keeps the bypass that a workload is marked with, if it is, as the revision it let through becomes stable. Only the admission
-/// policy writes that mark. Told twice it is kept once.
+/// Keeps the bypass that a workload is marked with, if it is, as the revision it let through becomes stable. Told
+/// twice it is kept once.
 pub(super) fn keep(status: &mut GuardStatus, deployment: &DynamicObject, to: &Revision, now: Timestamp) {
     let cut = |text: &str, most: usize| text.trim().chars().take(most).collect::<String>();
     let Some(reason) = raw::annotation(deployment, names::BYPASSED).map(|reason| cut(reason, LONGEST_REASON)) else { return };

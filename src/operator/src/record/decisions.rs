@@ -25,8 +25,14 @@ const NEWEST: usize = 60;
 const MOST_BASES: usize = 40;
 /// Bytes of all bases together; the oldest are dropped first, their words stay. An object holds 1.5 MB at most.
 const MOST_BASIS_BYTES: usize = 600_000;
+/// Bytes of all words together, about; what is too much goes from the middle.
+const MOST_WORD_BYTES: usize = 400_000;
 /// An act that was refused, as the record names it.
 const REFUSED: &str = "Refused";
+/// Longest answer to a refused act that is kept, in characters: it can quote all groups of who asked.
+const LONGEST_ANSWER: usize = 1024;
+/// An exception from a freeze, as the engine tells of it.
+const EXCEPTED: &str = "FreezeExcepted";
 
 /// What is kept of the decisions.
 pub(super) struct Kept {
@@ -96,21 +102,33 @@ fn told(at: Millis, notes: &[Note], turn: Option<&Before<'_>>) -> Vec<DecisionRe
         weight_percent: stands.map(|(_, percent)| percent),
         basis: None,
     };
-    let refused =
-        refused.into_iter().map(|(act, _, why)| record(REFUSED, format!("{}: {why}", act.action.verb()), Some(kept(act))));
+    let refused = refused
+        .into_iter()
+        .map(|(act, _, why)| record(REFUSED, format!("{}: {}", act.action.verb(), brief(why)), Some(kept(act))));
     let mut records: Vec<DecisionRecord> = refused.collect();
     for note in notes {
-        let place = asked_by(&note.reason).and_then(|action| done.iter().position(|(act, ..)| act.action == action));
-        let act = place.map(|place| kept(done.remove(place).0));
+        let action = asked_by(&note.reason);
+        let tells_of = |act: &Act| action == Some(act.action) && names(note, act);
+        // One word can be told of twice: it lets through a freeze and answers for a stage.
+        let act = done.iter().map(|(act, ..)| *act).find(|act| tells_of(act)).map(kept);
+        if let (Some(act), true) = (&act, note.reason != EXCEPTED) {
+            done.retain(|(other, ..)| other.name != act.intervention);
+        }
         records.push(record(&note.reason, note.message.clone(), act));
     }
     records
 }
 
+/// Whether a note is about this act, as far as its words say: of several approvals each has its own.
+fn names(note: &Note, act: &Act) -> bool {
+    let approves = matches!(note.reason.as_str(), "Approved" | EXCEPTED);
+    !approves || act.by.as_deref().is_some_and(|by| note.message.strip_prefix(by).is_some_and(|rest| rest.starts_with(' ')))
+}
+
 /// The act that a note of this reason tells of.
 fn asked_by(reason: &str) -> Option<Asked> {
     match reason {
-        "Approved" => Some(Asked::Approve),
+        "Approved" | EXCEPTED => Some(Asked::Approve),
         "PromotedByHuman" => Some(Asked::Promote),
         "Paused" => Some(Asked::Pause),
         "Resumed" => Some(Asked::Resume),
@@ -157,15 +175,30 @@ fn add(decisions: &mut Vec<DecisionRecord>, told: Vec<DecisionRecord>) {
 /// Drops from the middle what is too many, the oldest first and what humans did last; how many.
 fn thin(decisions: &mut Vec<DecisionRecord>) -> u32 {
     let mut dropped = 0;
-    while decisions.len() > MOST {
+    let mut bytes: usize = decisions.iter().map(words).sum();
+    while decisions.len() > MOST || (bytes > MOST_WORD_BYTES && decisions.len() > FIRST + NEWEST) {
         let middle = FIRST..decisions.len() - NEWEST;
-        let noted =
-            |place: &usize| decisions.get(*place).is_some_and(|decision| decision.act.is_none() || decision.reason == REFUSED);
+        // Whether it was ever exposed is what the end is told by.
+        let noted = |place: &usize| {
+            let minor = |decision: &DecisionRecord| decision.act.is_none() && decision.reason != "StageStarted";
+            decisions.get(*place).is_some_and(|decision| minor(decision) || decision.reason == REFUSED)
+        };
         let place = middle.clone().find(noted).unwrap_or(middle.start);
-        decisions.remove(place);
+        bytes -= words(&decisions.remove(place));
         dropped += 1;
     }
     dropped
+}
+
+/// Bytes of a record without its basis, about.
+fn words(decision: &DecisionRecord) -> usize {
+    let act = decision.act.as_ref();
+    let said = act.map_or(0, |act| [&act.reason, &act.by].into_iter().flatten().map(String::len).sum());
+    decision.message.len() + said + 300
+}
+
+fn brief(text: &str) -> String {
+    text.chars().take(LONGEST_ANSWER).collect()
 }
 
 fn bound_bases(decisions: &mut [DecisionRecord]) {

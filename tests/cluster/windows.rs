@@ -68,7 +68,7 @@ pub(crate) async fn a_freeze_holds_what_runs_at_its_stage(world: &World) -> Resu
     let route = scene.route().await?;
     scene.ship("v2", 4, &[]).await?;
     let name = scene.exposed(1).await?.name_any();
-    let (freezes, over) = open_for(35, "Hold", "None")?;
+    let (freezes, _) = open_for(900, "Hold", "None")?;
     scene.apply(&[policy("freeze-hold", |spec| spec["freezes"] = freezes)]).await?;
     let held = scene.until_change(&name, "to be frozen", MINUTE, |change| waits_for(change, &["Frozen"])).await?;
     println!("freeze: {}", message(&held));
@@ -78,6 +78,8 @@ pub(crate) async fn a_freeze_holds_what_runs_at_its_stage(world: &World) -> Resu
         "{}",
         message(&held)
     );
+    let (freezes, over) = open_for(15, "Hold", "None")?;
+    scene.apply(&[policy("freeze-hold", |spec| spec["freezes"] = freezes)]).await?;
     let ended = scene.ends(&name, Phase::Promoted, 4 * MINUTE).await?;
     let after =
         ended.status.iter().flat_map(|status| &status.decisions).find(|decision| decision.message.starts_with("stage 2 "));
@@ -194,10 +196,10 @@ pub(crate) async fn six_changes_queue_for_two_places(world: &World) -> Result<()
     let order: [&str; 6] = if shared { ["a1", "a2", "a3", "b1", "b2", "b3"] } else { ["a1", "a2", "b1", "a3", "b2", "b3"] };
     // Nobody of the second namespace is under way: all of it come before the third of the first, which waits the longest.
     let shown: [&str; 4] = if shared { ["a3", "b1", "b2", "b3"] } else { ["b1", "b2", "b3", "a3"] };
-    until("the queue to be shown in its order", MINUTE, async || {
-        let mut queue: Vec<(u32, u32, String)> = changes(world, &workloads).await?.iter().filter_map(place_of).collect();
+    let expected: Vec<_> = (1u32..).zip(shown).map(|(place, name)| (place, 4, name.to_owned())).collect();
+    until_all(world, &workloads, "the queue to be shown in its order", |changes| {
+        let mut queue: Vec<(u32, u32, String)> = changes.iter().filter_map(place_of).collect();
         queue.sort();
-        let expected: Vec<_> = (1u32..).zip(shown).map(|(place, name)| (place, 4, name.to_owned())).collect();
         if queue == expected { Ok(Some(())) } else { anyhow::bail!("it is {queue:?}") }
     })
     .await?;
@@ -256,8 +258,22 @@ async fn until_queued(world: &World, workloads: &[Workload], guard: &str) -> Res
 }
 
 async fn until_one(world: &World, workloads: &[Workload], guard: &str, what: &str, fits: impl Fn(&Change) -> bool) -> Result<()> {
+    until_all(world, workloads, &format!("the Change of {guard} {what}"), |changes| {
+        let change = changes.iter().find(|change| change.spec.guard == guard).context("there is none yet")?;
+        if fits(change) { Ok(Some(())) } else { anyhow::bail!("it is {:?}: {}", phase_of(change), message(change)) }
+    })
+    .await
+}
+
+/// Waits for something of all Changes; that more than two are under way ends it at once.
+async fn until_all(
+    world: &World,
+    workloads: &[Workload],
+    what: &str,
+    fits: impl Fn(&[Change]) -> Result<Option<()>>,
+) -> Result<()> {
     let broken = OnceLock::new();
-    let found = until(&format!("the Change of {guard} {what}"), BEGINS_WITHIN, async || {
+    let found = until(what, BEGINS_WITHIN, async || {
         let changes = match changes(world, workloads).await {
             Ok(changes) => changes,
             Err(error) if error.to_string().starts_with("more than two") => {
@@ -266,8 +282,7 @@ async fn until_one(world: &World, workloads: &[Workload], guard: &str, what: &st
             }
             Err(error) => return Err(error),
         };
-        let change = changes.iter().find(|change| change.spec.guard == guard).context("there is none yet")?;
-        if fits(change) { Ok(Some(())) } else { anyhow::bail!("it is {:?}: {}", phase_of(change), message(change)) }
+        fits(&changes)
     })
     .await;
     broken.into_inner().map_or(found, Err)

@@ -79,7 +79,8 @@ async fn given_authors_and_reviewers_when_the_bank_is_asked_then_one_who_wrote_n
         |name: &str, value: &str| if value.is_empty() { String::new() } else { format!("firebreak.dev/{name}: '{value}', ") };
     let claims = format!("{}{}firebreak.dev/risk: low", claim("reviewed-by", reviewers), claim("author", author));
     // Cases run side by side, each with files of its own.
-    let name: String = format!("bank {reviewers} by {author}").chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    let name: String =
+        format!("bank {reviewers} by {author}").chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let source::Asked { policy, facts, of, recorded, at } = asked(&name, Some(shipped("bank")), &claims).await;
     let report = Report::new(policy, &facts, of, recorded, at).unwrap();
     let rule = report.rules.iter().find(|rule| rule.name == "reviewed-by-its-author").unwrap();

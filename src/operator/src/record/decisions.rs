@@ -107,10 +107,8 @@ fn told(at: Millis, notes: &[Note], turn: Option<&Before<'_>>) -> Vec<DecisionRe
         .map(|(act, _, why)| record(REFUSED, format!("{}: {}", act.action.verb(), brief(why)), Some(kept(act))));
     let mut records: Vec<DecisionRecord> = refused.collect();
     for note in notes {
-        let action = asked_by(&note.reason);
-        let tells_of = |act: &Act| action == Some(act.action) && names(note, act);
         // One word can be told of twice: it lets through a freeze and answers for a stage.
-        let act = done.iter().map(|(act, ..)| *act).find(|act| tells_of(act)).map(kept);
+        let act = done.iter().map(|(act, ..)| *act).find(|act| tells_of(note, act)).map(kept);
         if let (Some(act), true) = (&act, note.reason != EXCEPTED) {
             done.retain(|(other, ..)| other.name != act.intervention);
         }
@@ -120,7 +118,10 @@ fn told(at: Millis, notes: &[Note], turn: Option<&Before<'_>>) -> Vec<DecisionRe
 }
 
 /// Whether a note is about this act, as far as its words say: of several approvals each has its own.
-fn names(note: &Note, act: &Act) -> bool {
+fn tells_of(note: &Note, act: &Act) -> bool {
+    if asked_by(&note.reason) != Some(act.action) {
+        return false;
+    }
     let approves = matches!(note.reason.as_str(), "Approved" | EXCEPTED);
     !approves || act.by.as_deref().is_some_and(|by| note.message.strip_prefix(by).is_some_and(|rest| rest.starts_with(' ')))
 }
@@ -202,7 +203,8 @@ fn brief(text: &str) -> String {
 }
 
 fn bound_bases(decisions: &mut [DecisionRecord]) {
-    let mut bytes = 0;
+    // What words take beyond theirs is taken from the bases.
+    let mut bytes = decisions.iter().map(words).sum::<usize>().saturating_sub(MOST_WORD_BYTES);
     for (back, decision) in decisions.iter_mut().rev().enumerate() {
         bytes += decision.basis.as_ref().map_or(0, String::len);
         if back >= MOST_BASES || bytes > MOST_BASIS_BYTES {

@@ -64,6 +64,48 @@ fn given_a_long_record_when_bounded_then_only_the_newest_keep_what_they_were_com
 }
 
 #[test]
+fn given_words_without_end_when_bounded_then_the_record_fits_an_object() {
+    let mut decisions: Vec<_> = (0..MOST).map(|number| decision(number, true)).collect();
+    for decision in &mut decisions {
+        decision.act.as_mut().unwrap().reason = Some("ü".repeat(4000));
+        decision.message = "ü".repeat(3000);
+        decision.basis = Some("x".repeat(20_000));
+    }
+    assert_eq!(thin(&mut decisions), u32::try_from(MOST - FIRST - NEWEST).unwrap());
+    bound_bases(&mut decisions);
+    let bytes: usize = decisions.iter().map(|one| words(one) + one.basis.as_ref().map_or(0, String::len)).sum();
+    assert!(bytes < 1_200_000, "{bytes}");
+}
+
+#[test]
+fn given_notes_of_several_approvals_when_told_then_each_is_of_the_one_it_names() {
+    let act = |by: &str| Act {
+        name: format!("approve-{by}"),
+        action: Asked::Approve,
+        by: Some(by.to_owned()),
+        groups: Vec::new(),
+        reason: None,
+        stage: None,
+        at: None,
+    };
+    let note = |reason: &str, message: &str| Note { reason: reason.to_owned(), message: message.to_owned(), warning: false };
+    for (reason, message, of) in [
+        ("Approved", "bob approved 20 % (1 of 1)", Some("bob")),
+        (EXCEPTED, "ann asked for an exception; freeze audit lets it through", Some("ann")),
+        ("Approved", "annette approved 20 %", None),
+        ("StageStarted", "ann started it", None),
+    ] {
+        let (ann, bob) = (act("ann"), act("bob"));
+        let named: Vec<&str> = [&ann, &bob]
+            .into_iter()
+            .filter(|act| tells_of(&note(reason, message), act))
+            .filter_map(|act| act.by.as_deref())
+            .collect();
+        assert_eq!(named, of.into_iter().collect::<Vec<_>>(), "{message}");
+    }
+}
+
+#[test]
 fn given_the_same_decision_twice_when_added_then_it_is_one() {
     let mut decisions = Vec::new();
     add(&mut decisions, vec![decision(1, true), decision(2, false)]);

@@ -29,8 +29,8 @@ mod third_party;
 mod windows;
 mod witnesses;
 
-/// Cases that run side by side.
-const SIDE_BY_SIDE: usize = 6;
+/// Cases that run side by side. With six of them on two cores the gateway follows its routes seconds late, and requests fail.
+const SIDE_BY_SIDE: usize = 3;
 
 type Case = fn(Arc<World>) -> futures::future::BoxFuture<'static, Result<()>>;
 

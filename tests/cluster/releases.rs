@@ -54,10 +54,10 @@ pub(crate) async fn harmless_release_is_promoted(world: &World) -> Result<()> {
     scene.apply(&[legacy, legacy_service]).await?;
     scene.guarded(4, &[]).await?;
     scene.apply(&[rich_route(&scene.host())]).await?;
+    until("the gateway to follow the route", MINUTE, async || the_filter_works(&scene).map(Some)).await?;
     let load = scene.load(200).await?;
     let of_api = scene.load_of("/api", 50).await?;
     let route = scene.route().await?;
-    the_filter_works(&scene).context("before")?;
     scene.ship("v2", 4, &[]).await?;
     let change = scene.exposed(1).await?;
     the_filter_works(&scene).context("while the candidate has a share")?;

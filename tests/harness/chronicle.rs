@@ -49,12 +49,22 @@ pub enum Seen {
     Pinned(bool),
 }
 
+/// One state, as it was seen.
+#[derive(Clone)]
+struct Noted {
+    /// When it was seen, since the beginning.
+    at: Duration,
+    /// The API server's revision of the object in that state: of all kinds and namespaces one order, as one store gives them.
+    revision: Option<u64>,
+    seen: Seen,
+}
+
 /// Everything seen so far, with the time since the beginning.
 #[derive(Clone)]
 pub struct Chronicle {
     began: Instant,
     began_at: SystemTime,
-    seen: Arc<Mutex<Vec<(Duration, Seen)>>>,
+    seen: Arc<Mutex<Vec<Noted>>>,
     changes: Arc<Mutex<BTreeMap<String, Change>>>,
     versions: Arc<Mutex<BTreeMap<String, String>>>,
     _watches: Arc<JoinSet<()>>,
@@ -76,7 +86,11 @@ impl Chronicle {
         let (began, began_at) = (Instant::now(), SystemTime::now());
         let note = {
             let seen = Arc::clone(&seen);
-            move |entry: Seen| seen.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), entry))
+            move |version: Option<String>, entry: Seen| {
+                let revision = version.and_then(|version| version.parse().ok());
+                let noted = Noted { at: began.elapsed(), revision, seen: entry };
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
+            }
         };
         let api: Api<Change> = Api::namespaced(client.clone(), namespace);
         let told = note.clone();
@@ -88,10 +102,10 @@ impl Chronicle {
             while let Some(event) = stream.next().await {
                 if let Ok(change) = event {
                     let status = change.status.clone().unwrap_or_default();
-                    let name = change.name_any();
+                    let (name, revision) = (change.name_any(), change.resource_version());
                     let (phase, weight, in_effect) = (status.phase, status.weight_percent, status.stage_began_at.is_some());
                     newest.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), change);
-                    told(Seen::Change { name, phase, weight, in_effect });
+                    told(revision, Seen::Change { name, phase, weight, in_effect });
                 }
             }
         });
@@ -116,6 +130,7 @@ impl Chronicle {
                 while let Some(event) = stream.next().await {
                     let Ok(object) = event else { continue };
                     let replicas = object.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(0);
+                    let told = |entry: Seen| told(object.resource_version(), entry);
                     told(match kind {
                         "Service" | "Deployment" if object.name_any() != service => continue,
                         "Service" => Seen::Pinned(pinned(&object)),
@@ -140,10 +155,10 @@ impl Chronicle {
         Self { began, began_at, seen, changes, versions, _watches: Arc::new(watches) }
     }
 
-    /// Everything seen so far.
+    /// Everything seen so far, in the order in which it was written.
     #[must_use]
     pub fn entries(&self) -> Vec<(Duration, Seen)> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        in_order(self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Time since the beginning.
@@ -246,6 +261,20 @@ impl Chronicle {
         let divided = self.changes().iter().any(|seen| seen.name_any() == change && seen.spec.traffic.is_some());
         if divided { steady(&entries, exposed, over, pinned).context("the Service is pinned") } else { Ok(()) }
     }
+}
+
+/// Each state with the earliest time by which it, or one that was written after it, was seen: on a busy machine one watch can be
+/// behind another by seconds. As they came, where the API server's revisions have no order.
+fn in_order(mut noted: Vec<Noted>) -> Vec<(Duration, Seen)> {
+    if noted.iter().all(|one| one.revision.is_some()) {
+        noted.sort_by_key(|one| one.revision);
+        let mut earliest = Duration::MAX;
+        for one in noted.iter_mut().rev() {
+            earliest = earliest.min(one.at);
+            one.at = earliest;
+        }
+    }
+    noted.into_iter().map(|one| (one.at, one.seen)).collect()
 }
 
 /// When a Change was first seen to fit.
@@ -537,6 +566,21 @@ mod tests {
         let spans = [(seconds(1), seconds(4), 0.0), (seconds(4), seconds(9), 10.0), (seconds(9), seconds(12), 100.0)];
         assert_eq!(granted(&entries, "c"), spans);
         assert!(most(10.0, 1000) < 140.0 && most(10.0, 1000) > 100.0 && most(0.0, 1000) == 0.0);
+    }
+
+    #[test]
+    fn given_a_watch_that_is_behind_when_read_then_states_stand_in_the_order_in_which_they_were_written() {
+        let noted = |millis, revision, seen| Noted { at: Duration::from_millis(millis), revision, seen };
+        let came = [(100, 7, 0.0), (2000, 9, 20.0), (2100, 8, 10.0), (2200, 11, 50.0)];
+        let came =
+            |known: bool| came.map(|(at, revision, share)| noted(at, known.then_some(revision), Seen::Route(share))).to_vec();
+        let told = |all: Vec<(Duration, Seen)>| -> Vec<(u128, f64)> {
+            all.into_iter()
+                .filter_map(|(at, seen)| if let Seen::Route(share) = seen { Some((at.as_millis(), share)) } else { None })
+                .collect()
+        };
+        assert_eq!(told(in_order(came(true))), [(100, 0.0), (2000, 10.0), (2000, 20.0), (2200, 50.0)]);
+        assert_eq!(told(in_order(came(false))), [(100, 0.0), (2000, 20.0), (2100, 10.0), (2200, 50.0)]);
     }
 
     #[test]

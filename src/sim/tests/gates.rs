@@ -192,6 +192,43 @@ fn given_candidate_pods_that_no_source_sees_when_others_took_the_places_then_it_
     assert_eq!(cluster.run(2000), Phase::Ended(Outcome::Promoted));
 }
 
+#[test]
+fn given_a_change_that_queues_with_a_pod_that_is_not_ready_then_that_is_said_once_and_its_place_stays_its_own() {
+    let mut cluster = cluster();
+    for _ in 0..90 {
+        turn_with(&mut cluster, |seen| seen.seen.clear());
+    }
+    let unready = |seen: &mut Observation| {
+        seen.queued = Some(queued());
+        seen.candidate.ready -= 1;
+        seen.candidate.unready = seen.candidate.names.iter().take(1).cloned().collect();
+    };
+    turn_with(&mut cluster, unready);
+    let since = cluster.memory.waiting.as_ref().unwrap().since;
+    let notes: usize = (0..20).map(|_| turn_with(&mut cluster, unready).notes.len()).sum();
+    assert_eq!((reason(&cluster), cluster.memory.waiting.as_ref().unwrap().since, notes), ("Queued", since, 0));
+}
+
+#[test]
+fn given_a_freeze_longer_than_pods_may_take_to_come_up_when_one_of_them_goes_then_nothing_is_taken_back() {
+    let mut cluster = cluster();
+    while cluster.observe().candidate.ready == 0 {
+        turn_with(&mut cluster, |_| {});
+    }
+    let deadline = cluster.setup.ready_deadline_seconds;
+    run_frozen(&mut cluster, Running::Hold, deadline as usize + 60);
+    assert_eq!((cluster.memory.phase, reason(&cluster)), (Phase::Preparing, "Frozen"));
+    for _ in 0..30 {
+        turn_with(&mut cluster, |seen| {
+            seen.freezes = vec![frozen(Running::Hold, false)];
+            seen.candidate.ready -= 1;
+            seen.candidate.endpoints = seen.candidate.endpoints.saturating_sub(1);
+        });
+    }
+    assert_eq!(cluster.memory.phase, Phase::Preparing);
+    assert_eq!(cluster.run(2000), Phase::Ended(Outcome::Promoted));
+}
+
 #[rstest]
 #[case::someone_else("ann", None)]
 #[case::who_asked_for_the_template("carol", Some("nobody may approve their own change"))]

@@ -481,14 +481,15 @@ impl Worker {
         }
         self.finalizer(guard, false).await;
         let hold = self.hold_of(guard, deployment).await;
-        if let Some(problem) = self.traffic_problem(guard).await {
-            // What is held stays held: a Change says the same and waits.
-            self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
-            return Ok(Next::Within(LOOK_AGAIN));
-        }
+        let traffic = self.traffic_problem(guard).await;
         if let Err(refusal) = self.policy(guard) {
             // Said before a change comes, which would be held and could not begin.
             self.say(guard, |status| status.hold = Some(hold), &refusal).await?;
+            return Ok(Next::Within(LOOK_AGAIN));
+        }
+        if let Some(problem) = traffic {
+            // What is held stays held: a Change says the same and waits.
+            self.say(guard, |status| status.hold = Some(hold), &Word::stalled("TrafficNotUsable", problem)).await?;
             return Ok(Next::Within(LOOK_AGAIN));
         }
         let message = match hold {

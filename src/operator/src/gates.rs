@@ -1,7 +1,7 @@
 //! What stands before a Change beside its evidence: freeze windows that are open, and limits that are full.
 //!
-//! [`Gate::of`] reads both from the policy that is in force now; [`Gate::decide`] asks the engine, and where the Change would take a
-//! place of a limit, asks for that place first. Nothing here is in the way of what leads back. Which Changes have a place is kept
+//! [`Gate::decide`] asks the engine; unless that leads back, it reads both from the policy that is in force now, and where the Change
+//! would take a place of a limit, asks for that place first. Which Changes have a place is kept
 //! in [`places`], who is next in [`order`], which workloads belong together in [`groups`], when a window is open in [`calendars`].
 
 mod calendars;
@@ -20,7 +20,7 @@ use firebreak_api::{
 use firebreak_engine::{
     Decision, Memory, Observation, Setup, decide,
     gates::{self, Frozen},
-    memory::Phase,
+    memory::{Outcome, Phase},
     risk::Level,
     units::Millis,
 };
@@ -76,49 +76,42 @@ fn key(change: &Change) -> Key {
     Key { namespace: change.namespace().unwrap_or_default(), change: change.name_any() }
 }
 
-/// What stands before one Change now.
+/// What stands before one Change.
 pub(crate) struct Gate<'a> {
     shared: &'a Shared,
-    freezes: Vec<Frozen>,
-    entrant: Entrant,
+    guard: Option<&'a Guard>,
+    change: &'a Change,
 }
 
 impl<'a> Gate<'a> {
-    /// By the policy of its Guard as it is in force now; where there is none that can be used, by the one it began with.
-    pub(crate) fn of(shared: &'a Shared, guard: Option<&Guard>, change: &Change, now: Millis) -> Self {
-        let held = guard.and_then(|guard| shared.policies.of(guard).ok()).map(|held| held.effective);
-        let policy = held.or_else(|| Some(Basis::unpack(change.spec.risk_basis.as_deref()?).ok()?.policy)).unwrap_or_default();
-        let level = Level::read(&change.spec.risk.level).map(RiskLevel::from);
-        let entrant = Entrant {
-            key: key(change),
-            scope: Scope::Of(policy.cluster.as_ref().map(|cluster| cluster.name.clone())),
-            level,
-            workload: Some((change.namespace().unwrap_or_default(), change.spec.target.name.clone())),
-            limits: policy.limits(),
-        };
-        let freezes = frozen(&shared.gates.calendars, &policy, level, timestamp(now));
-        Self { shared, freezes, entrant }
+    pub(crate) const fn of(shared: &'a Shared, guard: Option<&'a Guard>, change: &'a Change) -> Self {
+        Self { shared, guard, change }
     }
 
-    /// One turn's decision. Where it would take a place that it has not got, the place is asked for first; if there is none, it is
-    /// decided again with its place in the queue, and that is what is recorded.
+    /// One turn's decision. What leads back is decided before any policy is read or any place is asked for. Where the Change would
+    /// take a place that it has not got, that is asked for; if there is none, it is decided again with its place in the queue, and
+    /// that is what is recorded.
     pub(crate) fn decide(&self, setup: &Setup, memory: &Memory, seen: &mut Observation) -> Decision {
-        seen.freezes.clone_from(&self.freezes);
-        let decision = decide(setup, memory, seen);
-        let (had, takes) = (memory.takes_place(), decision.memory.takes_place());
-        let leads_on = !matches!(decision.memory.phase, Phase::Retreating | Phase::Ended(_));
-        let places = &self.shared.gates.places;
-        if !leads_on {
-            places.goes_back(&self.entrant, takes);
+        let mut decision = decide(setup, memory, seen);
+        if leads_back(&decision) {
             return decision;
         }
+        let policy = self.policy();
+        let level = Level::read(&self.change.spec.risk.level).map(RiskLevel::from);
+        seen.freezes = frozen(&self.shared.gates.calendars, &policy, level, timestamp(seen.now));
+        if !seen.freezes.is_empty() {
+            decision = decide(setup, memory, seen);
+        }
+        let entrant = self.entrant(&policy, level);
+        let (had, takes) = (memory.takes_place(), decision.memory.takes_place());
+        let places = &self.shared.gates.places;
         if had || !takes {
-            places.stands(&self.entrant, takes);
+            places.stands(&entrant, takes);
             return decision;
         }
         let queued = memory.waiting.as_ref().filter(|waiting| waiting.reason == "Queued");
         let since = queued.map_or(seen.now, |waiting| waiting.since);
-        match places.ask(&self.entrant, since, &self.around()) {
+        match places.ask(&entrant, since, &self.around(&entrant)) {
             Ok(()) => decision,
             Err(queued) => {
                 seen.queued = Some(queued);
@@ -127,7 +120,24 @@ impl<'a> Gate<'a> {
         }
     }
 
-    fn around(&self) -> Around {
+    /// The policy of its Guard as it is in force now; where there is none that can be used, the one it began with.
+    fn policy(&self) -> Effective {
+        let held = self.guard.and_then(|guard| self.shared.policies.of(guard).ok()).map(|held| held.effective);
+        let recorded = || Some(Basis::unpack(self.change.spec.risk_basis.as_deref()?).ok()?.policy);
+        held.or_else(recorded).unwrap_or_default()
+    }
+
+    fn entrant(&self, policy: &Effective, level: Option<RiskLevel>) -> Entrant {
+        Entrant {
+            key: key(self.change),
+            scope: Scope::Of(policy.cluster.as_ref().map(|cluster| cluster.name.clone())),
+            level,
+            workload: Some((self.change.namespace().unwrap_or_default(), self.change.spec.target.name.clone())),
+            limits: policy.limits(),
+        }
+    }
+
+    fn around(&self, asks: &Entrant) -> Around {
         let held = &self.shared.held;
         let entrant = |(namespace, change, guard): (String, String, Option<String>)| {
             let guard = guard.and_then(|name| self.shared.guards.get(&namespace, &name));
@@ -136,13 +146,19 @@ impl<'a> Gate<'a> {
             let workload = guard.map(|guard| (namespace.clone(), guard.spec.target_ref.name.clone()));
             Entrant { key: Key { namespace, change }, scope, level: None, workload, limits: Limits::default() }
         };
-        let grouped = self.entrant.limits.dependency_group.is_some();
+        let grouped = asks.limits.dependency_group.is_some();
         Around {
             listed: held.is_listed(),
             held: held.changes().map(entrant).collect(),
             groups: if grouped { self.shared.gates.groups(self.shared) } else { Arc::default() },
         }
     }
+}
+
+/// Whether it goes back, or ends without a promotion.
+fn leads_back(decision: &Decision) -> bool {
+    matches!(decision.memory.phase, Phase::Retreating | Phase::Ended(_))
+        && decision.memory.phase != Phase::Ended(Outcome::Promoted)
 }
 
 /// The freezes of a policy that are open at a moment and hold for a level; for all levels where it is not known.

@@ -216,7 +216,7 @@ impl Worker {
         let ends = leaves || called_off;
         self.refuse_stale_acts(guard, change);
         let vouched = self.vouched(|act| act.spec.change == change.name_any());
-        let gate = Gate::of(&self.shared, guard, change, now);
+        let gate = Gate::of(&self.shared, guard, change);
         let moment = turn::Beginning { now, guard_leaves: ends, vouched, gate };
         let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {

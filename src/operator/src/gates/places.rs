@@ -76,14 +76,6 @@ impl Places {
         self.known().insert(entrant.key.clone(), Known { entrant: entrant.clone(), stands, said: Instant::now() });
     }
 
-    /// A Change on its way back says where it stands, and waits for nobody: the next turn says it again.
-    pub(super) fn goes_back(&self, entrant: &Entrant, has_place: bool) {
-        let stands = if has_place { Stands::UnderWay } else { Stands::Beside };
-        if let Ok(mut known) = self.known.try_lock() {
-            known.insert(entrant.key.clone(), Known { entrant: entrant.clone(), stands, said: Instant::now() });
-        }
-    }
-
     /// A Change is over: it is known as one without a place for as long as it is not let go.
     pub(super) fn leave(&self, key: &Key) {
         let entrant = Entrant { key: key.clone(), scope: Scope::Any, level: None, workload: None, limits: Limits::default() };

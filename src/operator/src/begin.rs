@@ -23,8 +23,6 @@ use crate::{guard::bounded, raw};
 
 /// Names of ReplicaSets stay short enough for the names of their pods to begin with the whole of them.
 const LONGEST_REPLICA_SET: usize = 57;
-/// Ended Changes that a Guard kept before it was told how many.
-const KEPT_UNTOLD: usize = 10;
 /// Characters of the name of who asked that rules see.
 const LONGEST_CHANGER: usize = 512;
 
@@ -56,11 +54,7 @@ impl Beginning<'_> {
     }
 
     fn forgotten_until(&self) -> Option<Timestamp> {
-        let told = self.guard.status.as_ref().and_then(|status| status.forgotten_until);
-        // A Guard of before this was told of kept ten, and deleted the others without a word.
-        told.or_else(|| {
-            if self.changes.len() >= KEPT_UNTOLD { self.changes.iter().map(|one| one.spec.detected_at).min() } else { None }
-        })
+        self.guard.status.as_ref().and_then(|status| status.forgotten_until)
     }
 
     /// When the first of its pods was made; where none is seen yet, they are about to be.

@@ -1,6 +1,6 @@
 //! Freeze windows and limits: what stands before a Change beside its evidence.
 
-use std::{process::Command, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use firebreak_api::{Change, Guard, change::Phase, conditions};
@@ -203,13 +203,13 @@ pub(crate) async fn six_changes_queue_for_two_places(world: &World) -> Result<()
         if queue == expected { Ok(Some(())) } else { anyhow::bail!("it is {queue:?}") }
     })
     .await?;
-    let listed = cli(world, one, &["queue"])?;
+    let listed = scenes[0].firebreak(&["queue"])?;
     println!("{listed}");
     ensure!(listed.contains("1 of 4") && listed.contains("limits.cluster"), "{listed}");
     // Whoever was first goes; whoever is next comes.
     for (leaves, comes) in order.into_iter().zip(order.into_iter().skip(2)) {
         let (namespace, _) = workloads.iter().find(|(_, name)| *name == leaves).context("no such workload")?;
-        cli(world, namespace, &["abort", leaves, "--reason", "the next, please"])?;
+        scene_of(namespace).firebreak(&["abort", leaves, "--reason", "the next, please"])?;
         until_exposed(world, &workloads, comes).await?;
     }
     for load in loads {
@@ -286,16 +286,4 @@ async fn until_all(
     })
     .await;
     broken.into_inner().map_or(found, Err)
-}
-
-fn cli(world: &World, namespace: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(&world.cli_binary)
-        .arg("--kubeconfig")
-        .arg(world.lab.kubeconfig_path())
-        .args(["-n", namespace])
-        .args(args)
-        .output()?;
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "kubectl firebreak {args:?}: {text}");
-    Ok(text)
 }

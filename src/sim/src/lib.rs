@@ -31,7 +31,7 @@ pub use world::{
 };
 
 use firebreak_engine::{
-    Memory, Observation, Plan, Setup, decide,
+    Decision, Memory, Observation, Plan, Setup, decide,
     effect::Effect,
     memory::Phase,
     observation::{self, Arm, Look, Pods, Reading, SignalLook, Template, Workload},
@@ -284,6 +284,17 @@ impl Cluster {
         let notes = decision.notes.iter().map(|note| format!("{}: {}", note.reason, note.message)).collect();
         self.log.push((decision.memory.phase, decision.effects, notes));
         self.memory = decision.memory;
+    }
+
+    /// One second, in which what is seen is changed first; what is decided is done, and not logged.
+    pub fn turn_with(&mut self, change: impl FnOnce(&mut Observation)) -> Decision {
+        self.next_second();
+        let mut seen = self.observe();
+        change(&mut seen);
+        let decision = decide(&self.setup, &self.memory, &seen);
+        decision.effects.iter().for_each(|effect| self.carry_out(effect));
+        self.memory = decision.memory.clone();
+        decision
     }
 
     /// Turns until the Change ends, at most so many.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use firebreak_engine::{
-    Decision, Effect, Observation, decide,
+    Effect, Observation, decide,
     memory::{Memory, Outcome, Phase},
     observation::{Act, Action, Pods, Reading, SignalLook, Template},
     plan::{Exposure, Late, NoData, SignalCounts},
@@ -29,17 +29,6 @@ fn staying(level: Level) -> Cluster {
     cluster
 }
 
-/// One second, in which what is seen is changed first; what is decided is done.
-fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> Decision {
-    cluster.next_second();
-    let mut seen = cluster.observe();
-    change(&mut seen);
-    let decision = decide(&cluster.setup, &cluster.memory, &seen);
-    decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-    cluster.memory = decision.memory.clone();
-    decision
-}
-
 fn act(name: &str, action: Action, stage: Option<usize>) -> Act {
     Act { name: name.to_owned(), action, by: Some("ann".into()), reason: None, stage, groups: Vec::new(), at: None }
 }
@@ -60,14 +49,14 @@ fn readings(seen: &mut Observation, signals: usize, mut change: impl FnMut(&mut 
 fn given_a_gap_of_one_arm_when_it_is_over_then_the_split_follows_as_before() {
     let mut cluster = staying(Level::Medium);
     for _ in 0..30 {
-        turn_with(&mut cluster, |_| ());
+        cluster.turn_with(|_| ());
     }
     for _ in 0..60 {
-        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
+        cluster.turn_with(|seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
     }
     assert_eq!(waiting(&cluster), "MetricsStale");
     for _ in 0..10 {
-        turn_with(&mut cluster, |_| ());
+        cluster.turn_with(|_| ());
     }
     assert_eq!(waiting(&cluster), "MinimumBake");
 }
@@ -89,7 +78,7 @@ fn given_a_split_that_follows_again_then_the_freeze_is_over() {
     let message = &cluster.memory.waiting.as_ref().unwrap().message;
     assert!(message.contains("kubectl firebreak abort"), "{message}");
     for _ in 0..180 {
-        turn_with(&mut cluster, |_| ());
+        cluster.turn_with(|_| ());
     }
     assert_eq!(waiting(&cluster), "MinimumBake");
 }
@@ -103,7 +92,7 @@ fn given_no_series_of_the_candidate_for_long_in_the_last_bake_then_it_is_not_pro
         cluster.turn();
     }
     for _ in 0..1500 {
-        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
+        cluster.turn_with(|seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s'))));
     }
     assert_eq!((cluster.memory.phase, waiting(&cluster)), (Phase::Baking, "MetricsStale"));
 }
@@ -114,7 +103,7 @@ fn given_an_objective_then_slow_requests_do_not_burn_it() {
     cluster.setup.availability = Some(0.999);
     cluster.memory.judgement = firebreak_engine::judge::Judgement::new(&cluster.setup);
     for _ in 0..60 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             if let SignalLook::Read(slow) = &mut seen.look.as_mut().unwrap().signals[1] {
                 slow.iter_mut().for_each(|reading| reading.failures = reading.requests / 20);
             }
@@ -130,7 +119,7 @@ fn given_no_data_for_long_when_the_policy_alerts_then_it_warns_once_at_the_limit
     cluster.metrics = false;
     let mut warned = Vec::new();
     for second in 1..=200 {
-        let decision = turn_with(&mut cluster, |_| ());
+        let decision = cluster.turn_with(|_| ());
         warned.extend(decision.notes.iter().filter(|note| note.warning).map(|_| second));
     }
     assert_eq!(warned.len(), 1, "{warned:?}");
@@ -143,7 +132,7 @@ fn given_failing_probes_before_a_pod_is_ready_then_nobody_is_judged_by_them() {
     let mut cluster = Cluster::new(setup(Level::Medium, 1));
     let mut probes = 0;
     for second in 0..30 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             if second < 25 {
                 probes += 10;
                 seen.candidate = Pods { ready: 0, endpoints: 0, unready: seen.candidate.names.clone(), ..seen.candidate.clone() };
@@ -177,7 +166,7 @@ fn given_a_route_that_cannot_be_used_then_it_holds_and_says_so_once() {
     let stage = cluster.memory.stage;
     let mut told = 0;
     for _ in 0..100 {
-        let decision = turn_with(&mut cluster, |seen| {
+        let decision = cluster.turn_with(|seen| {
             let traffic = seen.traffic.as_mut().unwrap();
             (traffic.largest_share, traffic.smallest_share) = (0.0, 0.0);
             traffic.problem = Some("HTTPRoute shop does not exist".into());
@@ -193,7 +182,7 @@ fn given_a_share_that_someone_takes_back_again_and_again_then_it_bakes_nothing()
     let stage = cluster.memory.stage;
     for _ in 0..200 {
         cluster.share = 0.0;
-        turn_with(&mut cluster, |_| ());
+        cluster.turn_with(|_| ());
     }
     assert_eq!((cluster.memory.stage, waiting(&cluster)), (stage, "RoutesTakenBack"));
 }
@@ -207,7 +196,7 @@ fn given_a_share_that_is_taken_back_now_and_then_then_it_is_promoted_all_the_sam
         if second % 60 == 59 {
             cluster.share = 0.0;
         }
-        turn_with(&mut cluster, |_| ());
+        cluster.turn_with(|_| ());
     }
     assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Promoted), "{:?}", cluster.memory.waiting);
 }
@@ -216,7 +205,7 @@ fn given_a_share_that_is_taken_back_now_and_then_then_it_is_promoted_all_the_sam
 fn given_routes_that_cannot_be_read_for_a_turn_then_the_stage_goes_on_where_it_was() {
     let mut cluster = staying(Level::Medium);
     let before = cluster.memory.in_effect;
-    let decision = turn_with(&mut cluster, |seen| {
+    let decision = cluster.turn_with(|seen| {
         let traffic = seen.traffic.as_mut().unwrap();
         (traffic.largest_share, traffic.smallest_share, traffic.unreadable) = (0.0, 0.0, true);
     });
@@ -233,7 +222,7 @@ fn given_nobody_who_looked_for_long_then_that_is_no_missing_data() {
     }
     let since = cluster.now;
     for second in 0..20 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             seen.watching_since = since;
             if second < 5 {
                 seen.look = None;
@@ -242,7 +231,7 @@ fn given_nobody_who_looked_for_long_then_that_is_no_missing_data() {
     }
     assert_eq!(cluster.memory.retreat, None);
     for _ in 0..100 {
-        turn_with(&mut cluster, |seen| (seen.watching_since, seen.look) = (since, None));
+        cluster.turn_with(|seen| (seen.watching_since, seen.look) = (since, None));
     }
     assert_eq!(cluster.memory.retreat.as_ref().map(|retreat| retreat.reason.as_str()), Some("NoData"));
 }
@@ -252,17 +241,17 @@ fn given_no_ready_pod_while_a_larger_stage_is_entered_then_the_share_goes_at_onc
     let mut cluster = exposed(Level::Medium);
     let stage = cluster.memory.stage;
     while cluster.memory.stage == stage {
-        turn_with(&mut cluster, |seen| seen.candidate.ready = seen.candidate.ready.min(2));
+        cluster.turn_with(|seen| seen.candidate.ready = seen.candidate.ready.min(2));
     }
     assert!(cluster.memory.in_effect.is_none() && cluster.share > 0.0);
-    turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.candidate.endpoints) = (0, 0));
+    cluster.turn_with(|seen| (seen.candidate.ready, seen.candidate.endpoints) = (0, 0));
     assert_eq!(cluster.share, 0.0);
 }
 
 #[test]
 fn given_an_unreadiness_that_stable_shares_then_it_is_not_counted_against_the_candidate() {
     let mut cluster = exposed(Level::Medium);
-    turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.candidate.endpoints, seen.stable.ready) = (0, 0, 3));
+    cluster.turn_with(|seen| (seen.candidate.ready, seen.candidate.endpoints, seen.stable.ready) = (0, 0, 3));
     assert_eq!((cluster.share, cluster.memory.lost_ready), (0.0, 0));
 }
 
@@ -276,11 +265,11 @@ fn given_a_pause_in_any_phase_then_it_is_obeyed(#[case] phase: Phase) {
     let slow = |seen: &mut Observation| seen.candidate.ready = seen.candidate.ready.min(2);
     match phase {
         Phase::Preparing => {
-            turn_with(&mut cluster, |seen| seen.seen.clear());
+            cluster.turn_with(|seen| seen.seen.clear());
         }
         Phase::Progressing => {
             while cluster.memory.stage == 0 {
-                turn_with(&mut cluster, slow);
+                cluster.turn_with(slow);
             }
         }
         _ => {
@@ -290,19 +279,19 @@ fn given_a_pause_in_any_phase_then_it_is_obeyed(#[case] phase: Phase) {
             while cluster.memory.phase == Phase::Baking {
                 // The hand-over waits for a pod.
                 let in_effect = cluster.memory.in_effect.is_some();
-                turn_with(&mut cluster, |seen| seen.candidate.ready -= u32::from(in_effect));
+                cluster.turn_with(|seen| seen.candidate.ready -= u32::from(in_effect));
             }
         }
     }
     assert_eq!(cluster.memory.phase, phase);
     let share = cluster.share;
-    let paused = turn_with(&mut cluster, |seen| seen.acts = vec![act("stop", Action::Pause, None)]);
+    let paused = cluster.turn_with(|seen| seen.acts = vec![act("stop", Action::Pause, None)]);
     assert!(paused.answers[0].applied);
     for _ in 0..100 {
         cluster.turn();
     }
     assert!(cluster.share <= share && cluster.owned, "{:?} {}", cluster.memory.phase, cluster.share);
-    turn_with(&mut cluster, |seen| seen.acts = vec![act("on", Action::Resume, None)]);
+    cluster.turn_with(|seen| seen.acts = vec![act("on", Action::Resume, None)]);
     assert_eq!(cluster.run(300), Phase::Ended(Outcome::Promoted));
 }
 
@@ -313,7 +302,7 @@ fn given_an_inconclusive_stage_that_needs_a_human_all_the_same_then_it_is_said_o
     cluster.setup.plan.approval_at = vec![Weight::permille(500)];
     let mut told = 0;
     for _ in 0..900 {
-        told += turn_with(&mut cluster, |_| ()).notes.len();
+        told += cluster.turn_with(|_| ()).notes.len();
     }
     assert_eq!((cluster.memory.stage, waiting(&cluster)), (0, "WaitingForHuman"));
     assert!(told < 6, "{told} notes");
@@ -323,17 +312,17 @@ fn given_an_inconclusive_stage_that_needs_a_human_all_the_same_then_it_is_said_o
 fn given_an_act_whose_answer_was_lost_then_it_is_given_again() {
     let mut cluster = staying(Level::Medium);
     let acts = vec![act("again", Action::Resume, None)];
-    let first = turn_with(&mut cluster, |seen| seen.acts = acts.clone());
-    let second = turn_with(&mut cluster, |seen| seen.acts = acts.clone());
+    let first = cluster.turn_with(|seen| seen.acts = acts.clone());
+    let second = cluster.turn_with(|seen| seen.acts = acts.clone());
     assert!(!first.answers[0].applied && first.answers == second.answers, "{:?}", second.answers);
 }
 
 #[test]
 fn given_two_people_who_let_the_same_stage_through_then_the_second_is_refused() {
     let mut cluster = staying(Level::Medium);
-    let first = turn_with(&mut cluster, |seen| seen.acts = vec![act("first", Action::Promote, Some(1))]);
+    let first = cluster.turn_with(|seen| seen.acts = vec![act("first", Action::Promote, Some(1))]);
     assert!(first.answers[0].applied && cluster.memory.stage == 1, "{:?}", first.answers);
-    let second = turn_with(&mut cluster, |seen| seen.acts = vec![act("second", Action::Promote, Some(1))]);
+    let second = cluster.turn_with(|seen| seen.acts = vec![act("second", Action::Promote, Some(1))]);
     assert!(!second.answers[0].applied && second.answers[0].message.contains("stage 1 of 4"), "{:?}", second.answers);
     assert_eq!((cluster.memory.stage, cluster.memory.let_through), (1, None));
 }
@@ -345,7 +334,7 @@ fn given_a_promote_before_the_first_stage_then_no_stage_is_left_out() {
     cluster.metrics = false;
     (0..3).for_each(|_| cluster.turn());
     assert_eq!(cluster.memory.phase, Phase::Preparing);
-    turn_with(&mut cluster, |seen| seen.acts = vec![act("early", Action::Promote, None)]);
+    cluster.turn_with(|seen| seen.acts = vec![act("early", Action::Promote, None)]);
     cluster.metrics = true;
     (0..20).for_each(|_| cluster.turn());
     assert_eq!((cluster.memory.phase, cluster.memory.stage), (Phase::Progressing, 0));
@@ -357,7 +346,7 @@ fn given_an_act_after_the_hand_over_then_it_is_refused_with_the_way_out() {
     while cluster.owned {
         cluster.turn();
     }
-    let decision = turn_with(&mut cluster, |seen| seen.acts = vec![act("late", Action::Abort, None)]);
+    let decision = cluster.turn_with(|seen| seen.acts = vec![act("late", Action::Abort, None)]);
     assert!(!decision.answers[0].applied && decision.answers[0].message.contains("rollout undo"), "{:?}", decision.answers);
 }
 
@@ -365,7 +354,7 @@ fn given_an_act_after_the_hand_over_then_it_is_refused_with_the_way_out() {
 fn given_one_candidate_pod_that_is_not_ready_then_the_silence_of_the_others_is_named() {
     let mut cluster = staying(Level::Medium);
     for _ in 0..20 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             seen.candidate.names.push("c-crashing".into());
             seen.candidate.unready = vec!["c-crashing".into()];
             readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s')));
@@ -388,11 +377,11 @@ fn given_a_stable_pod_that_is_not_ready_and_not_read_then_harm_is_judged_all_the
             });
         }
     };
-    turn_with(&mut cluster, |seen| lost(seen, true));
+    cluster.turn_with(|seen| lost(seen, true));
     cluster.failing.0 = 200;
     let mut seconds = 0;
     while cluster.memory.retreat.is_none() && seconds < 60 {
-        turn_with(&mut cluster, |seen| lost(seen, false));
+        cluster.turn_with(|seen| lost(seen, false));
         seconds += 1;
     }
     assert!(seconds < 20, "not taken back after {seconds} s: {:?}", cluster.memory.waiting);
@@ -404,7 +393,7 @@ fn given_one_signal_without_an_answer_then_another_shows_harm_all_the_same() {
     cluster.failing.0 = 200;
     let mut seconds = 0;
     while cluster.memory.retreat.is_none() && seconds < 60 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             seen.look.as_mut().unwrap().signals[1] =
                 SignalLook::Trouble { reason: "MetricsMissing".into(), message: "no such series".into() };
         });
@@ -419,7 +408,7 @@ fn given_most_requests_failing_while_stable_was_not_read_then_it_is_not_called_t
     for second in 0..40 {
         // What was read of stable has left the window by then.
         cluster.failing = if second < 15 { (1, 1) } else { (900, 900) };
-        turn_with(&mut cluster, |seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('c'))));
+        cluster.turn_with(|seen| readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('c'))));
     }
     assert_eq!((cluster.memory.phase, waiting(&cluster)), (Phase::Progressing, "MetricsStale"));
 }
@@ -434,7 +423,7 @@ fn given_suspicion_at_the_end_of_the_last_bake_then_it_is_not_handed_over() {
     let by_pods = |cluster: &mut Cluster| {
         let shares = f64::from(cluster.candidate) / f64::from(cluster.candidate + cluster.replicas);
         cluster.share = shares * 1000.0;
-        turn_with(cluster, |seen| seen.traffic = None);
+        cluster.turn_with(|seen| seen.traffic = None);
         cluster.share = shares * 1000.0;
     };
     while cluster.memory.phase != Phase::Baking {
@@ -457,12 +446,12 @@ fn given_pods_that_come_for_a_larger_share_then_it_waits_until_they_are_seen() {
         seen.candidate.names = (0..pods).map(|at| format!("c-{at}")).collect();
     };
     for _ in 0..120 {
-        turn_with(&mut cluster, unseen);
+        cluster.turn_with(unseen);
     }
     assert_eq!((cluster.memory.stage, cluster.memory.granted), (stage + 1, weight));
     assert_eq!(waiting(&cluster), "NotSeenByMetrics");
     for _ in 0..3 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             unseen(seen);
             seen.seen = seen.candidate.names.clone();
         });
@@ -474,7 +463,7 @@ fn given_pods_that_come_for_a_larger_share_then_it_waits_until_they_are_seen() {
 fn given_a_route_that_carries_a_share_nobody_granted_when_a_change_begins_then_it_goes_first() {
     let mut cluster = Cluster::new(setup(Level::Medium, 1));
     cluster.share = 200.0;
-    let decision = turn_with(&mut cluster, |_| ());
+    let decision = cluster.turn_with(|_| ());
     assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
 }
 
@@ -485,12 +474,12 @@ fn given_routes_that_cannot_be_read_when_it_goes_back_then_they_are_written_and_
         let traffic = seen.traffic.as_mut().unwrap();
         (traffic.largest_share, traffic.smallest_share, traffic.carries_candidate, traffic.unreadable) = (0.0, 0.0, false, true);
     };
-    turn_with(&mut cluster, |seen| {
+    cluster.turn_with(|seen| {
         blind(seen);
         seen.acts = vec![act("back", Action::Abort, None)];
     });
     for _ in 0..100 {
-        let decision = turn_with(&mut cluster, blind);
+        let decision = cluster.turn_with(blind);
         assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
     }
     assert!(cluster.memory.phase == Phase::Retreating && cluster.candidate > 0);
@@ -504,7 +493,7 @@ fn given_a_bypass_of_an_older_revision_then_it_ends_although_its_pods_run() {
     cluster.setup.taken_over = true;
     for _ in 0..120 {
         cluster.held = false;
-        let decision = turn_with(&mut cluster, |seen| seen.workload.bypassed = true);
+        let decision = cluster.turn_with(|seen| seen.workload.bypassed = true);
         if decision.effects.contains(&Effect::GiveBack) {
             (cluster.owned, cluster.candidate) = (false, 10);
         }
@@ -518,7 +507,7 @@ fn given_a_bypass_of_an_older_revision_then_it_ends_although_its_pods_run() {
 fn given_a_template_that_came_unheld_then_it_is_held_beside_the_way_back(#[case] template: Template, #[case] held: bool) {
     let mut cluster = exposed(Level::Medium);
     (cluster.held, cluster.template) = (false, template);
-    let decision = turn_with(&mut cluster, |_| ());
+    let decision = cluster.turn_with(|_| ());
     assert_eq!(decision.effects.first(), Some(&Effect::ZeroWeight));
     assert_eq!(decision.effects.contains(&Effect::Hold), held);
 }
@@ -527,7 +516,7 @@ fn given_a_template_that_came_unheld_then_it_is_held_beside_the_way_back(#[case]
 fn given_a_service_that_does_not_reach_the_pods_then_the_deadline_ends_it() {
     let mut cluster = Cluster::new(setup(Level::Medium, 1));
     for _ in 0..70 {
-        turn_with(&mut cluster, |seen| seen.candidate.endpoints = 0);
+        cluster.turn_with(|seen| seen.candidate.endpoints = 0);
     }
     let retreat = cluster.memory.retreat.as_ref().unwrap();
     assert!(retreat.reason == "CandidateNotReady" && retreat.message.contains("0 of them behind"), "{}", retreat.message);
@@ -535,7 +524,7 @@ fn given_a_service_that_does_not_reach_the_pods_then_the_deadline_ends_it() {
 
 /// Every second turn is the first of a process that has not read the routes yet.
 fn turn_blind_at_times(cluster: &mut Cluster, turn: u32) {
-    turn_with(cluster, |seen| {
+    cluster.turn_with(|seen| {
         if turn.is_multiple_of(2) {
             let traffic = seen.traffic.as_mut().unwrap();
             (traffic.largest_share, traffic.smallest_share, traffic.carries_candidate, traffic.unreadable) =
@@ -559,7 +548,7 @@ fn given_restarts_all_along_the_hand_over_then_its_waits_do_not_begin_anew() {
 #[test]
 fn given_restarts_all_along_the_way_back_then_its_waits_do_not_begin_anew() {
     let mut cluster = exposed(Level::Medium);
-    turn_with(&mut cluster, |seen| seen.acts = vec![act("back", Action::Abort, None)]);
+    cluster.turn_with(|seen| seen.acts = vec![act("back", Action::Abort, None)]);
     for turn in 0..60 {
         turn_blind_at_times(&mut cluster, turn);
     }
@@ -576,7 +565,7 @@ fn given_pods_from_before_the_hold_then_the_first_share_waits_for_their_count(#[
     let mut notes = Vec::new();
     let mut first_share = None;
     for second in 0..90 {
-        let decision = turn_with(&mut cluster, |seen| {
+        let decision = cluster.turn_with(|seen| {
             if second < unread {
                 readings(seen, 2, |all| all.retain(|reading| reading.pod.starts_with('s')));
             }
@@ -597,7 +586,7 @@ fn given_pods_from_before_the_hold_then_the_first_share_waits_for_their_count(#[
 fn ordering(cluster: &mut Cluster, seconds: usize, per_mille: u64) -> Vec<String> {
     let mut notes = Vec::new();
     for _ in 0..seconds {
-        let decision = turn_with(cluster, |seen| {
+        let decision = cluster.turn_with(|seen| {
             let SignalLook::Read(orders) = &mut seen.look.as_mut().unwrap().signals[1] else { panic!("no answer") };
             for reading in orders {
                 let share = if reading.pod.starts_with('s') { 100 } else { per_mille };

@@ -45,23 +45,13 @@ fn exposed() -> Cluster {
     cluster
 }
 
-fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> Decision {
-    cluster.next_second();
-    let mut seen = cluster.observe();
-    change(&mut seen);
-    let decision = decide(&cluster.setup, &cluster.memory, &seen);
-    decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-    cluster.memory = decision.memory.clone();
-    decision
-}
-
 fn run_frozen(cluster: &mut Cluster, running: Running, seconds: usize) -> Vec<String> {
     let mut notes = Vec::new();
     for _ in 0..seconds {
         if matches!(cluster.memory.phase, Phase::Ended(_)) {
             break;
         }
-        let decision = turn_with(cluster, |seen| seen.freezes = vec![frozen(running, false)]);
+        let decision = cluster.turn_with(|seen| seen.freezes = vec![frozen(running, false)]);
         notes.extend(decision.notes.into_iter().map(|note| format!("{}: {}", note.reason, note.message)));
     }
     notes
@@ -121,7 +111,7 @@ fn given_a_freeze_when_the_last_stage_is_proved_then_it_is_not_handed_over() {
 fn given_a_freeze_when_a_human_promotes_then_it_is_not_passed() {
     let mut cluster = exposed();
     for turn in 0..30 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             seen.freezes = vec![frozen(Running::Hold, false)];
             seen.acts = if turn == 0 { vec![act(Action::Promote, "ann", "p")] } else { Vec::new() };
         });
@@ -140,7 +130,7 @@ fn given_a_freeze_and_a_full_limit_when_it_has_to_go_back_then_it_does_in_that_t
 ) {
     let mut cluster = exposed();
     run_frozen(&mut cluster, Running::Hold, 20);
-    let decision = turn_with(&mut cluster, |seen| {
+    let decision = cluster.turn_with(|seen| {
         seen.freezes = vec![frozen(Running::Hold, true)];
         seen.queued = Some(queued());
         change(seen);
@@ -155,7 +145,7 @@ fn given_a_full_limit_when_a_change_would_begin_then_it_queues_and_begins_when_t
     let mut cluster = cluster();
     let mut told = Vec::new();
     for _ in 0..20 {
-        told.extend(turn_with(&mut cluster, |seen| seen.queued = Some(queued())).notes);
+        told.extend(cluster.turn_with(|seen| seen.queued = Some(queued())).notes);
     }
     assert_eq!((cluster.memory.phase, reason(&cluster), cluster.candidate), (Phase::Held, "Queued", 0));
     assert!(!cluster.memory.takes_place());
@@ -169,7 +159,7 @@ fn given_a_full_limit_when_a_change_would_begin_then_it_queues_and_begins_when_t
 fn given_a_change_that_is_under_way_when_its_limit_is_full_then_it_goes_on() {
     let mut cluster = exposed();
     for _ in 0..2000 {
-        turn_with(&mut cluster, |seen| seen.queued = Some(queued()));
+        cluster.turn_with(|seen| seen.queued = Some(queued()));
         if matches!(cluster.memory.phase, Phase::Ended(_)) {
             break;
         }
@@ -181,12 +171,12 @@ fn given_a_change_that_is_under_way_when_its_limit_is_full_then_it_goes_on() {
 fn given_candidate_pods_that_no_source_sees_when_others_took_the_places_then_it_queues_before_its_first_share() {
     let mut cluster = cluster();
     for _ in 0..90 {
-        turn_with(&mut cluster, |seen| seen.seen.clear());
+        cluster.turn_with(|seen| seen.seen.clear());
     }
     assert_eq!((cluster.memory.phase, reason(&cluster)), (Phase::Preparing, "NotSeenByMetrics"));
     assert!(!cluster.memory.takes_place(), "who waits for something else takes no place");
     for _ in 0..20 {
-        turn_with(&mut cluster, |seen| seen.queued = Some(queued()));
+        cluster.turn_with(|seen| seen.queued = Some(queued()));
     }
     assert_eq!((cluster.memory.granted, reason(&cluster)), (Weight::ZERO, "Queued"));
     assert_eq!(cluster.run(2000), Phase::Ended(Outcome::Promoted));
@@ -196,16 +186,16 @@ fn given_candidate_pods_that_no_source_sees_when_others_took_the_places_then_it_
 fn given_a_change_that_queues_with_a_pod_that_is_not_ready_then_that_is_said_once_and_its_place_stays_its_own() {
     let mut cluster = cluster();
     for _ in 0..90 {
-        turn_with(&mut cluster, |seen| seen.seen.clear());
+        cluster.turn_with(|seen| seen.seen.clear());
     }
     let unready = |seen: &mut Observation| {
         seen.queued = Some(queued());
         seen.candidate.ready -= 1;
         seen.candidate.unready = seen.candidate.names.iter().take(1).cloned().collect();
     };
-    turn_with(&mut cluster, unready);
+    cluster.turn_with(unready);
     let since = cluster.memory.waiting.as_ref().unwrap().since;
-    let notes: usize = (0..20).map(|_| turn_with(&mut cluster, unready).notes.len()).sum();
+    let notes: usize = (0..20).map(|_| cluster.turn_with(unready).notes.len()).sum();
     assert_eq!((reason(&cluster), cluster.memory.waiting.as_ref().unwrap().since, notes), ("Queued", since, 0));
 }
 
@@ -213,13 +203,13 @@ fn given_a_change_that_queues_with_a_pod_that_is_not_ready_then_that_is_said_onc
 fn given_a_freeze_longer_than_pods_may_take_to_come_up_when_one_of_them_goes_then_nothing_is_taken_back() {
     let mut cluster = cluster();
     while cluster.observe().candidate.ready == 0 {
-        turn_with(&mut cluster, |_| {});
+        cluster.turn_with(|_| {});
     }
     let deadline = cluster.setup.ready_deadline_seconds;
     run_frozen(&mut cluster, Running::Hold, deadline as usize + 60);
     assert_eq!((cluster.memory.phase, reason(&cluster)), (Phase::Preparing, "Frozen"));
     for _ in 0..30 {
-        turn_with(&mut cluster, |seen| {
+        cluster.turn_with(|seen| {
             seen.freezes = vec![frozen(Running::Hold, false)];
             seen.candidate.ready -= 1;
             seen.candidate.endpoints = seen.candidate.endpoints.saturating_sub(1);
@@ -238,9 +228,9 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
 ) {
     let mut cluster = cluster();
     let freeze = || vec![frozen(Running::Hold, true)];
-    (0..5).for_each(|_| drop(turn_with(&mut cluster, |seen| seen.freezes = freeze())));
+    (0..5).for_each(|_| drop(cluster.turn_with(|seen| seen.freezes = freeze())));
     assert!(cluster.memory.waiting.as_ref().unwrap().message.contains("approve lets it through this window"));
-    let decision = turn_with(&mut cluster, |seen| {
+    let decision = cluster.turn_with(|seen| {
         seen.freezes = freeze();
         seen.acts = vec![act(Action::Approve, by, "a")];
     });
@@ -253,7 +243,7 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
         None => {
             assert!(answer.applied && answer.message.contains("lets it through"), "{answer:?}");
             for _ in 0..2000 {
-                turn_with(&mut cluster, |seen| seen.freezes = freeze());
+                cluster.turn_with(|seen| seen.freezes = freeze());
                 if matches!(cluster.memory.phase, Phase::Ended(_)) {
                     break;
                 }
@@ -266,13 +256,13 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
 #[test]
 fn given_an_exception_from_one_window_when_the_next_opens_then_it_is_asked_anew() {
     let mut cluster = exposed();
-    turn_with(&mut cluster, |seen| {
+    cluster.turn_with(|seen| {
         seen.freezes = vec![frozen(Running::Hold, true)];
         seen.acts = vec![act(Action::Approve, "ann", "a")];
     });
     let next = |cluster: &Cluster| Frozen { since: cluster.now, ..frozen(Running::Hold, true) };
     let opened = next(&cluster);
-    (0..600).for_each(|_| drop(turn_with(&mut cluster, |seen| seen.freezes = vec![opened.clone()])));
+    (0..600).for_each(|_| drop(cluster.turn_with(|seen| seen.freezes = vec![opened.clone()])));
     assert_eq!((cluster.memory.stage, reason(&cluster)), (0, "Frozen"));
 }
 
@@ -281,7 +271,7 @@ fn given_a_policy_that_asks_two_people_of_a_group_when_a_freeze_lets_exceptions_
     let mut cluster = exposed();
     cluster.setup.plan.approval = Approval { count: 2, groups: vec!["release".to_owned()], expires_after_seconds: None };
     let said = |cluster: &mut Cluster, by: &str, groups: &[&str]| {
-        let decision = turn_with(cluster, |seen| {
+        let decision = cluster.turn_with(|seen| {
             seen.freezes = vec![frozen(Running::Hold, true)];
             let groups = groups.iter().map(|&group| group.to_owned()).collect();
             seen.acts = vec![Act { groups, ..act(Action::Approve, by, &format!("{by}-{}", seen.now.0)) }];
@@ -299,7 +289,7 @@ fn given_a_policy_that_asks_two_people_of_a_group_when_a_freeze_lets_exceptions_
 #[test]
 fn given_a_freeze_without_exceptions_when_someone_approves_then_they_are_told_that_nobody_may() {
     let mut cluster = exposed();
-    let decision = turn_with(&mut cluster, |seen| {
+    let decision = cluster.turn_with(|seen| {
         seen.freezes = vec![frozen(Running::Hold, false)];
         seen.acts = vec![act(Action::Approve, "ann", "a")];
     });
@@ -328,7 +318,7 @@ proptest! {
         for turn in 0..turns {
             if forced && turn % 40 == 39 {
                 let name = format!("p{turn}");
-                turn_with(&mut cluster, |seen| seen.acts = vec![act(Action::Promote, "ann", &name)]);
+                cluster.turn_with(|seen| seen.acts = vec![act(Action::Promote, "ann", &name)]);
             } else {
                 cluster.turn();
             }

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use firebreak_engine::{
-    Decision, Observation, decide,
     memory::{Memory, Outcome, Phase},
     observation::{Act, Action},
     people::{Approval, Makers},
@@ -37,16 +36,6 @@ fn reason(cluster: &Cluster) -> &str {
     cluster.memory.waiting.as_ref().map_or("", |waiting| waiting.reason.as_str())
 }
 
-fn turn_with(cluster: &mut Cluster, change: impl FnOnce(&mut Observation)) -> Decision {
-    cluster.next_second();
-    let mut seen = cluster.observe();
-    change(&mut seen);
-    let decision = decide(&cluster.setup, &cluster.memory, &seen);
-    decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-    cluster.memory = decision.memory.clone();
-    decision
-}
-
 fn act(action: Action, by: &str, groups: &[&str]) -> Act {
     Act {
         name: format!("{action:?}-{by}"),
@@ -61,7 +50,7 @@ fn act(action: Action, by: &str, groups: &[&str]) -> Act {
 
 /// What became of one act.
 fn asked(cluster: &mut Cluster, act: Act) -> Result<String, String> {
-    let decision = turn_with(cluster, |seen| seen.acts = vec![act]);
+    let decision = cluster.turn_with(|seen| seen.acts = vec![act]);
     let answer = decision.answers[0].clone();
     if answer.applied { Ok(answer.message) } else { Err(answer.message) }
 }
@@ -174,7 +163,7 @@ fn given_an_approval_that_expires_before_its_stage_begins_then_it_is_void_and_sa
     asked(&mut cluster, act(Action::Approve, "ann", &[])).unwrap();
     let mut told = Vec::new();
     while cluster.memory.stage == 0 && told.is_empty() {
-        told = turn_with(&mut cluster, |_| ()).notes.into_iter().filter(|note| note.reason == "ApprovalExpired").collect();
+        told = cluster.turn_with(|_| ()).notes.into_iter().filter(|note| note.reason == "ApprovalExpired").collect();
     }
     assert!(told[0].message.contains("ann") && told[0].message.contains("10 min"), "{told:?}");
     cluster.run(1300);
@@ -213,7 +202,7 @@ fn given_a_share_that_was_withdrawn_when_it_starts_again_then_humans_are_asked_a
     cluster.setup.plan.min_bake_seconds = 1e6;
     (0..8).for_each(|_| cluster.turn());
     asked(&mut cluster, act(Action::Approve, "ann", &[])).unwrap();
-    turn_with(&mut cluster, |seen| (seen.candidate.ready, seen.candidate.endpoints) = (0, 0));
+    cluster.turn_with(|seen| (seen.candidate.ready, seen.candidate.endpoints) = (0, 0));
     assert!(cluster.memory.approvals.is_empty(), "{:?}", cluster.memory.phase);
 }
 
@@ -255,7 +244,7 @@ proptest! {
             if killed {
                 cluster.memory = serde_json::from_str::<Memory>(&serde_json::to_string(&cluster.memory).unwrap()).unwrap();
             }
-            turn_with(&mut cluster, |seen| seen.acts = vec![asked]);
+            cluster.turn_with(|seen| seen.acts = vec![asked]);
             let may = !by.is_empty() && member && by != "dave" && (by != "carol" || !known);
             if action == Action::Approve && may {
                 words.insert(by.to_lowercase());

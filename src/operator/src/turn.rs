@@ -65,6 +65,11 @@ pub(crate) struct Work {
     raised: Raised,
 }
 
+/// Whether what was stored then is to be stored again; after a clock was set back, at once.
+fn is_due(stored_at: Millis, now: Millis, every: Duration) -> bool {
+    now < stored_at || now.seconds_since(stored_at) >= every.as_secs_f64()
+}
+
 /// The instants from which waits count: a process that dies before they are stored would begin each wait anew.
 fn since_when(memory: &Memory) -> (Option<Millis>, Option<Millis>, Option<Millis>, Option<Millis>) {
     let share_zero_at = memory.retreat.as_ref().and_then(|retreat| retreat.share_zero_at);
@@ -147,9 +152,12 @@ impl Work {
         &self.change
     }
 
-    /// How long the memory may go unstored: before the candidate has users there is no evidence to lose.
-    fn checkpoint(&self) -> Duration {
-        if self.memory.phase == Phase::Held { CHECKPOINT_HELD } else { CHECKPOINT }
+    /// How long the memory may go unstored: before the candidate has users there is no evidence to lose, but what people are told
+    /// of its wait stays true.
+    fn checkpoint(&self, memory: &Memory) -> Duration {
+        let told = self.change.status.as_ref().and_then(|status| status.waiting.as_ref()).map(|waiting| &waiting.message);
+        let same = told == memory.waiting.as_ref().map(|waiting| &waiting.message);
+        if memory.phase == Phase::Held && same { CHECKPOINT_HELD } else { CHECKPOINT }
     }
 
     /// Resolves when there is a new answer of the metrics source.
@@ -181,8 +189,7 @@ impl Work {
         let mut seen = observe::observe(view, &self.change, &objects, &self.routes, given);
         let decision = gate.decide(&self.setup, &self.memory, &mut seen);
         self.keep_routes(&objects, &decision);
-        // A clock that was set back makes it due as well.
-        let due = !(0.0..self.checkpoint().as_secs_f64()).contains(&now.seconds_since(self.stored_at));
+        let due = is_due(self.stored_at, now, self.checkpoint(&decision.memory));
         let decided = !decision.notes.is_empty()
             || decision.memory.phase != self.memory.phase
             || decision.memory.granted != self.memory.granted
@@ -370,4 +377,18 @@ impl Work {
 enum StoreError {
     Lost,
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::just_stored(100_000, false)]
+    #[case::soon(101_999, false)]
+    #[case::as_long_as_that(102_000, true)]
+    #[case::a_clock_set_back_by_an_hour(100_000 - 3_600_000, true)]
+    fn given_a_time_since_the_last_record_when_asked_then_it_is_due_or_not(#[case] now: i64, #[case] due: bool) {
+        assert_eq!(is_due(Millis(100_000), Millis(now), CHECKPOINT), due);
+    }
 }

@@ -529,4 +529,4 @@ fn start(setup: &Setup) -> StartMass {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

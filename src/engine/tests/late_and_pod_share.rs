@@ -3,6 +3,7 @@
 
 use firebreak_engine::{
     Decision, Effect, Memory, Observation, Setup, decide,
+    gates::{Frozen, Running},
     memory::{LateWindow, Phase},
     observation::{Arm, Look, Pods, Reading, SignalLook, Template, Traffic, Workload},
     plan::{Exposure, Late, Plan, SignalCounts, SignalSetup},
@@ -172,4 +173,23 @@ fn given_pods_are_the_share_when_metrics_stay_away_then_the_deadline_for_readine
     let decision = decide(&setup, &at_half(&setup), &unseen);
     assert_eq!(decision.memory.phase, Phase::Progressing);
     assert!(decision.memory.retreat.is_none());
+}
+
+#[test]
+fn given_pods_are_the_share_when_a_freeze_opens_before_the_first_has_users_then_it_is_put_away() {
+    let setup = setup(Exposure::PodShare, None);
+    let begun = decide(&setup, &Memory::new(&setup, Millis(0)), &seen(1_000, 4, pods("candidate", 0, true)));
+    assert_eq!((begun.memory.phase, begun.effects), (Phase::Preparing, vec![Effect::MakeCandidate { replicas: 1 }]));
+    let mut frozen = seen(2_000, 4, pods("candidate", 1, true));
+    frozen.freezes = vec![Frozen {
+        name: "audit".to_owned(),
+        since: Millis(1_500),
+        until: Millis(9_000_000),
+        until_words: "noon".to_owned(),
+        running: Running::Finish,
+        exception: false,
+    }];
+    let held = decide(&setup, &begun.memory, &frozen);
+    assert_eq!((held.memory.phase, held.effects), (Phase::Held, vec![Effect::MakeCandidate { replicas: 0 }]));
+    assert_eq!(held.memory.waiting.unwrap().reason, "Frozen");
 }

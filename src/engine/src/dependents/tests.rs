@@ -8,7 +8,8 @@ use crate::{
 
 const START: Millis = Millis(1_800_000_000_000);
 
-fn setup(measured: &[Measured]) -> Setup {
+/// A setup of one signal, with so many dependents.
+pub(crate) fn setup(measured: &[Measured]) -> Setup {
     let signal = || SignalSetup { name: "errors".into(), counts: SignalCounts::Failures, share: 1.0, opens: true };
     let dependent = |(place, measured): (usize, &Measured)| DependentSetup {
         name: format!("d{place}"),

@@ -307,3 +307,36 @@ fn push<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
     }
     queue.push_back(item);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a past of a few requests an upper bound says nothing, and would excuse whatever is slow.
+    #[rstest::rstest]
+    #[case::too_little(ENOUGH_PAST - 1, false)]
+    #[case::enough(ENOUGH_PAST, true)]
+    fn given_busier_pods_when_slow_requests_are_judged_then_a_past_stands_beside_only_where_there_is_enough(
+        #[case] requests: u64,
+        #[case] beside: bool,
+    ) {
+        let setup = crate::dependents::tests::setup(&[]);
+        let slow = SignalSetup { name: "slow".to_owned(), counts: SignalCounts::Slow, share: 1.0, opens: true };
+        let mut signal = SignalMemory::new(&setup);
+        signal.learn(&setup, Past { requests, failures: 5, phi: Phi::INDEPENDENT });
+        for second in 1..=60_u32 {
+            let judged = Judged {
+                at: Millis(i64::from(second) * 1000),
+                elapsed: f64::from(second),
+                next: Weight::FULL,
+                frozen: false,
+                alone: false,
+                busier: true,
+            };
+            // A tenth of the candidate's is slow, and one in two hundred of stable's.
+            signal.judge(&setup, &slow, Counts::new(50, 200, 5, 1), &judged);
+        }
+        assert_eq!(signal.beside_past.is_some(), beside);
+        assert!(signal.harm_ln_e() > 10.0, "found in both: {}", signal.harm_ln_e());
+    }
+}

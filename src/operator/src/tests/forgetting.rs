@@ -1,5 +1,6 @@
 //! What a Guard keeps of its past: by its own bounds, said before it is done, and never what it still needs.
 
+use firebreak_api::names;
 use serde_json::{Value, json};
 
 use super::*;
@@ -108,4 +109,59 @@ async fn given_a_template_that_a_human_cleared_when_it_is_judged_again_then_its_
     let expected = json!({"intervention": "clear-1", "action": "Clear", "by": "olga", "at": "2026-01-03T01:01:00Z", "reason": "certificate renewed"});
     assert_eq!(second["spec"]["cleared"], expected);
     assert_eq!(second["spec"]["stableImages"], json!(["v1"]));
+}
+
+#[tokio::test]
+async fn given_a_template_that_nothing_holds_when_a_turn_is_taken_then_it_is_held_before_anything_is_forgotten() {
+    let server = with_past(&json!({"changes": 2}), 4);
+    server.edit("deployments/checkout", |deployment| {
+        deployment["spec"]["paused"] = json!(false);
+        deployment["metadata"]["annotations"] = json!({});
+    });
+    turn(&server).await;
+    assert_eq!(server.get("deployments/checkout").unwrap()["spec"]["paused"], true);
+    assert_eq!(past(&server).len(), 4, "{:?}", server.asked());
+    turn(&server).await;
+    assert_eq!(past(&server).len(), 2, "{:?}", server.asked());
+}
+
+/// The Change that condemned it is gone from the history; its name is not given again.
+#[tokio::test]
+async fn given_a_condemned_template_without_its_change_when_it_is_retried_then_its_change_has_a_name_of_its_own() {
+    let server = with_past(&Value::Null, 0);
+    let condemning = format!("checkout-{}-3", rollout::candidate_hash());
+    server.edit("guards/checkout", |guard| {
+        guard["status"]["condemned"] = json!([{"template": rollout::candidate_hash(), "change": condemning}]);
+    });
+    server.put(
+        "interventions/retry",
+        json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention",
+            "metadata": {"name": "retry", "namespace": "shop", "uid": "uid-retry", "resourceVersion": "1"},
+            "spec": {"guard": "checkout", "change": condemning, "action": "Retry", "by": "ann", "reason": "a test"}}),
+    );
+    // The API server vouches for people: the trial is refused.
+    let refusal = "ValidatingAdmissionPolicy 'firebreak-interventions' with binding 'firebreak-interventions' denied request: no";
+    server.faults(move |method, key| (method == "POST" && key == "interventions").then_some(Fault::Says(403, refusal)));
+    let mut worker = rollout::worker(&server).await;
+    let begun = async {
+        while server.names("changes").is_empty() {
+            worker.one_turn(&mut None).await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), begun).await.unwrap();
+    let begun = server.get(&format!("changes/checkout-{}-4", rollout::candidate_hash())).unwrap();
+    assert_eq!(begun["spec"]["cleared"]["by"], "ann");
+}
+
+#[tokio::test]
+async fn given_a_mark_of_a_bypass_on_a_workload_that_was_not_guarded_when_it_is_adopted_then_nobody_is_told_to_have_bypassed() {
+    let server = with_past(&Value::Null, 0);
+    server.edit("guards/checkout", |guard| guard["status"] = json!({}));
+    server.edit("deployments/checkout", |deployment| {
+        deployment["metadata"]["annotations"] = json!({(names::BYPASSED): "a forged one", (names::CHANGED_BY): "the chief"});
+    });
+    turn(&server).await;
+    let status = server.get("guards/checkout").unwrap()["status"].clone();
+    assert!(status["stable"].is_object() && status.get("bypasses").is_none(), "{status}");
 }

@@ -22,7 +22,7 @@ fn shipped(held: bool) -> ApiServer {
     server.edit("deployments/checkout", |deployment| {
         deployment["spec"]["paused"] = json!(held);
         if !held {
-            deployment["metadata"]["annotations"] = json!({});
+            deployment["metadata"]["annotations"] = json!({(names::CHANGED_BY): "who asked for a former template"});
         }
     });
     server
@@ -42,6 +42,7 @@ async fn given_no_policy_when_a_template_comes_unheld_then_it_is_held() {
         (&deployment["spec"]["paused"], &deployment["metadata"]["annotations"][names::HELD]),
         (&json!(true), &json!("checkout"))
     );
+    assert_eq!(deployment["metadata"]["annotations"].get(names::CHANGED_BY), None, "they did not ask for this one");
 }
 
 #[tokio::test]

@@ -62,6 +62,9 @@ pub struct Memory {
     /// Who let it through a freeze window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excepted: Vec<Excepted>,
+    /// Since when it waits for a place, whatever else it waited for meanwhile; until its first share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_since: Option<Millis>,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
     /// What is known of the time before the workload was held.
@@ -193,6 +196,7 @@ impl Memory {
             let_through: None,
             approvals: Vec::new(),
             excepted: Vec::new(),
+            queued_since: None,
             waiting: None,
             late: if setup.late.is_some() { LateWindow::Untold } else { LateWindow::None },
             retreat: None,

@@ -109,8 +109,7 @@ impl<'a> Gate<'a> {
             places.stands(&entrant, takes);
             return decision;
         }
-        let queued = memory.waiting.as_ref().filter(|waiting| waiting.reason == "Queued");
-        let since = queued.map_or(seen.now, |waiting| waiting.since);
+        let since = memory.queued_since.unwrap_or(seen.now);
         match places.ask(&entrant, since, &self.around(&entrant)) {
             Ok(()) => decision,
             Err(queued) => {

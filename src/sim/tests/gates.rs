@@ -200,6 +200,19 @@ fn given_a_change_that_queues_with_a_pod_that_is_not_ready_then_that_is_said_onc
 }
 
 #[test]
+fn given_a_change_that_queues_when_a_freeze_comes_between_then_its_place_stays_its_own() {
+    let mut cluster = cluster();
+    cluster.turn_with(|seen| seen.queued = Some(queued()));
+    let since = cluster.memory.queued_since.unwrap();
+    run_frozen(&mut cluster, Running::Hold, 30);
+    assert_eq!((reason(&cluster), cluster.memory.queued_since), ("Frozen", Some(since)));
+    cluster.turn_with(|seen| seen.queued = Some(queued()));
+    assert_eq!((reason(&cluster), cluster.memory.queued_since), ("Queued", Some(since)));
+    assert_eq!(cluster.run(2000), Phase::Ended(Outcome::Promoted));
+    assert_eq!(cluster.memory.queued_since, None);
+}
+
+#[test]
 fn given_a_freeze_longer_than_pods_may_take_to_come_up_when_one_of_them_goes_then_nothing_is_taken_back() {
     let mut cluster = cluster();
     while cluster.observe().candidate.ready == 0 {

@@ -78,6 +78,7 @@ impl Turn<'_> {
              under way is first, then who has waited longest. kubectl firebreak queue shows all",
             queued.limit, queued.position, queued.of
         );
+        self.memory.queued_since.get_or_insert(self.seen.now);
         self.hold("Queued", &message, false);
         true
     }

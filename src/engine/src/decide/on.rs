@@ -213,6 +213,7 @@ impl Turn<'_> {
 
     fn begin(&mut self) {
         let weight = self.setup.share(0);
+        self.memory.queued_since = None;
         self.memory.begin_exposure(self.setup, self.seen.now);
         self.enter_stage(0);
         self.note("StageStarted", format!("stage 1 of {}: {weight} of the traffic", self.setup.plan.stages.len()), false);

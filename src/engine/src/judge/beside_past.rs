@@ -5,8 +5,8 @@
 //! where it is slower than stable was, too. So from the first such interval on a second test stands beside the comparison. It
 //! judges such intervals by the candidate alone against an upper bound of stable's past rate, and all others as the comparison
 //! does. The smaller of both counts: it is an e-process wherever one of them is, and trouble that both arms share shows in it no
-//! more than in the comparison. Without a past the comparison stands alone. Safety is proved as always: an arm that is slower for
-//! having more to do may then take more requests than there are, and a human is asked.
+//! more than in the comparison. Without a past, or with one of few requests, the comparison stands alone. Safety is proved as
+//! always: an arm that is slower for having more to do may then take more requests than there are, and a human is asked.
 
 use serde::{Deserialize, Serialize};
 

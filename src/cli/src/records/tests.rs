@@ -90,6 +90,17 @@ fn rows() -> Vec<Row> {
     rows
 }
 
+/// An act of olga's that was done.
+fn applied(name: &str, made: &str, change: &str, action: &str, why: &str) -> Intervention {
+    serde_json::from_value(json!({
+        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention",
+        "metadata": {"name": name, "namespace": "shop", "creationTimestamp": made},
+        "spec": {"guard": "checkout", "change": change, "action": action, "by": "olga", "reason": why},
+        "status": {"outcome": "Applied", "message": "the template is cleared"},
+    }))
+    .unwrap()
+}
+
 #[test]
 fn given_changes_that_ended_in_every_way_when_listed_then_this_table() {
     insta::assert_snapshot!("table", table::text(&rows(), false, false, fix::now(), &fix::look()));
@@ -98,13 +109,7 @@ fn given_changes_that_ended_in_every_way_when_listed_then_this_table() {
 
 #[test]
 fn given_a_change_when_its_record_is_shown_then_who_did_what_when_and_why() {
-    let late: Intervention = serde_json::from_value(json!({
-        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention",
-        "metadata": {"name": "clear-1", "namespace": "shop", "creationTimestamp": "2026-07-01T12:09:50Z"},
-        "spec": {"guard": "checkout", "change": "checkout-xwvtsrqpnm-3", "action": "Clear", "by": "olga", "reason": "certificate renewed"},
-        "status": {"outcome": "Applied", "message": "the template is cleared"},
-    }))
-    .unwrap();
+    let late = applied("clear-1", "2026-07-01T12:09:50Z", "checkout-xwvtsrqpnm-3", "Clear", "certificate renewed");
     let mut acts = Acts::default();
     acts.add(late);
     insta::assert_snapshot!("record", table::record(&Row::of(&aborted(), &acts), 120, fix::now(), &fix::look()));
@@ -152,13 +157,7 @@ fn given_records_when_exported_then_a_line_an_entry_by_time_whatever_the_order_t
 /// The Change that was condemned has the Intervention, the one after it has its words: that is one act.
 #[test]
 fn given_a_retry_between_two_changes_when_exported_then_it_is_one_line() {
-    let retry: Intervention = serde_json::from_value(json!({
-        "apiVersion": "firebreak.dev/v1alpha1", "kind": "Intervention",
-        "metadata": {"name": "retry-1", "namespace": "shop", "creationTimestamp": "2026-07-01T11:58:00Z"},
-        "spec": {"guard": "checkout", "change": "checkout-xwvtsrqpnm-2", "action": "Retry", "by": "olga", "reason": "the database was down"},
-        "status": {"outcome": "Applied", "message": "cleared"},
-    }))
-    .unwrap();
+    let retry = applied("retry-1", "2026-07-01T11:58:00Z", "checkout-xwvtsrqpnm-2", "Retry", "the database was down");
     let mut former = fix::named(fix::rolled_back(), "checkout-xwvtsrqpnm-2", "2026-07-01T11:00:00Z");
     former.metadata.uid = Some("uid-former".to_owned());
     let args = asks(ExportFormat::Jsonl);

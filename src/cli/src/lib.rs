@@ -2,8 +2,8 @@
 //!
 //! Holds: the commands ([`args`]), the one place that calls the API server ([`cluster`]), what follows from a Change for a
 //! reader ([`facts`]), the picture of a Change as lines ([`screen`]), and one module a command: `status`, `live` (the
-//! watched picture: model, message, update, view), `explain`, `records` (history, export), `replay`, `simulate`, `rules` (policy test and explain), `steer`
-//! (approve, promote, pause, resume, abort, retry, clear), `claims` (of a change in a Git checkout; the only one that reads no cluster
+//! watched picture: model, message, update, view), `queue`, `explain`, `records` (history, export), `replay`, `simulate`, `rules`
+//! (policy test and explain), `steer` (approve, promote, pause, resume, abort, retry, clear), `claims` (of a change in a Git checkout; the only one that reads no cluster
 //! and no file of one).
 //! Does not hold: any decision; what is shown was written by the operator into the status of Guards and Changes. `replay` asks
 //! the engine for what it decided then or would under another policy, `simulate` for what it would decide of releases yet to come.

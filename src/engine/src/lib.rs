@@ -4,7 +4,7 @@
 //! Start at [`decide`]: `decide(&Setup, &Memory, &Observation) -> Decision`. It judges the newest [`observation::Look`]
 //! ([`judge`], over [`counters`] and [`stats`]; [`checks`] and [`dependents`] beside it), moves the Change along its
 //! [`plan::Plan`], and says as data what is to be done ([`effect`]). [`risk`] makes the level of the claims, [`policy`] what rules
-//! make of it, [`plan`] the stages; [`people`] says who may let it through.
+//! make of it, [`plan`] the stages; [`people`] says who may let it through, [`gates`] what a policy sets before it beside that.
 //! [`memory`] is all that outlives a look.
 
 mod again;

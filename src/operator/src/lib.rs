@@ -2,8 +2,9 @@
 //!
 //! Start at [`run`]; it wins the lease and starts the supervisor: one task a Guard (`guard`), which begins a Change (`begin`)
 //! and takes its turns (`turn`). A turn reads the caches (`world`, `observe`) and the metrics source (`eyes`, [`metrics`]),
-//! asks the engine, stores what it decided ([`record`]) and carries it out (`act`, over the pure functions of [`traffic`]).
-//! No decision is made here, and nothing here is remembered that is not in a resource.
+//! asks the engine (`gates`: with the freezes and the queue as they are), stores what it decided ([`record`]) and carries it out
+//! (`act`, over the pure functions of [`traffic`]). No decision is made here, and nothing here is remembered that is not in a
+//! resource.
 
 mod act;
 mod answers;

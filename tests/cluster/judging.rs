@@ -130,7 +130,7 @@ fn crashed(pod: &Pod) -> bool {
 /// One of four candidate pods crashes again and again, the others fail 30 %: readiness blocks no way back.
 pub(crate) async fn crashing_pod_does_not_block_the_way_back(world: &World) -> Result<()> {
     // It has a time limit, so it takes the machine alone.
-    let _alone = world.machine.write().await;
+    let _alone = world.machine.alone().await?;
     let scene = Scene::open(world, "crashing").await?;
     let control = ControlServer::start(SocketAddr::from((world.lab.host_address_for_pods()?, 0))).await?;
     let url = control.url();

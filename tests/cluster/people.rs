@@ -115,6 +115,8 @@ pub(crate) async fn verbs_are_what_roles_give(world: &World) -> Result<()> {
     }
     let approver = scene.person("ann", &["staff"], &["firebreak-approver"]).await?;
     has(&refusal(approver.tries(Action::Approve, "shop-x-1", Some("bob")).await)?, &["spec.by names bob, and you are ann"])?;
+    let forged = approver.tries_as_of(Action::Approve, "shop-x-1", &["staff", "release"]).await;
+    has(&refusal(forged)?, &["spec.groups names groups that ann is not in"])?;
     let own = approver.tries(Action::Approve, "shop-x-1", Some("ann")).await?;
     ensure!(own.spec.by.as_deref() == Some("ann"), "{:?}", own.spec.by);
     let admin = Api::<firebreak_api::Intervention>::namespaced(world.admin.clone(), &scene.namespace);
@@ -197,6 +199,16 @@ pub(crate) async fn an_approval_is_of_one_candidate(world: &World) -> Result<()>
     ensure!(answer.outcome == Some(Outcome::Refused), "{answer:?}");
     has(&answer.message.unwrap_or_default(), &["is none for another", &second.name_any()])?;
 
+    let reworded = json!({"spec": {"reason": "another one"}});
+    let acts: Api<firebreak_api::Intervention> = Api::namespaced(world.admin.clone(), &scene.namespace);
+    let refused = acts.patch(&late.name_any(), &PatchParams::default(), &Patch::Merge(reworded)).await;
+    ensure!(refused.is_err_and(|error| error.to_string().contains("is immutable")), "what was asked for can be reworded");
+
+    let paused = |paused: bool| move |change: &Change| change.status.as_ref().is_some_and(|status| status.paused == paused);
+    carol.firebreak(&["pause", APP])?;
+    scene.until_change(&second.name_any(), "to be paused", MINUTE, paused(true)).await?;
+    carol.firebreak(&["resume", APP])?;
+    scene.until_change(&second.name_any(), "to be resumed", MINUTE, paused(false)).await?;
     carol.firebreak(&["abort", APP])?;
     scene.ends(&second.name_any(), Phase::RolledBack, 2 * MINUTE).await?;
     scene.guard_is("Condemned").await?;
@@ -242,7 +254,7 @@ pub(crate) async fn abort_needs_nothing_healthy(world: &World) -> Result<()> {
 /// Abort while the gateway hangs: the route is without the candidate, so that the gateway sends it nothing once it answers again.
 pub(crate) async fn abort_while_the_gateway_hangs(world: &World) -> Result<()> {
     // It is everyone's gateway: nothing runs beside this one.
-    let _alone = world.machine.write().await;
+    let _alone = world.machine.alone().await?;
     let scene = Scene::open(world, "abort-gateway").await?;
     scene.guarded(2, &[]).await?;
     let carol = scene.person("carol", &[], &["edit"]).await?;
@@ -262,7 +274,7 @@ pub(crate) async fn abort_while_the_gateway_hangs(world: &World) -> Result<()> {
 /// Without the policy that vouches for people nothing is let through, and everything can still be stopped.
 pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Result<()> {
     // Every case's people need the policy: nothing runs beside this one.
-    let _alone = world.machine.write().await;
+    let _alone = world.machine.alone().await?;
     let scene = Scene::open(world, "unattested").await?;
     guarded(&scene, json!({"at": [10]})).await?;
     let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;

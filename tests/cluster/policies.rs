@@ -1,6 +1,6 @@
 //! Risk policy: rules judge a Change, a bad edit of a policy changes nothing, and a namespace cannot loosen.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use firebreak_api::{Change, ClusterRiskPolicy, Guard, RiskPolicy, change::Phase, conditions, policy::PolicyStatus};
@@ -11,7 +11,10 @@ use firebreak_tests::{
     record::{phase_of, waits_for},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Api, ResourceExt as _};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
+};
 use serde_json::{Value, json};
 
 /// Name of the cluster's policy of this case.
@@ -41,12 +44,21 @@ const GOOD: &str = "diff.env.exists(e, e.name == \"RAISED\")";
 pub(crate) async fn risk_policy(world: &World) -> Result<()> {
     let mut scene = Scene::open(world, "risk-policy").await?;
     the_api_server_refuses(&scene).await?;
-    scene.apply(&[ruled(GOOD, None), team(&json!({"high": {"alpha": 0.0001, "stages": [20], "minBake": "6s"}}))]).await?;
+    // What tightened when it was written is ignored when the cluster's policy has become the stricter one.
+    let mut before = ruled(GOOD, None);
+    before["spec"]["levels"]["high"]["alpha"] = json!(0.01);
+    scene.apply(&[before]).await?;
+    loosens_nothing(&scene).await?;
+    until("the API server to know the policy", MINUTE, async || {
+        scene.apply(&[team(&json!({"high": {"alpha": 0.015, "stages": [20], "minBake": "6s"}}))]).await.map(Some)
+    })
+    .await?;
+    scene.apply(&[ruled(GOOD, None)]).await?;
     let mut guard = manifests::guard();
     guard["spec"]["policyRef"] = json!({"kind": "RiskPolicy", "name": "team"});
     scene.guarded_by(&guard, 3, &[]).await?;
     cluster_says(world, "Ready", "InForce", &["every rule can be used"]).await?;
-    team_says(&scene, "Tightens", "LooserIgnored", &["levels.high: alpha 0.0001 is looser than 0.02"]).await?;
+    team_says(&scene, "Tightens", "LooserIgnored", &["levels.high: alpha 0.015 is looser than 0.02"]).await?;
     guard_says(&scene, "InForce", &["policy ruled + team is in force"]).await?;
 
     // Nothing that was in force is lost by a bad edit, nor by a restart after it.
@@ -169,6 +181,156 @@ async fn the_api_server_refuses(scene: &Scene<'_>) -> Result<()> {
         ensure!(refusal.contains(words), "{what}: the refusal does not say \"{words}\": {refusal}");
     }
     Ok(())
+}
+
+/// What would be looser than the policy that it names, or than the built-in one, is refused where it is written; and where a namespace
+/// says which policy it goes by, nothing in it names another.
+async fn loosens_nothing(scene: &Scene<'_>) -> Result<()> {
+    let own = |cluster: Option<&str>, levels: Value| {
+        let mut policy = json!({"apiVersion": "firebreak.dev/v1alpha1", "kind": "RiskPolicy", "metadata": {"name": "loose"},
+            "spec": {"levels": levels}});
+        if let Some(cluster) = cluster {
+            policy["spec"]["clusterPolicy"] = json!(cluster);
+        }
+        policy
+    };
+    let high = |field: &str, value: Value| own(Some(RULED), json!({"high": {(field): value}}));
+    refused(scene, &high("alpha", json!(0.001)), "spec.levels.high.alpha 0.001 is looser than 0.01").await?;
+    let table = [
+        (high("beta", json!(0.5)), "beta 0.5 is looser than 0.05"),
+        (high("margin", json!(2)), "margin 2 is looser than 1.25"),
+        (high("budgetPercent", json!(3)), "budgetPercent 3"),
+        (high("holdbackPercent", json!(0)), "holdbackPercent 0 is looser than 5"),
+        (high("minBake", json!("1s")), "minBake 1s is looser than 5s"),
+        (high("maxBake", json!("20m")), "maxBake 20m is looser than 10m"),
+        (high("finalBake", json!("0s")), "finalBake 0s"),
+        (high("noDataAfter", json!("2m")), "noDataAfter 2m"),
+        (high("inconclusive", json!("Promote")), "inconclusive Promote is looser than Hold"),
+        (
+            own(Some(RULED), json!({"low": {"alpha": 0.001}, "critical": {"beta": 0.4}})),
+            "spec.levels.low.alpha 0.001 is looser than 0.005; spec.levels.critical.beta 0.4",
+        ),
+        (
+            own(None, json!({"medium": {"minBake": "1s", "maxBake": "10m"}})),
+            "tightens the built-in policy, and spec.levels.medium.minBake 1s is looser than 2m",
+        ),
+        (own(None, json!({"critical": {"noData": "Hold"}})), "noData Hold is looser than RollBack"),
+    ];
+    for (object, words) in table {
+        refused(scene, &object, words).await?;
+    }
+    let label = |text: &str| vec!["label".to_owned(), "namespace".to_owned(), scene.namespace.clone(), text.to_owned()];
+    let kubectl = async |args: Vec<String>| {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        scene.world.lab.kubectl(&args).await
+    };
+    kubectl(label(&format!("firebreak.dev/policy={RULED}"))).await?;
+    let mut guard = manifests::guard();
+    guard["metadata"]["name"] = json!("free");
+    refused(scene, &guard, "goes by ClusterRiskPolicy ruled (its label firebreak.dev/policy), and a Guard in it by no other")
+        .await?;
+    guard["spec"].as_object_mut().map(|spec| spec.remove("policyRef"));
+    refused(scene, &guard, "Write spec.policyRef: {kind: ClusterRiskPolicy, name: ruled}").await?;
+    refused(scene, &own(None, json!({"high": {"minBake": "1h"}})), "Write spec.clusterPolicy: ruled").await
+}
+
+/// Waits until the API server refuses it with these words: it learns of policies and labels a moment after they are written.
+async fn refused(scene: &Scene<'_>, object: &Value, words: &str) -> Result<()> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let gvk = GroupVersionKind::gvk("firebreak.dev", "v1alpha1", kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, if kind == "Guard" { "guards" } else { "riskpolicies" });
+    let api: Api<DynamicObject> = Api::namespaced_with(scene.world.admin.clone(), &scene.namespace, &resource);
+    let object = serde_json::from_value(object.clone())?;
+    let tried = PostParams { dry_run: true, field_manager: None };
+    let refusal = until(&format!("to be refused with: {words}"), MINUTE, async || {
+        Ok(api.create(&tried, &object).await.err().map(|error| error.to_string()))
+    })
+    .await?;
+    let object = serde_json::to_string(&object)?;
+    ensure!(refusal.contains(words), "{object}: the refusal does not say \"{words}\": {refusal}");
+    Ok(())
+}
+
+/// The examples of the README, as they are shipped: applied by kubectl, named by a Guard, and one change judged by each.
+pub(crate) async fn the_three_examples_judge(world: &World) -> Result<()> {
+    // The bank's file has a RiskPolicy in this namespace.
+    let scene = Scene::open(world, "payments").await?;
+    scene.guarded(2, &[]).await?;
+    let secret = |deployment: &mut Value| {
+        let from = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "shop", "optional": true}}});
+        if let Some(env) = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut() {
+            env.push(from);
+        }
+    };
+    let claims = |contribution: &str, reviewer: &str| json!({"firebreak.dev/risk": "low", "firebreak.dev/ai-contribution": contribution, "firebreak.dev/reviewed-by": reviewer});
+    type Example<'a> = (&'a str, Value, &'a str, Value, bool, &'a [&'a str]);
+    let examples: [Example<'_>; 3] = [
+        (
+            "start-up",
+            json!({"kind": "ClusterRiskPolicy", "name": "start-up"}),
+            "start-up",
+            claims("human", "bob"),
+            true,
+            &["a wrong secret fails at once and everywhere"],
+        ),
+        (
+            "bank",
+            json!({"kind": "RiskPolicy", "name": "payments"}),
+            "bank + payments",
+            claims("human", "bob"),
+            true,
+            &["it reads other secrets than before", "at least medium"],
+        ),
+        (
+            "strict-ai",
+            json!({"kind": "ClusterRiskPolicy", "name": "strict-ai"}),
+            "strict-ai",
+            claims("ai", ""),
+            false,
+            &["no human is named who read what a machine wrote"],
+        ),
+    ];
+    for (number, (file, named, policy, claims, secrets, factors)) in (1..).zip(examples) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../charts/firebreak/policies/{file}.yaml"));
+        let path = path.display().to_string();
+        // As the file's second document names the first one, which the API server has just learned of.
+        until(&format!("{file} to be taken"), MINUTE, async || {
+            world.lab.kubectl(&["apply", "--filename", &path]).await.map(Some)
+        })
+        .await?;
+        let mut guard = manifests::guard();
+        guard["spec"]["policyRef"] = named;
+        scene.apply(&[guard]).await?;
+        guard_says(&scene, "InForce", &[&format!("policy {policy} is in force")]).await?;
+        let mut deployment = manifests::deployment(&format!("v{}", number + 1), 2, &[]);
+        deployment["metadata"]["annotations"] = claims;
+        if secrets {
+            secret(&mut deployment);
+        }
+        scene.apply(&[deployment]).await?;
+        let change = scene.change(number).await?;
+        let name = change.name_any();
+        let (spec, risk) = (&change.spec, &change.spec.risk);
+        ensure!(spec.policy == policy, "{name} goes by {}", spec.policy);
+        // At a weekend the start-up's is a level higher.
+        ensure!(["high", "critical"].contains(&risk.level.as_str()), "{policy}: {} by {:?}", risk.level, risk.factors);
+        for words in factors {
+            ensure!(
+                risk.factors.iter().any(|factor| factor.effect.contains(words)),
+                "{policy}: no \"{words}\" in {:?}",
+                risk.factors
+            );
+        }
+        let tested = scene.firebreak(&["policy", "test", &format!("change/{name}"), "--policy", &path])?;
+        println!("{policy}: {} risk, humans before {:?} of {:?} %", risk.level, spec.plan.approval_stages(), spec.plan.stages);
+        ensure!(tested.contains(factors[0]), "policy test does not name what it was judged by: {tested}");
+        if file == "strict-ai" {
+            scene.until_change(&name, "to wait for a human", MINUTE, |change| waits_for(change, &["WaitingForHuman"])).await?;
+        }
+        scene.firebreak(&["abort", APP, "--reason", "seen enough"])?;
+        scene.ends(&name, Phase::RolledBack, 3 * MINUTE).await?;
+    }
+    scene.close(None).await
 }
 
 /// Whether a condition gives this reason with these words; an error with what it says instead.

@@ -146,7 +146,7 @@ type Workload = (&'static str, &'static str);
 /// Six Changes, of whom two may be under way: never more are, and they come in the order that was shown. In two namespaces, under
 /// an operator of the whole cluster; in a lab that others use as well, in one.
 pub(crate) async fn six_changes_queue_for_two_places(world: &World) -> Result<()> {
-    let _alone = world.machine.write().await;
+    let _alone = world.machine.alone().await?;
     let shared = std::env::var_os(JOIN).is_some();
     let (one, two) = ("queue-a", if shared { "queue-a" } else { "queue-b" });
     let scenes = [Scene::open_in_cluster(world, one).await?, Scene::open_in_cluster(world, "queue-b").await?];

@@ -4,6 +4,7 @@
 pub mod chronicle;
 mod grounds;
 pub mod harm;
+mod machine;
 pub mod manifests;
 pub mod operator;
 pub mod person;
@@ -14,6 +15,7 @@ pub mod world;
 use std::time::Duration;
 
 pub use chronicle::Chronicle;
+pub use machine::Machine;
 pub use operator::Operator;
 pub use person::Person;
 pub use scene::Scene;

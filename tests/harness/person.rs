@@ -106,7 +106,15 @@ impl Person {
     /// # Errors
     /// As the API server answers.
     pub async fn tries(&self, action: Action, change: &str, by: Option<&str>) -> kube::Result<Intervention> {
-        self.make(action, change, by, true).await
+        self.make(action, change, by, &[], true).await
+    }
+
+    /// The same, saying that they are in these groups.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn tries_as_of(&self, action: Action, change: &str, groups: &[&str]) -> kube::Result<Intervention> {
+        self.make(action, change, None, groups, true).await
     }
 
     /// Makes an Intervention without the CLI.
@@ -114,10 +122,17 @@ impl Person {
     /// # Errors
     /// As the API server answers.
     pub async fn asks(&self, action: Action, change: &str) -> kube::Result<Intervention> {
-        self.make(action, change, None, false).await
+        self.make(action, change, None, &[], false).await
     }
 
-    async fn make(&self, action: Action, change: &str, by: Option<&str>, dry_run: bool) -> kube::Result<Intervention> {
+    async fn make(
+        &self,
+        action: Action,
+        change: &str,
+        by: Option<&str>,
+        groups: &[&str],
+        dry_run: bool,
+    ) -> kube::Result<Intervention> {
         let api: Api<Intervention> = Api::namespaced(self.client.clone(), &self.namespace);
         let spec = InterventionSpec {
             guard: APP.to_owned(),
@@ -126,7 +141,7 @@ impl Person {
             stage: None,
             reason: Some("a test".to_owned()),
             by: by.map(str::to_owned),
-            groups: Vec::new(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
         };
         let mut act = Intervention::new("", spec);
         (act.metadata.name, act.metadata.generate_name) = (None, Some(format!("{}-", action.verb())));

@@ -16,7 +16,7 @@ use firebreak_api::{
 };
 use firebreak_lab::{
     cluster::until,
-    load::{Config, Endpoint, Load, Report},
+    load::{Config, Endpoint, Load, Report, second_line, table},
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -190,6 +190,20 @@ impl<'w> Scene<'w> {
         .await
     }
 
+    /// Waits until the operator has taken up the Guard as it is now.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn guard_is_seen(&self) -> Result<()> {
+        let api: Api<Guard> = self.api();
+        until(&format!("guard {APP} of {} to be taken up", self.namespace), Duration::from_secs(60), async || {
+            let guard = api.get(APP).await?;
+            let seen = guard.status.and_then(|status| status.observed_generation);
+            Ok((seen == guard.metadata.generation).then_some(()))
+        })
+        .await
+    }
+
     /// A namespaced API of the administrator's.
     #[must_use]
     pub fn api<K>(&self) -> Api<K>
@@ -288,7 +302,7 @@ impl<'w> Scene<'w> {
             requests_more(&load).await?;
         }
         let report = load.stop().await;
-        ensure!(report.unsent == 0, "{} of {} requests that were due were not sent", report.unsent, report.due);
+        ensure!(report.unsent == 0, "requests that were due were not sent:\n{}", stalls(&report));
         self.chronicle.check_exposure(&report).with_context(|| format!("in {}", self.namespace))?;
         Ok(report)
     }
@@ -493,4 +507,18 @@ impl Scene<'_> {
         }
         Ok(())
     }
+}
+
+/// The account with its slowest seconds: the load's own lateness tells a machine that stood still from a gateway that did not answer.
+fn stalls(report: &Report) -> String {
+    let mut seconds: Vec<u64> = (0..report.elapsed().as_secs()).collect();
+    let slowness = |second: &u64| {
+        let from = Duration::from_secs(*second);
+        std::cmp::Reverse(report.between(from, from + Duration::from_secs(1)).latency_max())
+    };
+    seconds.sort_by_key(slowness);
+    seconds.truncate(10);
+    seconds.sort_unstable();
+    let lines: Vec<String> = seconds.into_iter().map(|second| second_line(report, second)).collect();
+    format!("{}{}", table(report), lines.join("\n"))
 }

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result};
 use firebreak_lab::{Lab, Options, cluster::workspace_binary, parts::require_root};
 use kube::Client;
 
+use crate::Machine;
+
 /// Namespace of the chart's release.
 pub const SYSTEM: &str = "firebreak-system";
 /// A namespace in which the admission policy does not hold, to test the late hold.
@@ -32,8 +34,8 @@ pub struct World {
     pub operator_binary: PathBuf,
     /// The CLI's binary.
     pub cli_binary: PathBuf,
-    /// Cases share the machine (read), or have it alone where they measure time (write).
-    pub machine: tokio::sync::RwLock<()>,
+    /// Who runs beside whom.
+    pub machine: Machine,
 }
 
 impl World {
@@ -64,7 +66,7 @@ impl World {
         }
         let operator_kubeconfig = lab.service_account_kubeconfig(SYSTEM, "firebreak").await?;
         let admin = lab.client().await?;
-        Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary, machine: tokio::sync::RwLock::default() })
+        Ok(Self { lab, admin, operator_kubeconfig, operator_binary, cli_binary, machine: Machine::default() })
     }
 }
 

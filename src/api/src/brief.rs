@@ -2,6 +2,7 @@
 //!
 //! Everything here is read from the Change; nothing is decided.
 
+use firebreak_engine::gates::FROZEN_UNLESS_APPROVED;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -9,6 +10,7 @@ use crate::{
     Change, ChangeSpec,
     change::{ChangeStatus, Counted, Phase},
     names, plan,
+    policy::{Inconclusive, NoData},
 };
 
 /// Longest text of what is asked, and of every other row, in an Event, in characters: with two commands it stays within the 1000
@@ -22,6 +24,12 @@ const LONGEST_CLAIM: usize = 120;
 
 /// What the engine says of a Change that waits for people.
 pub const WAITING: &str = "WaitingForHuman";
+
+/// Whether people are asked by what a Change waits for.
+#[must_use]
+pub fn asks(reason: &str) -> bool {
+    [WAITING, FROZEN_UNLESS_APPROVED].contains(&reason)
+}
 
 /// What a human has to know to decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,23 +61,28 @@ impl Brief {
     #[must_use]
     pub fn of(change: &Change, now: Timestamp, cluster: &str) -> Option<Self> {
         let status = change.status.as_ref().filter(|status| !status.phase.ended())?;
-        status.waiting.as_ref().filter(|waiting| waiting.reason == WAITING)?;
+        let waiting = status.waiting.as_ref().filter(|waiting| asks(&waiting.reason))?;
+        let freeze = (waiting.reason == FROZEN_UNLESS_APPROVED).then_some(waiting.message.as_str());
         let spec = &change.spec;
         let next = next_stage(status);
-        let percent = *spec.plan.stages.get(next)?;
+        // Behind the last stage a freeze stands before the hand-over.
+        let percent = spec.plan.stages.get(next).copied().or(freeze.map(|_| 100))?;
         let namespace = change.metadata.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
         let command = |act: &str| format!("kubectl firebreak {act} {}{namespace}{cluster}", spec.guard);
         Some(Self {
-            asked: asked(spec, status, next, percent),
+            asked: match freeze {
+                Some(_) => {
+                    let (whom, not) = whom(spec);
+                    format!("may it pass the freeze that is in force? {whom}{not}")
+                }
+                None => asked(spec, status, next, percent),
+            },
             what: what(spec),
             who: who(spec),
             why: why(spec),
             seen: seen(status, now),
             yes: yes(spec, status, percent, now),
-            silence: format!(
-                "it stays at {}, for as long as that takes; harm takes it back by itself",
-                number(status.weight_percent)
-            ),
+            silence: freeze.map_or_else(|| silence(spec, status), str::to_owned),
             approve: format!("{} --reason '...'", command("approve")),
             abort: command("abort"),
         })
@@ -111,12 +124,23 @@ fn next_stage(status: &ChangeStatus) -> usize {
     stage.and_then(|stage| stage.trim().parse().ok()).unwrap_or(0)
 }
 
-fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) -> String {
+/// How many are asked and of which groups; and who of them may not answer.
+fn whom(spec: &ChangeSpec) -> (String, String) {
     let rule = spec.plan.approval.clone().unwrap_or_default();
     let makers = plan::makers(spec);
     let needed = plan::approval(&rule).needed(&makers);
     let people = if needed == 1 { "1 human".to_owned() } else { format!("{needed} different humans") };
     let groups = if rule.groups.is_empty() { String::new() } else { format!(" of {}", rule.groups.join(" or ")) };
+    let unknown = if makers.changed_by.is_some() { "" } else { "; nobody vouches for who asked for it, so one more is asked" };
+    let by = makers.changed_by.map(|by| format!("{} (asked for it)", cut(&by, LONGEST_CLAIM)));
+    let author = makers.author.map(|author| format!("{} (wrote it)", cut(author.trim(), LONGEST_CLAIM)));
+    let not: Vec<String> = by.into_iter().chain(author).collect();
+    let not = if not.is_empty() { String::new() } else { format!("; not {}", not.join(", ")) };
+    (format!("{people}{groups}"), format!("{not}{unknown}"))
+}
+
+fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) -> String {
+    let (whom, not) = whom(spec);
     let given = status.approvals.iter().filter(|approved| usize::try_from(approved.stage).is_ok_and(|stage| stage == next + 1));
     let given: Vec<String> = given
         .map(|approved| {
@@ -125,12 +149,7 @@ fn asked(spec: &ChangeSpec, status: &ChangeStatus, next: usize, percent: i32) ->
         })
         .collect();
     let given = if given.is_empty() { "nobody has yet".to_owned() } else { format!("{} approved", given.join(", ")) };
-    let unknown = if makers.changed_by.is_some() { "" } else { "; nobody vouches for who asked for it, so one more is asked" };
-    let by = makers.changed_by.map(|by| format!("{} (asked for it)", cut(&by, LONGEST_CLAIM)));
-    let author = makers.author.map(|author| format!("{} (wrote it)", cut(author.trim(), LONGEST_CLAIM)));
-    let not: Vec<String> = by.into_iter().chain(author).collect();
-    let not = if not.is_empty() { String::new() } else { format!("; not {}", not.join(", ")) };
-    format!("may {percent} % begin? {people}{groups}; {given}{not}{unknown}")
+    format!("may {percent} % begin? {whom}; {given}{not}")
 }
 
 fn what(spec: &ChangeSpec) -> String {
@@ -159,8 +178,8 @@ fn who(spec: &ChangeSpec) -> String {
         |part| format!("contribution {part}{}", said(names::AI_AGENTS).map_or(String::new(), |agents| format!(" ({agents})"))),
     );
     let reviewed = said(names::REVIEWED_BY).map_or_else(|| "no reviewer named".to_owned(), |by| format!("reviewed by {by}"));
-    let by = spec.claims.changed_by.as_deref().unwrap_or("someone unknown");
-    format!("written by {author}; {machine}; {reviewed}; asked for by {}", cut(by, LONGEST_CLAIM))
+    let by = plan::makers(spec).changed_by.unwrap_or_else(|| "someone nobody vouches for".to_owned());
+    format!("written by {author}; {machine}; {reviewed}; asked for by {}", cut(&by, LONGEST_CLAIM))
 }
 
 fn why(spec: &ChangeSpec) -> String {
@@ -219,6 +238,22 @@ fn yes(spec: &ChangeSpec, status: &ChangeStatus, percent: i32, now: Timestamp) -
         number(share),
         number(budget)
     )
+}
+
+/// What happens if nobody answers: the policy may take it back for other reasons than harm.
+fn silence(spec: &ChangeSpec, status: &ChangeStatus) -> String {
+    let share = number(status.weight_percent);
+    let mut back = vec!["harm".to_owned()];
+    if spec.plan.no_data == NoData::RollBack && status.exposed_at.is_some() {
+        back.push(format!("metrics that are missing for {}", spec.plan.no_data_after));
+    }
+    if spec.plan.inconclusive == Inconclusive::RollBack && status.exposed_at.is_some() {
+        back.push(format!("evidence that is inconclusive after {}", spec.plan.max_bake));
+    }
+    match back.as_slice() {
+        [harm] => format!("it stays at {share}, for as long as that takes; {harm} takes it back by itself"),
+        more => format!("it stays at {share}; {} take it back by themselves", more.join(", or ")),
+    }
 }
 
 /// A percentage with what of it matters.

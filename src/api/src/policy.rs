@@ -195,6 +195,9 @@ pub struct Tightening {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 20), inner(range(min = 1, max = 100)))]
     pub approval_at: Vec<i32>,
+    /// Of how many humans, of which groups, and for how long, at the stages where a human is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<StricterApproval>,
     /// The later in `Promote`, `Hold`, `RollBack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
@@ -204,6 +207,24 @@ pub struct Tightening {
     /// The shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data_after: Option<Span>,
+}
+
+/// What is stricter in an approval.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("has(self.count) || has(self.groups) || has(self.expiresAfter)").message("approval: write count, groups or expiresAfter"))]
+#[serde(rename_all = "camelCase")]
+pub struct StricterApproval {
+    /// The larger: how many different people must approve each stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
+    pub count: Option<u32>,
+    /// Groups that are in both lists; where the cluster's policy names none, these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    pub groups: Vec<String>,
+    /// The shorter: how long an approval holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
 }
 
 /// What the operator knows of a policy.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Span,
-    policy::{Inconclusive, Level, Tightening},
+    policy::{Approval, Inconclusive, Level, StricterApproval, Tightening},
 };
 
 /// Stages of one level.
@@ -77,7 +77,41 @@ pub fn both(cluster: &Level, own: &Tightening) -> (Level, Vec<String>) {
     }
     level.stages = stages;
     level.approval_at = asked(&level.stages, cluster.approval_at.iter().chain(&own.approval_at).copied());
+    if let Some(own) = &own.approval {
+        let anyone = Approval { count: 1, ..Approval::default() };
+        let (approval, looser) = approvals(level.approval.unwrap_or(anyone), own);
+        level.approval = Some(approval);
+        ignored.extend(looser);
+    }
     (level, ignored)
+}
+
+/// An approval that is at least as strict as both, and what of the namespace's changes nothing, in words.
+fn approvals(cluster: Approval, own: &StricterApproval) -> (Approval, Vec<String>) {
+    let mut ignored = Vec::new();
+    let mut approval = cluster.clone();
+    if let Some(count) = own.count {
+        approval.count = cluster.count.max(count);
+        if count < cluster.count {
+            ignored.push(format!("approval.count {count} is looser than {} of the cluster's policy", cluster.count));
+        }
+    }
+    if let Some(own) = own.expires_after {
+        approval.expires_after = Some(cluster.expires_after.map_or(own, |cluster| cluster.min(own)));
+        if let Some(cluster) = cluster.expires_after.filter(|cluster| own > *cluster) {
+            ignored.push(format!("approval.expiresAfter {own} is looser than {cluster} of the cluster's policy"));
+        }
+    }
+    // An empty list asks no group, so groups that have none in common with the cluster's cannot be met by an empty one.
+    let (both, others): (Vec<String>, Vec<String>) =
+        own.groups.iter().cloned().partition(|group| cluster.groups.is_empty() || cluster.groups.contains(group));
+    if !both.is_empty() {
+        approval.groups = both;
+    }
+    if !others.is_empty() {
+        ignored.push(format!("approval.groups {others:?} are not among {:?} of the cluster's policy", cluster.groups));
+    }
+    (approval, ignored)
 }
 
 /// The level with a human asked before these percentages as well; 0 before any exposure.

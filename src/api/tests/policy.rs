@@ -9,10 +9,11 @@ use firebreak_api::{
     ClusterRiskPolicy, RiskPolicy, diff,
     in_force::{self, Basis, Effective, Judged, Named},
     plan,
-    policy::{Inconclusive, Level as Plan, NoData, RiskLevel, RiskPolicySpec, RiskRule, Tightening},
+    policy::{Inconclusive, Level as Plan, NoData, RiskLevel, RiskPolicySpec, RiskRule, StricterApproval, Tightening},
     stricter, template,
 };
 use firebreak_engine::{
+    people::Approval,
     policy::{
         Facts,
         facts::{Changer, Clock, History, Workload},
@@ -48,6 +49,16 @@ fn is_at_least_as_strict(level: &Plan, other: &Plan) -> bool {
         && level.inconclusive >= other.inconclusive
         && level.no_data >= other.no_data
         && level.no_data_after <= other.no_data_after
+        && asks_no_less(&plan::plan(level, None).approval, &plan::plan(other, None).approval)
+}
+
+/// As many people or more, of no other groups, for no longer.
+fn asks_no_less(approval: &Approval, other: &Approval) -> bool {
+    let among = |group| other.groups.is_empty() || other.groups.contains(group);
+    approval.count >= other.count
+        && (other.groups.is_empty() || !approval.groups.is_empty())
+        && approval.groups.iter().all(among)
+        && other.expires_after_seconds.is_none_or(|other| approval.expires_after_seconds.is_some_and(|own| own <= other))
 }
 
 fn documents(name: &str) -> Vec<Value> {
@@ -196,7 +207,6 @@ const READ: &str = "risk=low;author=carol;reviewed-by=bob";
 // When, who, and what came before.
 #[case::evening(READ, vec![release()], |facts: &mut Facts| facts.time.hour = 18, "low", &["evening"], &[5], false)]
 #[case::friday(READ, vec![release()], |facts: &mut Facts| (facts.time.weekday, facts.time.hour) = (5, 15), "low", &["evening"], &[5], false)]
-#[case::weekend(READ, vec![release()], |facts: &mut Facts| facts.time.weekday = 6, "low", &["weekend"], &[], true)]
 #[case::nobody_known(READ, vec![release()], |facts: &mut Facts| facts.changer.name = None, "high", &["changer-unknown"], &[100], false)]
 #[case::unsteady(READ, vec![release()], |facts: &mut Facts| facts.history = History { changes: 4, taken_back: 2, share_taken_back: Some(0.5), ..History::default() }, "high", &["unsteady"], &[100], false)]
 #[case::one_bad_of_one(READ, vec![release()], |facts: &mut Facts| facts.history = History { changes: 1, taken_back: 1, share_taken_back: Some(1.0), ..History::default() }, "low", &[], &[], false)]
@@ -218,7 +228,7 @@ fn given_a_change_at_a_bank_when_judged_then_level_rules_approvals_and_refusal(
     let judged = in_force.judge(&facts);
     assert_eq!(judged.outcome.level.as_str(), level, "{:#?}", judged.outcome.factors);
     assert_eq!(rules(&judged), expected, "{:#?}", judged.outcome.factors);
-    assert_eq!(judged.plan.approval_at, approval_at);
+    assert_eq!(judged.plan.approval_stages(), approval_at);
     assert_eq!(!judged.outcome.refused.is_empty(), refused);
     let level = cluster("bank").level(judged.outcome.level);
     assert_eq!(
@@ -233,6 +243,8 @@ fn given_a_change_at_a_bank_when_judged_then_level_rules_approvals_and_refusal(
 #[rstest]
 #[case::human("risk=low;ai-contribution=human;reviewed-by=bob", vec![release()], "low", &[], &[], false)]
 #[case::not_said("risk=low", vec![release()], "medium", &["authorship-not-said"], &[], false)]
+#[case::not_said_medium("risk=medium;reviewed-by=bob", vec![release()], "medium", &["authorship-not-said"], &[], false)]
+#[case::read_medium("risk=medium;ai-contribution=ai;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
 #[case::read("risk=low;ai-contribution=ai;ai-agents=writer;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
 #[case::unread("risk=low;ai-contribution=ai;ai-agents=writer", vec![release()], "high", &["machine-written", "machine-written-unreviewed"], &[1, 100], false)]
 #[case::agents_alone("risk=low;ai-contribution=human;ai-agents=writer;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
@@ -254,6 +266,26 @@ fn given_a_change_of_a_team_with_agents_when_judged_then_level_rules_approvals_a
     assert_eq!(judged.outcome.level.as_str(), level, "{:#?}", judged.outcome.factors);
     assert_eq!((rules(&judged).as_slice(), judged.plan.approval_at.as_slice()), (to_owned(expected).as_slice(), approval_at));
     assert_eq!(!judged.outcome.refused.is_empty(), refused);
+}
+
+#[rstest]
+#[case::usual(vec![release()], nothing, "low", &[], &[])]
+#[case::saturday(vec![release()], |facts: &mut Facts| facts.time.weekday = 6, "medium", &["friday-evening"], &[])]
+#[case::secret(set("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "all"}}])), nothing, "high", &["secrets"], &[100])]
+#[case::privileged(set("/spec/hostPID", json!(true)), nothing, "low", &["privileged"], &[10])]
+#[case::after_a_bad_one(vec![release()], |facts: &mut Facts| facts.history = History { last_taken_back: Some(true), hours_since_last: Some(3.0), ..History::default() }, "medium", &["after-a-bad-one"], &[])]
+fn given_a_change_of_a_start_up_when_judged_then_level_rules_and_approvals(
+    #[case] sets: Vec<(&str, Value)>,
+    #[case] more: fn(&mut Facts),
+    #[case] level: &str,
+    #[case] expected: &[&str],
+    #[case] approval_at: &[i32],
+) {
+    let mut facts = facts(READ, &sets);
+    more(&mut facts);
+    let judged = cluster("start-up").compile().unwrap().judge(&facts);
+    assert_eq!(judged.outcome.level.as_str(), level, "{:#?}", judged.outcome.factors);
+    assert_eq!((rules(&judged), judged.plan.approval_stages()), (to_owned(expected), approval_at.to_vec()));
 }
 
 fn to_owned(texts: &[&str]) -> Vec<String> {
@@ -309,6 +341,7 @@ fn given_the_payments_namespace_when_judged_then_it_is_as_strict_as_the_bank_and
     assert_eq!((judged.outcome.level, rules(&judged)), (Level::Medium, to_owned(&["payments/atLeast"])));
     let high = both.level(Level::High);
     assert_eq!((high.stages, high.approval_at), (vec![1, 2, 5, 10, 20, 50, 100], vec![20, 100]));
+    assert_eq!(high.approval.map_or(0, |approval| approval.count), 2);
 }
 
 #[test]
@@ -351,25 +384,60 @@ fn tightening() -> impl Strategy<Value = Tightening> {
     let percents = || prop::collection::vec(1_i32..=100, 0..20);
     let first = (number(0.001, 0.5), number(0.001, 0.5), number(1.0, 10.0), number(0.001, 49.0), number(0.01, 1.0), percents());
     let last = (span(), span(), span(), prop::option::of(0_i32..=20), percents(), 0_usize..4, 0_usize..4, span());
-    (first, last).prop_map(|((alpha, beta, margin, budget_percent, slo_factor, stages), last)| {
-        let (min_bake, max_bake, final_bake, holdback_percent, approval_at, inconclusive, no_data, no_data_after) = last;
-        Tightening {
-            alpha,
-            beta,
-            margin,
-            budget_percent,
-            slo_factor,
-            stages,
-            min_bake,
-            max_bake,
-            final_bake,
-            holdback_percent,
-            approval_at,
-            inconclusive: [Inconclusive::Promote, Inconclusive::Hold, Inconclusive::RollBack].get(inconclusive).copied(),
-            no_data: [NoData::Hold, NoData::HoldAlert, NoData::RollBack].get(no_data).copied(),
-            no_data_after,
-        }
-    })
+    let groups = prop::collection::vec(prop::sample::select(vec!["release-managers", "team", "risk"]), 0..3);
+    let approval = (prop::option::of(1_u32..=10), groups, span()).prop_map(|(count, groups, expires_after)| StricterApproval {
+        count,
+        groups: groups.into_iter().map(str::to_owned).collect(),
+        expires_after,
+    });
+    (first, last, prop::option::of(approval)).prop_map(
+        |((alpha, beta, margin, budget_percent, slo_factor, stages), last, approval)| {
+            let (min_bake, max_bake, final_bake, holdback_percent, approval_at, inconclusive, no_data, no_data_after) = last;
+            Tightening {
+                alpha,
+                beta,
+                margin,
+                budget_percent,
+                slo_factor,
+                stages,
+                min_bake,
+                max_bake,
+                final_bake,
+                holdback_percent,
+                approval_at,
+                approval,
+                inconclusive: [Inconclusive::Promote, Inconclusive::Hold, Inconclusive::RollBack].get(inconclusive).copied(),
+                no_data: [NoData::Hold, NoData::HoldAlert, NoData::RollBack].get(no_data).copied(),
+                no_data_after,
+            }
+        },
+    )
+}
+
+#[rstest]
+#[case::nobody_said(json!(null), json!({"count": 2, "groups": ["team"], "expiresAfter": "1h"}), (2, vec!["team"], Some(3600.0)), &[])]
+#[case::stricter(json!({"count": 2, "groups": ["release", "risk"], "expiresAfter": "2h"}), json!({"count": 3, "groups": ["risk"], "expiresAfter": "1h"}), (3, vec!["risk"], Some(3600.0)), &[])]
+#[case::looser(
+    json!({"count": 2, "groups": ["release"], "expiresAfter": "1h"}),
+    json!({"count": 1, "groups": ["release", "team"], "expiresAfter": "2h"}),
+    (2, vec!["release"], Some(3600.0)),
+    &["approval.count 1 is looser than 2", "approval.expiresAfter 2h is looser than 1h", "approval.groups [\"team\"] are not among [\"release\"]"],
+)]
+#[case::no_group_in_common(json!({"groups": ["release"]}), json!({"groups": ["team"]}), (1, vec!["release"], None), &["[\"team\"] are not among"])]
+#[case::who_is_asked_stays(json!({"groups": ["release"]}), json!({"count": 2}), (2, vec!["release"], None), &[])]
+fn given_approvals_of_both_when_joined_then_the_stricter_of_each_holds(
+    #[case] cluster: Value,
+    #[case] own: Value,
+    #[case] (count, groups, expires_after_seconds): (u32, Vec<&str>, Option<f64>),
+    #[case] ignored: &[&str],
+) {
+    let level = Plan { approval: serde_json::from_value(cluster).unwrap(), ..plan::level(None, Level::High) };
+    let own: Tightening = serde_json::from_value(json!({"approval": own})).unwrap();
+    let (both, words) = stricter::both(&level, &own);
+    let groups = groups.into_iter().map(str::to_owned).collect();
+    assert_eq!(plan::plan(&both, None).approval, Approval { count, groups, expires_after_seconds });
+    assert_eq!(words.len(), ignored.len(), "{words:?}");
+    assert!(ignored.iter().zip(&words).all(|(part, words)| words.contains(part)), "{words:?}");
 }
 
 proptest! {
@@ -420,6 +488,31 @@ proptest! {
         }
     }
 
+    /// By every policy that is shipped, a risky fact more never lowers the level, asks no fewer humans, lets nothing through that was
+    /// refused.
+    #[test]
+    fn given_a_risky_fact_more_then_no_shipped_policy_is_looser(
+        claims in (0_usize..5, 0_usize..3, any::<bool>()),
+        there in prop::collection::vec(any::<bool>(), RISKY.len()),
+        more in 0_usize..RISKY.len() + 2,
+        policy in 0_usize..4,
+    ) {
+        let in_force = cluster(SHIPPED[policy]).compile().unwrap();
+        let before = in_force.judge(&risky_facts(claims, &there));
+        let (risk, wrote, unread) = claims;
+        let (mut claims, mut there) = ((risk, wrote, unread), there);
+        match more.checked_sub(RISKY.len()) {
+            None => there[more] = true,
+            Some(0) => claims.1 = (wrote + 1).min(2),
+            Some(_) => claims.2 = true,
+        }
+        let after = in_force.judge(&risky_facts(claims, &there));
+        prop_assert!(after.outcome.level >= before.outcome.level, "{:?}\n{:?}", before.outcome, after.outcome);
+        let asks = |stage: &i32| after.plan.approval_stages().iter().any(|asked| asked <= stage);
+        prop_assert!(before.plan.approval_stages().iter().all(asks), "{:?}\n{:?}", before.plan, after.plan);
+        prop_assert!(before.outcome.refused.iter().all(|why| after.outcome.refused.contains(why)));
+    }
+
     /// What makes two templates another revision is never invisible, and no value of a variable is told.
     #[test]
     fn given_any_two_templates_then_they_are_the_same_or_something_is_told(edits in prop::collection::vec((0_usize..24, 0_u8..4), 0..6)) {
@@ -430,6 +523,49 @@ proptest! {
         let back = diff::between(&other, &stable());
         prop_assert_eq!(found.is_empty(), back.is_empty());
     }
+}
+
+type Riskier = fn(&mut Vec<(&'static str, Value)>, &mut Facts);
+
+/// What makes a change riskier, whatever else it does.
+const RISKY: [Riskier; 13] = [
+    |sets, _| sets.push(image("docker.io/x/shop:1.5")),
+    |sets, _| sets.push(("/spec/hostPID", json!(true))),
+    |sets, _| sets.push(("/spec/serviceAccountName", json!("admin"))),
+    |sets, _| sets.push(("/spec/containers/0/livenessProbe", Value::Null)),
+    |sets, _| sets.push(("/spec/containers/0/resources/limits/memory", json!("512Mi"))),
+    |sets, _| sets.push(("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "all"}}]))),
+    |sets, _| sets.push(("/spec/volumes/-", json!({"name": "h", "hostPath": {"path": "/"}}))),
+    |sets, _| sets.push(("/spec/containers/0/securityContext/privileged", json!(true))),
+    |sets, _| sets.push(("/spec/containers/-", json!({"name": "log", "image": "registry.bank/log:1"}))),
+    |_, facts| facts.time.hour = 18,
+    |_, facts| facts.workload.namespace_labels = None,
+    |_, facts| facts.changer.name = None,
+    |_, facts| {
+        facts.history = History {
+            changes: 4,
+            taken_back: 2,
+            share_taken_back: Some(0.5),
+            last_taken_back: Some(true),
+            hours_since_last: Some(3.0),
+            ..History::default()
+        }
+    },
+];
+
+/// A release that claims this risk, was written by a human, nobody knows who or a machine, and was read by someone or not; with these
+/// of what is risky.
+fn risky_facts((risk, wrote, unread): (usize, usize, bool), there: &[bool]) -> Facts {
+    let risk = ["risk=low;", "risk=medium;", "risk=high;", "risk=critical;", ""][risk];
+    let wrote = ["ai-contribution=human;", "", "ai-contribution=ai;"][wrote];
+    let read = if unread { "" } else { "reviewed-by=bob" };
+    let mut sets = vec![release()];
+    let mut rest = facts("", &[]);
+    for (riskier, _) in RISKY.iter().zip(there).filter(|(_, there)| **there) {
+        riskier(&mut sets, &mut rest);
+    }
+    let facts = facts(&format!("{risk}{wrote}{read}"), &sets);
+    Facts { time: rest.time, workload: rest.workload, changer: rest.changer, history: rest.history, ..facts }
 }
 
 /// A template with one place set, taken away, or turned round.

@@ -13,6 +13,11 @@ use crate::{
 /// Reasons to wait while pods come up that are part of the usual way: what waits for anything else has no place.
 pub const ON_ITS_WAY: [&str; 3] = ["WaitingForPods", "WaitingForMetrics", "CountingLatePods"];
 
+/// Why a Change waits in a freeze that lets no exception through.
+pub const FROZEN: &str = "Frozen";
+/// Why it waits in one that people can let it through.
+pub const FROZEN_UNLESS_APPROVED: &str = "FrozenUnlessApproved";
+
 /// A freeze window that is open and holds for the Change's level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frozen {

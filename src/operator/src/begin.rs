@@ -122,7 +122,9 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
 
 /// What the rules of a policy can ask of the change.
 fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Timestamp) -> Facts {
-    let changer = claims.changed_by.as_ref().map(|name| name.chars().take(LONGEST_CHANGER).collect());
+    // Without the policy anyone can write the mark, so it says nothing.
+    let attested = claims.changed_by.as_ref().filter(|_| from.hold == Hold::Admission);
+    let changer = attested.map(|name| name.chars().take(LONGEST_CHANGER).collect());
     Facts {
         annotations: claims.annotations.clone(),
         workload: Workload {

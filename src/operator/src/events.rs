@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use firebreak_api::{
     Change,
-    brief::{Brief, WAITING},
+    brief::{self, Brief},
 };
 use firebreak_engine::Note;
 use jiff::Timestamp;
@@ -124,7 +124,7 @@ impl Teller {
 
 /// Who is asked gets what a decision takes, not only that they are asked. The record keeps the words of the decision.
 fn briefed(change: &Change, note: &Note) -> Option<Note> {
-    let brief = Brief::of(change, Timestamp::now(), "").filter(|_| note.reason == WAITING)?;
+    let brief = Brief::of(change, Timestamp::now(), "").filter(|_| brief::asks(&note.reason))?;
     Some(Note { message: brief.event(), ..note.clone() })
 }
 

@@ -176,8 +176,12 @@ impl Row {
             Measure::MinutesToPromotion(_) => promoted,
             _ => matches!(run.end, End::TakenBack | End::GivenUp),
         };
-        let minutes = if promoted { run.seconds / 60.0 } else { f64::INFINITY };
-        Came { counts, number: minutes, looks: run.looks, fast: false }
+        let number = match self.measure {
+            Measure::Failures(_) => run.failures as f64,
+            _ if promoted => run.seconds / 60.0,
+            _ => f64::INFINITY,
+        };
+        Came { counts, number, looks: run.looks, fast: false }
     }
 }
 

@@ -6,6 +6,8 @@ use firebreak_api::{
     policy::{Inconclusive, Level, NoData},
 };
 
+use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED};
+
 use super::build::Command;
 use crate::{
     facts::Facts,
@@ -23,7 +25,7 @@ pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String
         format!(", then {} with stable kept warm{kept}", plan.final_bake)
     };
     let at: Vec<String> = plan.approval_stages().iter().map(|stage| format!("{stage} %")).collect();
-    let human = if at.is_empty() { String::new() } else { format!("; a human must agree before {}", words::list(&at)) };
+    let human = if at.is_empty() { String::new() } else { format!("; {} before {}", must_agree(plan), words::list(&at)) };
     let slo = availability.map(|availability| (plan.slo_factor * (100.0 - availability), availability));
     let (budget, because) = match slo {
         Some((budget, availability)) if budget < plan.budget_percent => {
@@ -41,7 +43,42 @@ pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String
             percent(plan.beta * 100.0),
             plan.margin
         ),
+        format!(
+            "inconclusive for {}: {}; metrics missing for {}: {}",
+            plan.max_bake,
+            when_inconclusive(plan.inconclusive),
+            plan.no_data_after,
+            when_missing(plan.no_data)
+        ),
     ]
+}
+
+/// Who must agree.
+fn must_agree(plan: &Level) -> String {
+    let rule = plan.approval.clone().unwrap_or_default();
+    let people = match rule.count {
+        0 | 1 => "a human".to_owned(),
+        count => format!("{count} different humans"),
+    };
+    let groups = if rule.groups.is_empty() { String::new() } else { format!(" of {}", rule.groups.join(" or ")) };
+    let expires = rule.expires_after.map_or(String::new(), |after| format!(" (which holds for {after})"));
+    format!("{people}{groups} must agree{expires}")
+}
+
+const fn when_inconclusive(what: Inconclusive) -> &'static str {
+    match what {
+        Inconclusive::Promote => "it goes on, and the record says so",
+        Inconclusive::Hold => "it stays and tells a human",
+        Inconclusive::RollBack => "it is taken back",
+    }
+}
+
+const fn when_missing(what: NoData) -> &'static str {
+    match what {
+        NoData::Hold => "it stays",
+        NoData::HoldAlert => "it stays and warns",
+        NoData::RollBack => "it is taken back",
+    }
 }
 
 /// What would change the outcome.
@@ -76,19 +113,9 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
         "taken back when harm evidence reaches {needed} and the harm is material or grows; at once when all its pods crash, or when more than half of at least 20 requests fail while stable fails under 5 %"
     ));
     if let Some(left) = facts.inconclusive_in() {
-        let then = match plan.inconclusive {
-            Inconclusive::Promote => "it goes on, and the record says so",
-            Inconclusive::Hold => "it stays and tells a human",
-            Inconclusive::RollBack => "it is taken back",
-        };
-        lines.push(format!("still inconclusive in {}: {then}", span(left)));
+        lines.push(format!("still inconclusive in {}: {}", span(left), when_inconclusive(plan.inconclusive)));
     }
-    let then = match plan.no_data {
-        NoData::Hold => "it stays",
-        NoData::HoldAlert => "it stays and warns",
-        NoData::RollBack => "it is taken back",
-    };
-    lines.push(format!("metrics missing for {}: {then}", plan.no_data_after));
+    lines.push(format!("metrics missing for {}: {}", plan.no_data_after, when_missing(plan.no_data)));
     lines.push(
         "a newer template supersedes it; a claim of more risk ends it and begins one of that level, one of less changes nothing"
             .to_owned(),
@@ -112,20 +139,27 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
 pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
     let at = facts.in_command();
     let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
-    let goes_on = match facts.next_stage().filter(|_| facts.next_needs_approval()) {
-        Some(next) => command(&format!("approve {next} %"), "approve"),
-        None => command(
+    let waits_for = facts.status.waiting.as_ref().map(|waiting| waiting.reason.as_str());
+    let goes_on = match (facts.next_stage().filter(|_| facts.next_needs_approval()), waits_for) {
+        (_, Some(FROZEN)) => None,
+        (_, Some(FROZEN_UNLESS_APPROVED)) => Some(command("let it pass the freeze", "approve")),
+        (Some(next), _) => Some(command(&format!("approve {next} %"), "approve")),
+        (None, _) => Some(command(
             &facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")),
             "promote",
-        ),
+        )),
     };
-    let goes_on = Command { command: format!("{} --reason '...'", goes_on.command), ..goes_on };
+    let goes_on = goes_on.map(|goes_on| Command { command: format!("{} --reason '...'", goes_on.command), ..goes_on });
     match facts.phase() {
-        Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => vec![
-            goes_on,
-            if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
-            command("take it back", "abort"),
-        ],
+        Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => goes_on
+            .into_iter()
+            .chain([
+                if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
+                command("take it back", "abort"),
+            ])
+            .collect(),
+        // A freeze can stand before the hand-over, too.
+        Phase::Promoting if waits_for == Some(FROZEN_UNLESS_APPROVED) => goes_on.into_iter().collect(),
         Phase::RolledBack => vec![command("clear it and begin again", "retry")],
         // The way back is not stopped, and what is handed over is not taken back: no act would do anything.
         Phase::Promoting | Phase::RollingBack => {

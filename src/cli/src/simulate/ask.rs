@@ -2,7 +2,7 @@
 
 use firebreak_api::{
     Guard,
-    guard::{PolicyKind, PolicyRef},
+    guard::{PolicyKind, PolicyRef, Signal},
     in_force::Effective,
 };
 use firebreak_engine::{Plan, risk::Level};
@@ -117,8 +117,9 @@ async fn read(args: &args::Simulate, guard: Option<&Guard>) -> Result<Traffic, E
             "Guard {name} names no Prometheus: name it with --prometheus-url http://HOST:PORT (a port-forward to it will do)"
         ))
     })?;
-    let signal = guard.spec.metrics.signals.iter().find(|signal| signal.failures.is_some());
+    let signal = guard.spec.metrics.signals.iter().map(Signal::expanded).find(|signal| signal.failures.is_some());
     let (signal, requests, failures) = signal
+        .as_ref()
         .and_then(|signal| Some((&signal.name, signal.requests.as_ref()?, signal.failures.as_ref()?)))
         .ok_or_else(|| missing(&format!("Guard {name} has no signal of failures to read")))?;
     let namespace = guard.metadata.namespace.as_deref().unwrap_or_default();

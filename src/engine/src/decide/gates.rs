@@ -2,7 +2,7 @@
 
 use super::Turn;
 use crate::{
-    gates::{Excepted, Frozen, Running},
+    gates::{Excepted, FROZEN, FROZEN_UNLESS_APPROVED, Frozen, Running},
     memory::Phase,
     observation::Act,
     people::are_one,
@@ -52,7 +52,8 @@ impl Turn<'_> {
             (_, Phase::Baking | Phase::Promoting) => "it is not handed over before".to_owned(),
             (granted, _) => format!("it stays at {granted} until then, and is judged all along"),
         };
-        let next = if frozen.exception {
+        let exception = frozen.exception;
+        let next = if exception {
             let missing = self.asked(self.missing_for(frozen));
             format!("kubectl firebreak approve lets it through this window (it takes {missing}), abort takes it back")
         } else {
@@ -62,7 +63,7 @@ impl Turn<'_> {
             "freeze {} is in force until {}{more}: {what}. It goes on by itself then; {next}",
             frozen.name, frozen.until_words
         );
-        self.hold("Frozen", &message, false);
+        self.hold(if exception { FROZEN_UNLESS_APPROVED } else { FROZEN }, &message, false);
         true
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::config::{Config, ConfigError, Plan};
@@ -113,6 +114,9 @@ impl Driver {
                 }
             } else if *stopped.borrow() || stopped.has_changed().is_err() {
                 break !*stopped.borrow();
+            } else {
+                // Where the machine stood still, what is overdue is sent while answers are taken, not all of it at once.
+                yield_now().await;
             }
             match Arc::clone(&slots).try_acquire_owned() {
                 Ok(slot) => {

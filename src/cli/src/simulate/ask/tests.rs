@@ -51,6 +51,16 @@ async fn given_neither_traffic_nor_where_to_read_it_when_asked_then_it_says_what
     assert!(error.to_string().contains("no signal of failures"), "{error}");
 }
 
+/// A preset stands for selectors, as it does for the operator.
+#[tokio::test]
+async fn given_a_guard_with_a_preset_when_asked_then_its_signal_is_read() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut guard = fix::guard(None);
+    guard.spec.metrics.signals = serde_json::from_value(serde_json::json!([{"name": "errors", "preset": "HTTP"}])).unwrap();
+    let error = read(&args("checkout --prometheus-url http://127.0.0.1:9"), Some(&guard)).await.unwrap_err();
+    assert!(error.to_string().contains("signal errors of Guard checkout -n shop"), "{error}");
+}
+
 #[tokio::test]
 async fn given_a_prometheus_that_is_not_there_when_asked_then_the_other_ways_are_named() {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -231,7 +231,12 @@ mod tests {
 
     /// The name of the Change for one template, begun with this status of the Guard.
     fn name(status: GuardStatus) -> String {
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "namespace": "shop"},
+        begun(status, Hold::Admission).name_any()
+    }
+
+    fn begun(status: GuardStatus, hold: Hold) -> Change {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "shop", "namespace": "shop", "annotations": {(names::CHANGED_BY): "ann"}},
             "spec": {"template": {"spec": {"containers": []}}}});
         let deployment: DynamicObject = serde_json::from_value(object).unwrap();
         let mut guard = fake::guard("shop");
@@ -242,13 +247,22 @@ mod tests {
             stable: Revision { hash: "old".to_owned(), replica_set: "shop-old".to_owned() },
             policy: &firebreak_api::in_force::Effective::default().compile().unwrap(),
             namespace_labels: None,
-            hold: Hold::Admission,
+            hold,
             changes: &[],
             replica_sets: &[],
             pods: &[],
             above: 0,
         };
-        change(&from, Timestamp::UNIX_EPOCH).name_any()
+        change(&from, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn given_a_name_that_nobody_vouches_for_when_a_change_begins_then_rules_know_no_changer() {
+        let changer = |hold| {
+            let packed = begun(GuardStatus::default(), hold).spec.risk_basis.unwrap();
+            firebreak_api::in_force::Basis::unpack(&packed).unwrap().facts.changer.name
+        };
+        assert_eq!((changer(Hold::Admission).as_deref(), changer(Hold::Late)), (Some("ann"), None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use firebreak_engine::{
     Decision, Observation, decide,
-    gates::{Frozen, Queued, Running},
+    gates::{FROZEN_UNLESS_APPROVED, Frozen, Queued, Running},
     memory::{Memory, Outcome, Phase},
     observation::{Act, Action, Template},
     people::{Approval, Makers},
@@ -251,7 +251,7 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
     match refused {
         Some(why) => {
             assert!(!answer.applied && answer.message.contains(why), "{answer:?}");
-            assert_eq!(reason(&cluster), "Frozen");
+            assert_eq!(reason(&cluster), FROZEN_UNLESS_APPROVED);
         }
         None => {
             assert!(answer.applied && answer.message.contains("lets it through"), "{answer:?}");
@@ -276,7 +276,7 @@ fn given_an_exception_from_one_window_when_the_next_opens_then_it_is_asked_anew(
     let next = |cluster: &Cluster| Frozen { since: cluster.now, ..frozen(Running::Hold, true) };
     let opened = next(&cluster);
     (0..600).for_each(|_| drop(cluster.turn_with(|seen| seen.freezes = vec![opened.clone()])));
-    assert_eq!((cluster.memory.stage, reason(&cluster)), (0, "Frozen"));
+    assert_eq!((cluster.memory.stage, reason(&cluster)), (0, FROZEN_UNLESS_APPROVED));
 }
 
 #[test]

@@ -55,6 +55,26 @@ fn given_a_change_that_waits_for_people_when_explained_then_the_decision_fits_on
     }
 }
 
+/// Whoever may let it pass a freeze is asked with the same page.
+#[test]
+fn given_a_freeze_that_lets_exceptions_through_when_explained_then_the_decision_is_laid_out() {
+    let mut change = fix::waiting();
+    let status = change.status.as_mut().unwrap();
+    status.waiting = Some(firebreak_api::change::Waiting {
+        reason: firebreak_engine::gates::FROZEN_UNLESS_APPROVED.to_owned(),
+        message: "freeze audit is in force until 2026-07-01 18:00 Europe/Zurich: it stays at 50 % until then, and is judged all along. It \
+                  goes on by itself then; kubectl firebreak approve lets it through this window (it takes 1 human), abort takes it back"
+            .to_owned(),
+        since: fix::now(),
+    });
+    let page = page(&change, 100);
+    insta::assert_snapshot!("decide_freeze", page.split("\n\n").next().unwrap());
+    let event = firebreak_api::brief::Brief::of(&change, fix::now(), "").unwrap().event();
+    assert!(event.starts_with("ASKED: may it pass the freeze that is in force? 1 human"), "{event}");
+    change.status.as_mut().unwrap().waiting.as_mut().unwrap().reason = firebreak_engine::gates::FROZEN.to_owned();
+    assert!(firebreak_api::brief::Brief::of(&change, fix::now(), "").is_none(), "nobody can let it pass");
+}
+
 #[test]
 fn given_a_change_that_waits_for_people_when_told_in_an_event_then_nothing_of_it_is_cut_off() {
     let event = firebreak_api::brief::Brief::of(&asked(), fix::now(), "").unwrap().event();

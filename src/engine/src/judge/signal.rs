@@ -297,7 +297,8 @@ impl SignalMemory {
 
 /// What was counted in the last seconds.
 fn last_of(looks: &VecDeque<(Millis, Counts)>, now: Millis, seconds: f64) -> Counts {
-    let since = |(at, _): &&(Millis, Counts)| now.seconds_since(*at) < seconds;
+    let before = now.plus_seconds(-seconds);
+    let since = |(at, _): &&(Millis, Counts)| at.0 > before.0;
     looks.iter().rev().take_while(since).fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts))
 }
 

@@ -103,7 +103,8 @@ fn harm() -> Vec<Row> {
         let bar = 2.0 * theory_line(&arms, ratio, 0.05);
         // What is proved is harm beyond the margin; the line of any harm at all would be lower, and is no promise of such a test.
         let any = 2.0 * theory_line(&Arms { margin: 1.0, ..arms.clone() }, ratio, 0.05);
-        let name = format!("failed beyond stable's, {ratio}x, 5 % of 100 rps, twice the theory line ({any:.1} without the margin)");
+        let name =
+            format!("failed beyond stable's, {ratio}x, 5 % of 100 rps, twice the theory line ({any:.1} without the margin)");
         rows.push(of_arms(name, arms, Measure::Excess(bar), 0.1));
     }
     let fast = Arms { load: Load::even(2000.0, 0.01), seconds: 60.0, ..Arms::even() };

@@ -271,28 +271,44 @@ pub(crate) async fn abort_while_the_gateway_hangs(world: &World) -> Result<()> {
     scene.close(Some(&route)).await
 }
 
-/// Without the policy that vouches for people nothing is let through, and everything can still be stopped.
+/// What vouches for people, holds and pins.
+const ADMISSION: [&str; 4] = [
+    "validatingadmissionpolicybinding/firebreak-interventions",
+    "mutatingadmissionpolicybinding/firebreak-by",
+    "mutatingadmissionpolicybinding/firebreak-hold",
+    "mutatingadmissionpolicybinding/firebreak-pin",
+];
+
+/// Without the policies that vouch for people, hold and pin nothing is let through, and what has traffic can still be stopped.
 pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Result<()> {
     // Every case's people need the policy: nothing runs beside this one.
     let _alone = world.machine.alone().await?;
     let scene = Scene::open(world, "unattested").await?;
-    guarded(&scene, json!({"at": [10]})).await?;
+    guarded(&scene, json!({"at": [50]})).await?;
     let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
+    let load = scene.load(50).await?;
     scene.ship("v2", 2, &[]).await?;
     let change = waits_for_people(&scene, 1).await?.name_any();
-    let binding = "validatingadmissionpolicybinding/firebreak-interventions";
-    let kept = world.lab.kubectl(&["get", binding, "--output=json"]).await?;
-    world.lab.kubectl(&["delete", binding]).await?;
+    let mut kept = Vec::new();
+    for binding in ADMISSION {
+        kept.push(world.lab.kubectl(&["get", binding, "--output=json"]).await?);
+        world.lab.kubectl(&["delete", binding]).await?;
+    }
     let olga = scene.person("olga", &[], &["admin"]).await?;
     let result = unbelieved(&scene, &ann, &olga, &change).await;
-    let mut kept: Value = serde_json::from_str(&kept)?;
-    kept["metadata"] = json!({"name": kept["metadata"]["name"], "labels": kept["metadata"]["labels"], "annotations": kept["metadata"]["annotations"]});
-    world.lab.apply(&kept.to_string()).await?;
+    for binding in kept {
+        let mut binding: Value = serde_json::from_str(&binding)?;
+        let metadata = &binding["metadata"];
+        binding["metadata"] =
+            json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});
+        world.lab.apply(&binding.to_string()).await?;
+    }
     until("the policy to act again", MINUTE, async || {
         Ok(ann.tries(Action::Approve, &change, Some("bob")).await.is_err().then_some(()))
     })
     .await?;
     result?;
+    serves_no_more(&load, "v2").await?;
     // What was refused stays refused; said again, it is believed.
     until("the operator to believe people again", MINUTE, async || {
         Ok(Some(olga.firebreak(&["retry", APP, "--reason", "now she is known"])?))
@@ -301,6 +317,7 @@ pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Resu
     waits_for_people(&scene, 2).await?;
     has(&ann.firebreak(&["approve", APP, "--reason", "now she is known"])?, &["is approved"])?;
     scene.kubectl(&["delete", "guard", APP, "--timeout=60s"]).await?;
+    scene.finish(load).await?;
     scene.close(None).await
 }
 

@@ -47,6 +47,9 @@ pub(crate) async fn risk_policy(world: &World) -> Result<()> {
     // What tightened when it was written is ignored when the cluster's policy has become the stricter one.
     let mut before = ruled(GOOD, None);
     before["spec"]["levels"]["high"]["alpha"] = json!(0.01);
+    before["spec"]["levels"]["low"]["approval"] = json!({"at": [100], "count": 2, "groups": ["release"], "expiresAfter": "1h"});
+    before["spec"]["levels"]["low"].as_object_mut().map(|low| low.remove("approvalAt"));
+    before["spec"]["limits"] = json!({"namespace": 2});
     scene.apply(&[before]).await?;
     loosens_nothing(&scene).await?;
     until("the API server to know the policy", MINUTE, async || {
@@ -58,6 +61,12 @@ pub(crate) async fn risk_policy(world: &World) -> Result<()> {
     guard["spec"]["policyRef"] = json!({"kind": "RiskPolicy", "name": "team"});
     scene.guarded_by(&guard, 3, &[]).await?;
     cluster_says(world, "Ready", "InForce", &["every rule can be used"]).await?;
+    // What it said before it may go on saying, and more that is stricter; nothing that is looser.
+    let now = |levels: Value| team(&json!({"high": levels}));
+    scene.apply(&[now(json!({"alpha": 0.015, "stages": [20], "minBake": "6s", "beta": 0.04}))]).await?;
+    let looser = now(json!({"alpha": 0.012, "stages": [20], "minBake": "6s"}));
+    let refusal = scene.apply(&[looser]).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(refusal.contains("alpha 0.012 is looser than 0.02"), "a looser value than before: {refusal:?}");
     team_says(&scene, "Tightens", "LooserIgnored", &["levels.high: alpha 0.015 is looser than 0.02"]).await?;
     guard_says(&scene, "InForce", &["policy ruled + team is in force"]).await?;
 
@@ -215,10 +224,23 @@ async fn loosens_nothing(scene: &Scene<'_>) -> Result<()> {
             "tightens the built-in policy, and spec.levels.medium.minBake 1s is looser than 2m",
         ),
         (own(None, json!({"critical": {"noData": "Hold"}})), "noData Hold is looser than RollBack"),
+        (own(Some(RULED), json!({"low": {"approval": {"count": 1}}})), "approval.count 1 is looser than 2"),
+        (
+            own(Some(RULED), json!({"low": {"approval": {"groups": ["release", "team"]}}})),
+            "approval.groups names groups that are not among release",
+        ),
+        (own(Some(RULED), json!({"low": {"approval": {"expiresAfter": "2h"}}})), "approval.expiresAfter 2h is looser than 1h"),
+        (with_limit(own(Some(RULED), json!({}))), "spec.limits.namespace 3 is looser than 2"),
+        // A null beside it hides nothing.
+        (own(Some(RULED), json!({"high": {"alpha": null, "beta": 0.5}})), "beta 0.5 is looser than 0.05"),
     ];
     for (object, words) in table {
         refused(scene, &object, words).await?;
     }
+    // Made before the namespace says which policy it goes by, it tightens another.
+    let mut other = own(None, json!({"high": {"minBake": "1h"}}));
+    other["metadata"]["name"] = json!("other");
+    scene.apply(&[other]).await?;
     let label = |text: &str| vec!["label".to_owned(), "namespace".to_owned(), scene.namespace.clone(), text.to_owned()];
     let kubectl = async |args: Vec<String>| {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -231,7 +253,19 @@ async fn loosens_nothing(scene: &Scene<'_>) -> Result<()> {
         .await?;
     guard["spec"].as_object_mut().map(|spec| spec.remove("policyRef"));
     refused(scene, &guard, "Write spec.policyRef: {kind: ClusterRiskPolicy, name: ruled}").await?;
-    refused(scene, &own(None, json!({"high": {"minBake": "1h"}})), "Write spec.clusterPolicy: ruled").await
+    refused(scene, &own(None, json!({"high": {"minBake": "1h"}})), "Write spec.clusterPolicy: ruled").await?;
+    guard["spec"]["policyRef"] = json!({"kind": "RiskPolicy", "name": "other"});
+    refused(scene, &guard, "RiskPolicy other does not tighten ClusterRiskPolicy ruled").await?;
+    // What it goes by, it may name.
+    guard["spec"]["policyRef"] = json!({"kind": "ClusterRiskPolicy", "name": RULED});
+    let api: Api<Guard> = scene.api();
+    api.create(&PostParams { dry_run: true, field_manager: None }, &serde_json::from_value(guard)?).await?;
+    Ok(())
+}
+
+fn with_limit(mut policy: Value) -> Value {
+    policy["spec"]["limits"] = json!({"namespace": 3});
+    policy
 }
 
 /// Waits until the API server refuses it with these words: it learns of policies and labels a moment after they are written.

@@ -129,12 +129,14 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     // figures are those of a service that has a past. It is gathered while other cases run.
     let shared = world.machine.share(200).await?;
     scene.guarded(10, &[("ERROR_RATE", "0.001")]).await?;
-    let load = scene.load(200).await?;
+    let past = scene.load(200).await?;
     let route = scene.route().await?;
-    until("stable to have a past", 10 * MINUTE, async || Ok((load.snapshot().total_failed() >= PAST_FAILURES).then_some(())))
+    until("stable to have a past", 10 * MINUTE, async || Ok((past.snapshot().total_failed() >= PAST_FAILURES).then_some(())))
         .await?;
+    scene.finish(past).await?;
     drop(shared);
     let _alone = world.machine.alone().await?;
+    let load = scene.load(200).await?;
     let mut taken_back = Vec::new();
     let mut missed = within(&scene, &load, "by Prometheus", &BY_PROMETHEUS, &mut taken_back).await?;
     // Only stable's past comes from Prometheus then.

@@ -12,7 +12,7 @@ use tokio::{
 const CAPACITY: u32 = 400;
 /// What a case without load counts as: its pods, its operator and its questions.
 const LEAST: u32 = 50;
-/// Longer than the longest case, for each of those before it in line.
+/// Longer than all cases together.
 const TURN_WITHIN: Duration = Duration::from_secs(3600);
 
 /// First come, first served: who wants all of it is not overtaken by those who want less.

@@ -73,7 +73,10 @@ impl Brief {
             asked: match freeze {
                 Some(_) => {
                     let (whom, not) = whom(spec);
-                    format!("may it pass the freeze that is in force? {whom}{not}")
+                    let both = spec.plan.approval_stages().contains(&percent);
+                    let both =
+                        if both { format!("; the same word answers whether {percent} % may begin") } else { String::new() };
+                    format!("may it pass the freeze that is in force? {whom} in all{not}{both}")
                 }
                 None => asked(spec, status, next, percent),
             },
@@ -81,8 +84,14 @@ impl Brief {
             who: who(spec),
             why: why(spec),
             seen: seen(status, now),
-            yes: yes(spec, status, percent, now),
-            silence: freeze.map_or_else(|| silence(spec, status), str::to_owned),
+            yes: {
+                let window = "; in this window the later stages begin by their evidence as well, up to all of the traffic";
+                format!("{}{}", yes(spec, status, percent, now), freeze.map_or("", |_| window))
+            },
+            silence: match freeze {
+                Some(message) => format!("{message}; meanwhile {}", goes_back(spec, status)),
+                None => format!("it stays at {}; {}", number(status.weight_percent), goes_back(spec, status)),
+            },
             approve: format!("{} --reason '...'", command("approve")),
             abort: command("abort"),
         })
@@ -240,9 +249,8 @@ fn yes(spec: &ChangeSpec, status: &ChangeStatus, percent: i32, now: Timestamp) -
     )
 }
 
-/// What happens if nobody answers: the policy may take it back for other reasons than harm.
-fn silence(spec: &ChangeSpec, status: &ChangeStatus) -> String {
-    let share = number(status.weight_percent);
+/// What takes it back while nobody answers: by the policy not only harm.
+fn goes_back(spec: &ChangeSpec, status: &ChangeStatus) -> String {
     let mut back = vec!["harm".to_owned()];
     if spec.plan.no_data == NoData::RollBack && status.exposed_at.is_some() {
         back.push(format!("metrics that are missing for {}", spec.plan.no_data_after));
@@ -251,8 +259,8 @@ fn silence(spec: &ChangeSpec, status: &ChangeStatus) -> String {
         back.push(format!("evidence that is inconclusive after {}", spec.plan.max_bake));
     }
     match back.as_slice() {
-        [harm] => format!("it stays at {share}, for as long as that takes; {harm} takes it back by itself"),
-        more => format!("it stays at {share}; {} take it back by themselves", more.join(", or ")),
+        [harm] => format!("{harm} takes it back by itself"),
+        more => format!("{} take it back by themselves", more.join(", or ")),
     }
 }
 

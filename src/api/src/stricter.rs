@@ -86,7 +86,7 @@ pub fn both(cluster: &Level, own: &Tightening) -> (Level, Vec<String>) {
     (level, ignored)
 }
 
-/// An approval that is at least as strict as both, and what of the namespace's changes nothing, in words.
+/// An approval that is at least as strict as the cluster's, with what of the namespace's is stricter; and what is not, in words.
 fn approvals(cluster: Approval, own: &StricterApproval) -> (Approval, Vec<String>) {
     let mut ignored = Vec::new();
     let mut approval = cluster.clone();

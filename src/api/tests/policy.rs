@@ -242,8 +242,8 @@ fn given_a_change_at_a_bank_when_judged_then_level_rules_approvals_and_refusal(
 
 #[rstest]
 #[case::human("risk=low;ai-contribution=human;reviewed-by=bob", vec![release()], "low", &[], &[], false)]
-#[case::not_said("risk=low", vec![release()], "medium", &["authorship-not-said"], &[], false)]
-#[case::not_said_medium("risk=medium;reviewed-by=bob", vec![release()], "medium", &["authorship-not-said"], &[], false)]
+#[case::not_said("risk=low", vec![release()], "medium", &["authorship-not-said"], &[100], false)]
+#[case::not_said_medium("risk=medium;reviewed-by=bob", vec![release()], "medium", &["authorship-not-said"], &[100], false)]
 #[case::read_medium("risk=medium;ai-contribution=ai;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
 #[case::read("risk=low;ai-contribution=ai;ai-agents=writer;reviewed-by=bob", vec![release()], "medium", &["machine-written"], &[100], false)]
 #[case::unread("risk=low;ai-contribution=ai;ai-agents=writer", vec![release()], "high", &["machine-written", "machine-written-unreviewed"], &[1, 100], false)]
@@ -378,19 +378,23 @@ fn given_a_least_level_beside_rules_when_checked_then_it_counts_as_one_of_them(#
     assert_eq!(Effective { cluster: None, own }.compile().is_ok(), usable);
 }
 
+fn approvals() -> impl Strategy<Value = StricterApproval> {
+    let groups = prop::collection::vec(prop::sample::select(vec!["release-managers", "team", "risk"]), 0..3);
+    let after = prop::option::of((1_u64..20_000).prop_map(firebreak_api::Span::seconds));
+    (prop::option::of(1_u32..=10), groups, after).prop_map(|(count, groups, expires_after)| StricterApproval {
+        count,
+        groups: groups.into_iter().map(str::to_owned).collect(),
+        expires_after,
+    })
+}
+
 fn tightening() -> impl Strategy<Value = Tightening> {
     let number = |low: f64, high: f64| prop::option::of(low..high);
     let span = || prop::option::of((0_u64..20_000).prop_map(firebreak_api::Span::seconds));
     let percents = || prop::collection::vec(1_i32..=100, 0..20);
     let first = (number(0.001, 0.5), number(0.001, 0.5), number(1.0, 10.0), number(0.001, 49.0), number(0.01, 1.0), percents());
     let last = (span(), span(), span(), prop::option::of(0_i32..=20), percents(), 0_usize..4, 0_usize..4, span());
-    let groups = prop::collection::vec(prop::sample::select(vec!["release-managers", "team", "risk"]), 0..3);
-    let approval = (prop::option::of(1_u32..=10), groups, span()).prop_map(|(count, groups, expires_after)| StricterApproval {
-        count,
-        groups: groups.into_iter().map(str::to_owned).collect(),
-        expires_after,
-    });
-    (first, last, prop::option::of(approval)).prop_map(
+    (first, last, prop::option::of(approvals())).prop_map(
         |((alpha, beta, margin, budget_percent, slo_factor, stages), last, approval)| {
             let (min_bake, max_bake, final_bake, holdback_percent, approval_at, inconclusive, no_data, no_data_after) = last;
             Tightening {
@@ -445,8 +449,20 @@ proptest! {
 
     /// Whatever a namespace writes, every level stays at least as strict as the cluster's, and is a level that can be run.
     #[test]
-    fn given_any_policy_of_a_namespace_then_no_level_is_looser(own in tightening(), policy in 0_usize..4, at in 0_usize..4) {
-        let level = cluster(SHIPPED[policy]).level(LEVELS[at]);
+    fn given_any_policy_of_a_namespace_then_no_level_is_looser(
+        own in tightening(),
+        policy in 0_usize..4,
+        at in 0_usize..4,
+        asked in prop::option::of(approvals()),
+    ) {
+        let mut level = cluster(SHIPPED[policy]).level(LEVELS[at]);
+        let asked = asked.map(|asked| firebreak_api::policy::Approval {
+            count: asked.count.unwrap_or(1),
+            groups: asked.groups,
+            expires_after: asked.expires_after,
+            at: level.approval_stages(),
+        });
+        level.approval = asked.or(level.approval);
         let (both, _) = stricter::both(&level, &own);
         prop_assert!(is_at_least_as_strict(&both, &level), "{:?}\n{:?}\n{:?}", level, own, both);
         prop_assert!(both.min_bake <= both.max_bake);
@@ -510,6 +526,8 @@ proptest! {
         prop_assert!(after.outcome.level >= before.outcome.level, "{:?}\n{:?}", before.outcome, after.outcome);
         let asks = |stage: &i32| after.plan.approval_stages().iter().any(|asked| asked <= stage);
         prop_assert!(before.plan.approval_stages().iter().all(asks), "{:?}\n{:?}", before.plan, after.plan);
+        let approval = |judged: &Judged| plan::plan(&judged.plan, None).approval;
+        prop_assert!(asks_no_less(&approval(&after), &approval(&before)), "{:?}\n{:?}", before.plan, after.plan);
         prop_assert!(before.outcome.refused.iter().all(|why| after.outcome.refused.contains(why)));
     }
 

@@ -106,6 +106,9 @@ pub struct CheckMemory {
     missing: Option<(Millis, String)>,
     /// It failed before the candidate had a share, and has not passed since.
     failed_before: bool,
+    /// Whether people were told that there is no answer and that nothing is held for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told_missing: bool,
 }
 
 /// What a check says now.
@@ -212,6 +215,22 @@ impl CheckMemory {
             ));
         }
         Says::Passes
+    }
+
+    /// Why the error budget is not known, the first time that it has not been for so many seconds: nothing is held for it then.
+    pub(crate) fn unknown_budget(
+        &mut self,
+        setup: &CheckSetup,
+        now: Millis,
+        watched_since: Millis,
+        seconds: f64,
+    ) -> Option<String> {
+        let (since, why) = self.without_answer(setup, now, watched_since)?;
+        if setup.about != About::ErrorBudget || self.told_missing || now.seconds_since(since) < seconds {
+            return None;
+        }
+        self.told_missing = true;
+        Some(why)
     }
 
     /// Since when there is no answer, and why.

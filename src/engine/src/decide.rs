@@ -165,6 +165,7 @@ impl Turn<'_> {
         let doubted: Vec<(usize, u32)> = self.memory.judgement.doubted().map(|(signal, times, _)| (signal, times)).collect();
         self.memory.witness(self.setup, self.seen, &standing);
         self.report_doubts(&doubted);
+        self.report_unknown_budget();
         let Some(look) = &self.seen.look else { return };
         let memory = &mut self.memory;
         let share = if memory.granted == Weight::ZERO { Some(Weight::ZERO) } else { standing.in_effect };
@@ -191,6 +192,22 @@ impl Turn<'_> {
                 phi.get()
             );
             self.note("StablePodsDiffer", message, false);
+        }
+    }
+
+    /// Says once where the error budget cannot be asked: who counts on that stop has to know that it does not stand.
+    fn report_unknown_budget(&mut self) {
+        let (now, since) = (self.seen.now, self.memory.judgement.watching_since());
+        let seconds = self.setup.plan.no_data_after_seconds;
+        let unknown = self.setup.checks.iter().zip(&mut self.memory.checks);
+        let unknown: Vec<String> =
+            unknown.filter_map(|(check, memory)| memory.unknown_budget(check, now, since, seconds)).collect();
+        if let Some(why) = unknown.first() {
+            let message = format!(
+                "how fast stable burns its error budget is not known ({why}), so nothing is held for it; stable's health of the last \
+                 seconds is judged all the same"
+            );
+            self.note("ErrorBudgetUnknown", message, true);
         }
     }
 

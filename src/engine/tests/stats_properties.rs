@@ -19,6 +19,13 @@ fn any_counts() -> impl Strategy<Value = Counts> {
     (one(), one(), one(), one()).prop_map(|(n_c, n_s, x_c, x_s)| Counts::new(n_c, n_s, x_c, x_s))
 }
 
+/// The same up to what the type holds: counters that were garbled, or summed over years.
+fn counts_of_any_size() -> impl Strategy<Value = Counts> {
+    let one = || prop_oneof![any::<u64>(), Just(u64::MAX), 0..2_000_u64];
+    let garbled = (one(), one(), one(), one()).prop_map(|(n_c, n_s, x_c, x_s)| Counts::new(n_c, n_s, x_c, x_s));
+    prop_oneof![3 => any_counts(), 1 => garbled]
+}
+
 /// Counts in which no arm has more failures than requests.
 fn consistent() -> impl Strategy<Value = Counts> {
     any_counts().prop_map(|c| Counts::new(c.n_c.max(c.x_c), c.n_s.max(c.x_s), c.x_c.min(c.n_c), c.x_s.min(c.n_s)))
@@ -66,7 +73,7 @@ proptest! {
 
     #[test]
     fn given_any_counts_then_evidence_is_a_number(
-        intervals in prop::collection::vec(any_counts(), 1..8), factor in factors(), start in starts(), margin in margins(),
+        intervals in prop::collection::vec(counts_of_any_size(), 1..8), factor in factors(), start in starts(), margin in margins(),
         upper in prop_oneof![Just(0.0), Just(f64::NAN), 0.0..1.0],
     ) {
         let process = judged(start, margin, &intervals, factor);
@@ -124,23 +131,34 @@ proptest! {
 
     #[test]
     fn given_one_more_candidate_failure_then_no_less_harm_and_no_more_safety(
-        counts in consistent(), factor in factors(), input in promotion_input(),
+        before in prop::collection::vec(consistent(), 0..4), counts in consistent(), after in prop::collection::vec(consistent(), 0..4),
+        factor in factors(), start in starts(), input in promotion_input(),
     ) {
         prop_assume!(counts.x_c < counts.n_c);
         let worse = Counts { x_c: counts.x_c + 1, ..counts };
-        let harm = |c| judged(StartMass::AllAtOnce, Margin::default(), &[c], factor).ln_e();
-        prop_assert!(harm(worse) >= harm(counts) - 1e-12 * harm(counts).abs());
-        let safety = |c: Counts| {
+        let series = |one: Counts| -> Vec<Counts> { before.iter().copied().chain([one]).chain(after.iter().copied()).collect() };
+        let harm = |one| judged(start, Margin::default(), &series(one), factor).ln_e();
+        let terms = series(counts).iter().map(|counts| counts.failures() as f64).sum::<f64>().max(1.0);
+        let error = 1e-12 * terms;
+        prop_assert!(harm(worse) >= harm(counts) - error);
+        if counts.x_s < counts.n_s {
+            prop_assert!(harm(Counts { x_s: counts.x_s + 1, ..counts }) <= harm(counts) + error, "stable that is worse accuses nobody");
+        }
+        let safety = |one: Counts| {
             let mut process = PromotionProcess::new();
-            process.update(c, &input);
-            process.la()
+            for interval in series(one) {
+                process.update(interval, &input);
+            }
+            [process.la(), process.lr(), process.ln_e()]
         };
-        prop_assert!(safety(worse) <= safety(counts) + 1e-12 * safety(counts).abs());
+        for (worse, counts) in safety(worse).into_iter().zip(safety(counts)) {
+            prop_assert!(worse <= counts + 1e-12 * counts.abs().max(terms), "{} {}", worse, counts);
+        }
     }
 
     #[test]
     fn given_any_input_then_safety_is_a_number(
-        intervals in prop::collection::vec(any_counts(), 1..8), input in promotion_input(),
+        intervals in prop::collection::vec(counts_of_any_size(), 1..8), input in promotion_input(),
     ) {
         let mut process = PromotionProcess::new();
         for interval in &intervals {

@@ -4,7 +4,7 @@
 
 use firebreak_engine::{
     Decision, Observation, decide,
-    gates::{FROZEN_UNLESS_APPROVED, Frozen, Queued, Running},
+    gates::{FROZEN, FROZEN_UNLESS_APPROVED, Frozen, Queued, Running},
     memory::{Memory, Outcome, Phase},
     observation::{Act, Action, Template},
     people::{Approval, Makers},
@@ -264,6 +264,19 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
             assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Promoted));
         }
     }
+}
+
+/// Of two freezes at once, the one that nobody can let it pass is what it waits for: nobody is asked for nothing.
+#[test]
+fn given_two_freezes_of_which_one_lets_nothing_through_when_held_then_nobody_is_asked() {
+    let mut cluster = cluster();
+    let longer = Frozen { name: "year-end".to_owned(), until: Millis(i64::MAX), ..frozen(Running::Hold, true) };
+    let both = || vec![longer.clone(), frozen(Running::Hold, false)];
+    (0..5).for_each(|_| drop(cluster.turn_with(|seen| seen.freezes = both())));
+    assert_eq!(reason(&cluster), FROZEN);
+    assert!(cluster.memory.waiting.as_ref().unwrap().message.contains("lets no exception through"));
+    cluster.turn_with(|seen| seen.freezes = vec![longer.clone()]);
+    assert_eq!(reason(&cluster), FROZEN_UNLESS_APPROVED);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn given_an_error_budget_that_burns_then_nothing_new_is_exposed_until_it_does_no
         about: About::ErrorBudget,
         ..check(OnFailure::Hold, Missing::Ignore)
     };
-    let mut world = Witnessed::new(|setup| setup.checks = vec![burn]);
+    let mut world = Witnessed::new(|setup| setup.checks = vec![burn.clone()]);
     world.run(120, |seen, _| answer(seen, Some(20.0)));
     assert_eq!(
         (world.waiting(), world.cluster.memory.highest),
@@ -128,6 +128,13 @@ fn given_an_error_budget_that_burns_then_nothing_new_is_exposed_until_it_does_no
     // No answer is no stop: stable's health is judged by what is counted, too.
     world.run(1000, |seen, _| answer(seen, None));
     assert_eq!(world.phase(), Phase::Ended(Outcome::Promoted));
+    let mut unknown = Witnessed::new(|setup| {
+        setup.checks = vec![burn];
+        setup.plan.no_data_after_seconds = 5.0;
+    });
+    unknown.run(1000, |seen, _| answer(seen, None));
+    let told: Vec<&String> = unknown.notes.iter().filter(|note| note.starts_with("ErrorBudgetUnknown")).collect();
+    assert!(told.len() == 1 && told[0].contains("no series") && told[0].contains("nothing is held for it"), "{told:?}");
 }
 
 #[test]

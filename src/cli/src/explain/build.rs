@@ -7,7 +7,7 @@ use firebreak_api::{
     brief::Brief,
     change::{Arms, BlastRadius, Factor, Phase, Refused, Waiting},
     guard::{Hold, Revision},
-    names,
+    names, plan,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -268,7 +268,8 @@ fn who(change: &Change) -> Who {
     let prefix = format!("{}/", names::GROUP);
     let bare = |name: &str| name.strip_prefix(&prefix).unwrap_or(name).to_owned();
     Who {
-        changed_by: claims.changed_by.clone(),
+        // Without the hold anyone can write the mark, so it says nothing.
+        changed_by: plan::makers(&change.spec).changed_by,
         claims: claims.annotations.iter().map(|(name, value)| (bare(name), value.clone())).collect(),
         problems: claims.problems.clone(),
     }

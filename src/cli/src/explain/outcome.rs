@@ -44,11 +44,10 @@ pub fn plan(plan: &Level, availability: Option<f64>, routed: bool) -> Vec<String
             plan.margin
         ),
         format!(
-            "inconclusive for {}: {}; metrics missing for {}: {}",
+            "still inconclusive after {} at a stage: {}; metrics missing: {}",
             plan.max_bake,
             when_inconclusive(plan.inconclusive),
-            plan.no_data_after,
-            when_missing(plan.no_data)
+            when_missing(plan)
         ),
     ]
 }
@@ -73,11 +72,11 @@ const fn when_inconclusive(what: Inconclusive) -> &'static str {
     }
 }
 
-const fn when_missing(what: NoData) -> &'static str {
-    match what {
-        NoData::Hold => "it stays",
-        NoData::HoldAlert => "it stays and warns",
-        NoData::RollBack => "it is taken back",
+fn when_missing(plan: &Level) -> String {
+    match plan.no_data {
+        NoData::Hold => "it stays".to_owned(),
+        NoData::HoldAlert => format!("it stays, and warns after {}", plan.no_data_after),
+        NoData::RollBack => format!("it stays, and is taken back after {}", plan.no_data_after),
     }
 }
 
@@ -98,11 +97,22 @@ pub fn of(facts: &Facts<'_>) -> Vec<String> {
         Phase::Superseded => vec!["nothing: a newer Change took its place".to_owned()],
         Phase::Withdrawn => vec!["nothing: the stable template came back, or the Guard was deleted".to_owned()],
         Phase::RollingBack => vec!["nothing: once decided, the way back is not stopped".to_owned()],
+        Phase::Promoting if frozen(facts) => {
+            vec!["a freeze stands before the hand-over: it goes on when that is over, and an abort takes it back".to_owned()]
+        }
         Phase::Promoting => vec![
             "nothing: the hand-over is under way. To go back, ship the older template; it is judged like any other".to_owned(),
         ],
         Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => running(facts),
     }
+}
+
+fn waits_for<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {
+    facts.status.waiting.as_ref().map(|waiting| waiting.reason.as_str())
+}
+
+fn frozen(facts: &Facts<'_>) -> bool {
+    [FROZEN, FROZEN_UNLESS_APPROVED].map(Some).contains(&waits_for(facts))
 }
 
 fn running(facts: &Facts<'_>) -> Vec<String> {
@@ -115,7 +125,7 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
     if let Some(left) = facts.inconclusive_in() {
         lines.push(format!("still inconclusive in {}: {}", span(left), when_inconclusive(plan.inconclusive)));
     }
-    lines.push(format!("metrics missing for {}: {}", plan.no_data_after, when_missing(plan.no_data)));
+    lines.push(format!("metrics missing: {}", when_missing(plan)));
     lines.push(
         "a newer template supersedes it; a claim of more risk ends it and begins one of that level, one of less changes nothing"
             .to_owned(),
@@ -139,10 +149,12 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
 pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
     let at = facts.in_command();
     let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
-    let waits_for = facts.status.waiting.as_ref().map(|waiting| waiting.reason.as_str());
-    let goes_on = match (facts.next_stage().filter(|_| facts.next_needs_approval()), waits_for) {
-        (_, Some(FROZEN)) => None,
-        (_, Some(FROZEN_UNLESS_APPROVED)) => Some(command("let it pass the freeze", "approve")),
+    let goes_on = match (facts.next_stage().filter(|_| facts.next_needs_approval()), waits_for(facts)) {
+        (Some(next), Some(FROZEN_UNLESS_APPROVED)) => {
+            Some(command(&format!("let it pass the freeze, and approve {next} %"), "approve"))
+        }
+        (None, Some(FROZEN_UNLESS_APPROVED)) => Some(command("let it pass the freeze", "approve")),
+        (None, Some(FROZEN)) => None,
         (Some(next), _) => Some(command(&format!("approve {next} %"), "approve")),
         (None, _) => Some(command(
             &facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")),
@@ -159,7 +171,7 @@ pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
             ])
             .collect(),
         // A freeze can stand before the hand-over, too.
-        Phase::Promoting if waits_for == Some(FROZEN_UNLESS_APPROVED) => goes_on.into_iter().collect(),
+        Phase::Promoting if frozen(facts) => goes_on.into_iter().chain([command("take it back", "abort")]).collect(),
         Phase::RolledBack => vec![command("clear it and begin again", "retry")],
         // The way back is not stopped, and what is handed over is not taken back: no act would do anything.
         Phase::Promoting | Phase::RollingBack => {

@@ -4,6 +4,7 @@ use firebreak_api::{
     change::Phase,
     conditions::{self, kind},
     guard::Hold,
+    plan,
 };
 use ratatui::text::{Line, Span};
 
@@ -72,7 +73,7 @@ pub fn origin(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     } else {
         spec.candidate.images.join(", ")
     };
-    if let Some(by) = &spec.claims.changed_by {
+    if let Some(by) = plan::makers(spec).changed_by {
         text = format!("{text} {} asked for by {by}", look.glyphs.dot);
     }
     if spec.attempt > 1 {

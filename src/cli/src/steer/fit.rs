@@ -65,7 +65,7 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
 fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let status = facts::status(change);
     let name = facts::name(change);
-    // Whether a freeze lets an exception through only the operator says.
+    // Whether a freeze lets an exception through now only the operator says.
     let frozen = action == Action::Approve
         && status.waiting.as_ref().is_some_and(|waiting| [FROZEN, FROZEN_UNLESS_APPROVED].contains(&waiting.reason.as_str()));
     match (action, status.phase) {

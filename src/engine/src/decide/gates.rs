@@ -13,9 +13,9 @@ use crate::{
 const MOST_EXCEPTED: usize = 16;
 
 impl Turn<'_> {
-    /// The freeze that it may not pass now; of several the one that ends last.
+    /// The freeze that it may not pass now; of several one that nobody can let it pass, and of those the one that ends last.
     pub(super) fn frozen(&self) -> Option<&Frozen> {
-        self.binding().max_by_key(|frozen| frozen.until)
+        self.binding().max_by_key(|frozen| (!frozen.exception, frozen.until))
     }
 
     fn binding(&self) -> impl Iterator<Item = &Frozen> {

@@ -1,6 +1,7 @@
 //! Which act fits which phase, and what is said where it does not.
 
 use firebreak_api::{Change, change::Phase, guard::Condemned};
+use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED};
 use rstest::rstest;
 
 use super::fit;
@@ -134,12 +135,13 @@ fn given_a_change_that_goes_back_when_aborted_then_it_says_that_it_does_already(
 #[rstest]
 fn given_a_change_that_a_freeze_holds_when_approved_then_the_operator_is_asked(
     #[values(Phase::Held, Phase::Progressing, Phase::Baking, Phase::Promoting)] phase: Phase,
+    #[values(FROZEN, FROZEN_UNLESS_APPROVED)] reason: &str,
 ) {
     let mut change = fix::in_phase(phase);
     change.spec.plan.approval_at.clear();
     assert!(outcome(Action::Approve, &change).is_err());
     change.status.as_mut().unwrap().waiting = Some(firebreak_api::change::Waiting {
-        reason: "Frozen".to_owned(),
+        reason: reason.to_owned(),
         message: "freeze audit is in force".to_owned(),
         since: fix::now(),
     });

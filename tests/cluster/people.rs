@@ -286,7 +286,7 @@ pub(crate) async fn nobody_is_believed_without_the_policy(world: &World) -> Resu
     let scene = Scene::open(world, "unattested").await?;
     guarded(&scene, json!({"at": [50]})).await?;
     let ann = scene.person("ann", &[], &["firebreak-approver"]).await?;
-    let load = scene.load(50).await?;
+    let load = scene.load(200).await?;
     scene.ship("v2", 2, &[]).await?;
     let change = waits_for_people(&scene, 1).await?.name_any();
     let mut kept = Vec::new();

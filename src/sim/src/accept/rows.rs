@@ -54,8 +54,7 @@ fn taken_back() -> Vec<Row> {
                         let arms = Arms { load: load.clone(), shares: shares.clone(), look_seconds, ..Arms::even() };
                         let arms = arms.with_candidate(Fails::Times(ratio));
                         let name = format!("taken back {kind}: {noise}, {weight}, p {} %, {look_seconds} s looks", p * 100.0);
-                        let part = if look_seconds > 5.0 { 1.0 } else { 0.5 };
-                        rows.push(of_arms(name, arms.clone(), Measure::TakenBack(arms.alpha), part));
+                        rows.push(of_arms(name, arms.clone(), Measure::TakenBack(arms.alpha), 1.0));
                     }
                 }
             }

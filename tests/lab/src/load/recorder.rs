@@ -10,8 +10,8 @@ use super::counts::{Cell, Counts};
 use super::report::{BUCKET, NO_VERSION, Report, VersionSeries};
 
 /// Versions told apart; requests of further ones are accounted under [`FURTHER`]. With the hour a load may run and its
-/// 36 000 buckets this bounds a report at about 40 MB; a usual one holds two or three versions for a minute: 100 kB.
-const VERSIONS_MAX: usize = 16;
+/// 36 000 buckets this bounds a report at about 80 MB; a usual one holds two or three versions for a minute: 100 kB.
+const VERSIONS_MAX: usize = 32;
 const FURTHER: &str = "further";
 /// A version is a label value in Kubernetes; longer headers are cut.
 const VERSION_LENGTH_MAX: usize = 63;

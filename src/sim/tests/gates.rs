@@ -313,6 +313,24 @@ fn given_a_policy_that_asks_two_people_of_a_group_when_a_freeze_lets_exceptions_
 }
 
 #[test]
+fn given_an_exception_that_expires_in_its_freeze_then_it_is_void_and_said_so() {
+    let mut cluster = exposed();
+    cluster.setup.plan.approval.expires_after_seconds = Some(120.0);
+    cluster.setup.plan.min_bake_seconds = 1e6;
+    cluster.turn_with(|seen| {
+        seen.freezes = vec![frozen(Running::Hold, true)];
+        seen.acts = vec![act(Action::Approve, "ann", "a")];
+    });
+    let mut told = Vec::new();
+    for _ in 0..200 {
+        let decision = cluster.turn_with(|seen| seen.freezes = vec![frozen(Running::Hold, true)]);
+        told.extend(decision.notes.into_iter().filter(|note| note.reason == "ApprovalExpired"));
+    }
+    assert!(told.len() == 1 && told[0].message.contains("ann") && told[0].message.contains("freeze weekend"), "{told:?}");
+    assert!(cluster.memory.excepted.is_empty());
+}
+
+#[test]
 fn given_a_freeze_without_exceptions_when_someone_approves_then_they_are_told_that_nobody_may() {
     let mut cluster = exposed();
     let decision = cluster.turn_with(|seen| {

@@ -2,6 +2,7 @@
 
 use super::{Answer, Turn};
 use crate::{
+    gates::Excepted,
     memory::Phase,
     observation::{Act, Action},
     people::{Approved, Made, are_one, unattested},
@@ -204,8 +205,25 @@ impl Turn<'_> {
             .into_iter()
             .partition(|approved| rule.until(approved.at).is_some_and(|until| until.0 <= now.0));
         self.memory.approvals = held;
+        let freezes = &self.seen.freezes;
+        let open = |one: &Excepted| freezes.iter().any(|freeze| freeze.name == one.freeze && freeze.since == one.since);
+        let (excepted, held): (Vec<Excepted>, Vec<Excepted>) = std::mem::take(&mut self.memory.excepted)
+            .into_iter()
+            .partition(|one| rule.until(one.at).is_some_and(|until| until.0 <= now.0));
+        self.memory.excepted = held;
         if matches!(self.memory.phase, Phase::Retreating | Phase::Ended(_)) {
             return;
+        }
+        let held_for = rule.expires_after_seconds.unwrap_or(0.0) / 60.0;
+        for one in excepted.into_iter().filter(open) {
+            let message = format!(
+                "the word of {} that lets it pass freeze {} was given {:.0} min ago and is void: it holds for {held_for:.0} min, and the \
+                 freeze is still in force. Approve again to let it pass",
+                one.by,
+                one.freeze,
+                now.seconds_since(one.at) / 60.0
+            );
+            self.note("ApprovalExpired", message, true);
         }
         for Approved { by, stage, at, .. } in void {
             let message = format!(

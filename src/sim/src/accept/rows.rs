@@ -123,6 +123,11 @@ fn harm() -> Vec<Row> {
         part: 0.1,
         informs: false,
     });
+    // As on the real cluster, but with a past of 45 minutes: 540 failures say that they come one by one, 60 leave it in doubt.
+    let few = Arms { load: Load::even(200.0, 0.001), shares: vec![(0.0, 100)], seconds: 600.0, ..Arms::even() };
+    let few = few.with_candidate(Fails::Times(50.0));
+    let name = "failed, 5 % fail, 10 % of 200 rps, stable fails 0.1 %, median".to_owned();
+    rows.push(of_arms(name, few, Measure::Failures(8.0), 0.1));
     let mut late = Arms { seconds: 7200.0, ..fast };
     late.load.candidate = vec![(0.0, Fails::Times(1.0)), (5400.0, Fails::Times(5.0))];
     let name = "looks until taken back, 5x after 90 min, 5 % of 2,000 rps, median".to_owned();

@@ -18,6 +18,12 @@ pub const FROZEN: &str = "Frozen";
 /// Why it waits in one that people can let it through.
 pub const FROZEN_UNLESS_APPROVED: &str = "FrozenUnlessApproved";
 
+/// Whether a freeze is what a Change waits for with this reason.
+#[must_use]
+pub fn is_frozen(reason: &str) -> bool {
+    [FROZEN, FROZEN_UNLESS_APPROVED].contains(&reason)
+}
+
 /// A freeze window that is open and holds for the Change's level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frozen {

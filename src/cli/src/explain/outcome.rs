@@ -6,7 +6,7 @@ use firebreak_api::{
     policy::{Inconclusive, Level, NoData},
 };
 
-use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED};
+use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED, is_frozen};
 
 use super::build::Command;
 use crate::{
@@ -112,7 +112,7 @@ fn waits_for<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {
 }
 
 fn frozen(facts: &Facts<'_>) -> bool {
-    [FROZEN, FROZEN_UNLESS_APPROVED].map(Some).contains(&waits_for(facts))
+    waits_for(facts).is_some_and(is_frozen)
 }
 
 fn running(facts: &Facts<'_>) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Whether an act fits a Guard as it stands: which Change it is about, or why it cannot succeed and what to do instead.
 
 use firebreak_api::{Change, Guard, change::Phase};
-use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED};
+use firebreak_engine::gates::is_frozen;
 
 use super::Action;
 use crate::{
@@ -66,8 +66,7 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let status = facts::status(change);
     let name = facts::name(change);
     // Whether a freeze lets an exception through now only the operator says.
-    let frozen = action == Action::Approve
-        && status.waiting.as_ref().is_some_and(|waiting| [FROZEN, FROZEN_UNLESS_APPROVED].contains(&waiting.reason.as_str()));
+    let frozen = action == Action::Approve && status.waiting.as_ref().is_some_and(|waiting| is_frozen(&waiting.reason));
     match (action, status.phase) {
         (Action::Approve | Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
             "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"

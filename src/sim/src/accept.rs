@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Arms, Rollout, Run, parallel,
+    Arms, Dependents, Rollout, Run, parallel,
     rollout::{self, End, Measured, nth_seed},
     rules::RuleKind,
 };
@@ -27,6 +27,8 @@ const FEWEST: u64 = 20;
 enum Measure {
     /// Share of runs that are taken back: at most this.
     TakenBack(f64),
+    /// Mean part of the dependents said to be harmed that are not: at most this.
+    WronglyHarmed(f64),
     /// Share of runs in which the next stage opens although it would harm exactly the budget: at most this.
     OpensWrongly(f64),
     /// Mean of the failed requests beyond stable's rate until it is taken back: at most this many.
@@ -44,7 +46,7 @@ enum Measure {
 
 impl Measure {
     const fn is_share(self) -> bool {
-        matches!(self, Self::TakenBack(_) | Self::OpensWrongly(_) | Self::SharedTrouble(..))
+        matches!(self, Self::TakenBack(_) | Self::WronglyHarmed(_) | Self::OpensWrongly(_) | Self::SharedTrouble(..))
     }
 }
 
@@ -52,6 +54,7 @@ impl Measure {
 #[derive(Debug, Clone)]
 enum World {
     Arms(Box<Arms>),
+    Dependents(Box<Dependents>),
     Rollout(Box<Rollout>, RuleKind),
 }
 
@@ -78,7 +81,7 @@ pub struct Outcome {
     pub bar: f64,
     /// Runs.
     pub runs: u64,
-    /// Share of runs that were taken back, or promoted where that is what is measured.
+    /// Share of runs that were taken back, or promoted where that is what is measured, or in which all harmed dependents were found.
     pub found: f64,
     /// Runs that the fast path took back, without statistics.
     pub fast: usize,
@@ -100,8 +103,12 @@ impl Display for Outcome {
         let (value, error) = (measured.value, measured.error);
         if measure.is_share() {
             let [value, error, bar] = [value, error, *bar].map(|v| v * 100.0);
-            let fast = if *fast > 0 { format!(" ({fast} by the fast path)") } else { String::new() };
-            return write!(f, "{name:<78} {value:>7.2} % +- {error:<5.2} bar {bar:>6.2} %  {runs:>6} runs  {verdict}{fast}");
+            let more = match measure {
+                Measure::WronglyHarmed(_) => format!(" (all that are hurt found in {:.0} %)", found * 100.0),
+                _ if *fast > 0 => format!(" ({fast} by the fast path)"),
+                _ => String::new(),
+            };
+            return write!(f, "{name:<78} {value:>7.2} % +- {error:<5.2} bar {bar:>6.2} %  {runs:>6} runs  {verdict}{more}");
         }
         let (found, what) = (found * 100.0, if self.promotes() { "promoted" } else { "taken back" });
         write!(f, "{name:<78} {value:>7.1}   +- {error:<5.1} bar {bar:>6.1}    {runs:>6} runs  {verdict} ({found:.0} % {what})")
@@ -135,7 +142,7 @@ impl Row {
         let numbers: Vec<f64> = came.iter().map(|came| came.number).collect();
         let (measured, bar) = match self.measure {
             Measure::TakenBack(bar) | Measure::OpensWrongly(bar) | Measure::SharedTrouble(bar, _) => (share, bar),
-            Measure::Excess(bar) => (Measured::mean(&numbers), bar),
+            Measure::Excess(bar) | Measure::WronglyHarmed(bar) => (Measured::mean(&numbers), bar),
             Measure::Failures(bar) | Measure::LateLooks(_, bar) | Measure::MinutesToPromotion(bar) => (median(numbers), bar),
         };
         let is_share = self.measure.is_share();
@@ -153,6 +160,11 @@ impl Row {
     fn one(&self, seed: u64) -> Came {
         match &self.world {
             World::Arms(arms) => self.of_arms(arms, arms.run(seed)),
+            World::Dependents(dependents) => {
+                let found = dependents.run(seed);
+                let all = found.right == dependents.hurt.0;
+                Came { counts: all, number: found.wrong_part(), looks: found.looks, fast: false }
+            }
             World::Rollout(rollout, rule) => self.of_rollout(&rollout.run_under(rule, seed)),
         }
     }

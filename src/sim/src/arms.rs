@@ -6,12 +6,11 @@ use firebreak_engine::{
     judge::{Judgement, Standing},
     observation::{Arm, Look, Past, Pasts, Reading, SignalLook},
     plan::{Exposure, Inconclusive, NoData, Plan, Setup, SignalCounts, SignalSetup},
-    stats::Counts,
     units::{Millis, Weight},
 };
 
 use crate::{
-    load::{Fails, Load, Stream, at},
+    load::{Drawn, Fails, Load, Stream, at},
     opening::{Guards, Opening},
 };
 
@@ -70,7 +69,8 @@ struct Judged {
     setup: Setup,
     judgement: Judgement,
     look: Look,
-    names: [[String; 1]; 2],
+    candidate: [String; 1],
+    stable: Vec<String>,
     next: Weight,
 }
 
@@ -79,35 +79,40 @@ impl Judged {
         let setup = arms.setup();
         let mut judgement = Judgement::new(&setup);
         judgement.learn(&setup, &pasts(past));
-        let names = [["c".to_owned()], ["s".to_owned()]];
-        let reading = |arm, pod: &[String; 1]| Reading { pod: pod.concat(), arm, requests: 0, failures: 0, read_at: BEGIN };
-        let [candidate, stable] = &names;
-        let readings = vec![reading(Arm::Candidate, candidate), reading(Arm::Stable, stable)];
+        let candidate = ["c".to_owned()];
+        let stable: Vec<String> =
+            ["s", "t"].iter().take(if arms.load.halves { 2 } else { 1 }).map(|&pod| pod.to_owned()).collect();
+        let reading = |arm, pod: &String| Reading { pod: pod.clone(), arm, requests: 0, failures: 0, read_at: BEGIN };
+        let of_candidate = candidate.iter().map(|pod| reading(Arm::Candidate, pod));
+        let readings = of_candidate.chain(stable.iter().map(|pod| reading(Arm::Stable, pod))).collect();
         let look =
             Look { at: BEGIN, scrape_seconds: arms.look_seconds, signals: vec![SignalLook::Read(readings)], sampled: None };
-        let mut judged = Self { setup, judgement, look, names, next: Weight::permille(arms.next) };
-        judged.enter();
+        let mut judged = Self { setup, judgement, look, candidate, stable, next: Weight::permille(arms.next) };
+        judged.enter(false);
         judged.judgement.begin_exposure(BEGIN);
         judged.judgement.begin_stage(BEGIN, arms.look_seconds);
         judged
     }
 
-    fn look(&mut self, second: f64, counts: Counts) {
+    fn look(&mut self, second: f64, drawn: &Drawn, share: u16) {
         self.look.at = BEGIN.plus_seconds(second);
+        let (counts, (requests, failures)) = (drawn.counts, drawn.second_half);
+        let first_half = (counts.n_s - requests, counts.x_s - failures);
         if let Some(SignalLook::Read(readings)) = self.look.signals.first_mut() {
-            for (reading, (requests, failures)) in readings.iter_mut().zip([(counts.n_c, counts.x_c), (counts.n_s, counts.x_s)]) {
+            let came = [(counts.n_c, counts.x_c), first_half, (requests, failures)];
+            for (reading, (requests, failures)) in readings.iter_mut().zip(came) {
                 (reading.requests, reading.failures) = (reading.requests + requests, reading.failures + failures);
                 reading.read_at = self.look.at;
             }
         }
-        self.enter();
+        self.enter(share == Weight::FULL.as_permille());
     }
 
-    fn enter(&mut self) {
-        let [candidate, stable] = &self.names;
-        // The split is what this world draws: its check is not what is measured.
-        let standing = Standing { present: Present { candidate, stable, unready: &[] }, in_effect: None, next: self.next };
-        self.judgement.enter(&self.setup, &self.look, &standing);
+    fn enter(&mut self, full: bool) {
+        // The split is what this world draws: its check is not what is measured. But where stable has no request, that is known.
+        let in_effect = full.then_some(Weight::FULL);
+        let present = Present { candidate: &self.candidate, stable: &self.stable, unready: &[] };
+        self.judgement.enter(&self.setup, &self.look, &Standing { present, in_effect, next: self.next });
     }
 }
 
@@ -141,7 +146,12 @@ impl Arms {
         self
     }
 
-    fn setup(&self) -> Setup {
+    /// The candidate's share at a second, thousandths.
+    pub(crate) fn share(&self, second: f64) -> u16 {
+        at(&self.shares, second)
+    }
+
+    pub(crate) fn setup(&self) -> Setup {
         let plan = Plan {
             alpha: self.alpha,
             beta: self.beta,
@@ -185,14 +195,14 @@ impl Arms {
         let mut run = Run { taken_back: None, fast: false, opened: None, failures: 0, excess: 0.0, looks: 0 };
         let (mut second, mut learns_at) = (0.0, LEARN_EVERY);
         while second < self.seconds {
-            let share = f64::from(at(&self.shares, second)) / 1000.0;
-            let drawn = stream.draw(self.look_seconds, share);
+            let share = self.share(second);
+            let drawn = stream.draw(self.look_seconds, f64::from(share) / 1000.0);
             second += self.look_seconds;
             if second >= learns_at {
                 learns_at += LEARN_EVERY;
                 judged.judgement.learn_again(&judged.setup, &pasts(stream.past()));
             }
-            judged.look(second, drawn.counts);
+            judged.look(second, &drawn, share);
             let verdict = judged.judgement.verdict(&judged.setup, BEGIN.plus_seconds(second));
             run.failures += drawn.counts.x_c;
             run.excess += drawn.excess;

@@ -3,7 +3,8 @@
 //! [`Cluster`] is even: what is decided is done at once, traffic has no noise, and a test sets each thing by hand.
 //! [`World`] is seeded and rough: requests fail by chance, gateways and pods take their time, metrics go away, effects come
 //! late or fail, pods and operator restart at any time, clocks are set.
-//! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]).
+//! [`Arms`] is nothing but two arms under chance, for the statistics themselves ([`accept`]), and [`Dependents`] the same of workloads
+//! that a Change may hurt.
 //! [`Rollout`] is a Change's whole way under chance without the cluster around it, fast enough to be run by the thousand;
 //! [`rules`] are what it can be run under, and [`compare`] sets them side by side.
 //! Start at [`Cluster::run`], [`World::run`], [`Arms::run`] or [`Rollout::many`]; [`scenarios`] is a table of worlds and what is
@@ -16,6 +17,7 @@ mod load;
 mod opening;
 mod parallel;
 mod random;
+mod reach;
 pub mod rollout;
 pub mod rules;
 pub mod scenarios;
@@ -24,6 +26,7 @@ mod world;
 pub use arms::{Arms, Run};
 pub use load::{Fails, Load, Wander};
 pub use opening::Guards;
+pub use reach::{Dependents, Found};
 pub use rollout::Rollout;
 pub use world::{
     Behaviour, Curve, Gateway, Hands, Life, Noisy, Operator, Scenario, Served, Source, Surges, Totals, Trace, Traffic, Turn,

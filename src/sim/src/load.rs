@@ -55,6 +55,12 @@ pub struct Load {
     pub shared: Vec<(f64, f64)>,
     /// variance/mean of failures, of each pod by itself: 1 one by one, more in bursts.
     pub bursts: f64,
+    /// The same before the first exposure, where it was another.
+    pub past_bursts: Option<f64>,
+    /// Whether a burst is no pod's but everyone's: each of its requests goes to an arm by chance.
+    pub routed: bool,
+    /// Whether stable's pods are read in two halves, which tell whether their noise is as large as their past says.
+    pub halves: bool,
     /// Pods of stable and of the candidate, each with the same part of its arm's requests.
     pub pods: (usize, usize),
     /// How each pod's failure probability wanders by itself.
@@ -96,6 +102,9 @@ impl Load {
             candidate: Vec::new(),
             shared: vec![(0.0, 1.0)],
             bursts: 1.0,
+            past_bursts: None,
+            routed: false,
+            halves: false,
             pods: (10, 2),
             wander: None,
         }
@@ -128,6 +137,8 @@ impl Load {
 pub(crate) struct Drawn {
     /// Of both arms.
     pub(crate) counts: Counts,
+    /// Of stable's second half, where it is read in two: requests and failures.
+    pub(crate) second_half: (u64, u64),
     /// The candidate's failures beyond those that stable's probability would have given.
     pub(crate) excess: f64,
 }
@@ -141,8 +152,10 @@ pub(crate) struct Stream<'a> {
     /// Logarithm of each pod's own factor, stable's first, in standard deviations; none where pods are alike.
     factors: Vec<f64>,
     wandering: Random,
+    /// variance/mean of failures in this step.
+    bursts: f64,
     /// Failures of bursts that have not met their requests yet: of each pod, stable's first; where pods are alike of stable as a whole, and of
-    /// each of the candidate's.
+    /// each of the candidate's, then of stable's second half.
     owed: Vec<u64>,
     /// Stable's last steps, as the operator would read them, and the one that is being filled.
     history: VecDeque<PodStep>,
@@ -164,6 +177,7 @@ impl<'a> Stream<'a> {
             second: -f64::from(steps) * seconds,
             factors: load.wander.map_or(Vec::new(), |_| (0..pods).map(|_| wandering.normal()).collect()),
             wandering,
+            bursts: load.bursts,
             owed: vec![0; pods + 1],
             history: VecDeque::new(),
             filling: PodStep { seconds: 0.0, pods: vec![PodCounts::default(); load.pods.0.max(1)] },
@@ -189,25 +203,44 @@ impl<'a> Stream<'a> {
         let (p_c, p_s) = self.load.failing(middle);
         let requests = self.load.rate(middle) * seconds;
         self.wander(seconds);
+        self.bursts = self.load.past_bursts.filter(|_| middle < 0.0).unwrap_or(self.load.bursts);
         let mut of_candidate = Random::new(self.seed, 2 * self.step);
         let mut of_stable = Random::new(self.seed, 2 * self.step + 1);
         self.step += 1;
         self.second += seconds;
         let (of_stable, of_candidate) =
             ((&mut of_stable, (1.0 - share) * requests, p_s), (&mut of_candidate, share * requests, p_c));
-        let alike = self.factors.is_empty();
-        let counts = if alike { self.alike(of_stable, of_candidate) } else { self.by_pod(of_stable, of_candidate) };
+        let (counts, second_half) = match (self.load.routed, self.factors.is_empty()) {
+            (true, _) => (self.routed(of_stable, of_candidate), (0, 0)),
+            (false, true) => self.alike(of_stable, of_candidate),
+            (false, false) => self.by_pod(of_stable, of_candidate),
+        };
         self.remember(seconds);
-        Drawn { counts, excess: counts.x_c as f64 - counts.n_c as f64 * p_s }
+        Drawn { counts, second_half, excess: counts.x_c as f64 - counts.n_c as f64 * p_s }
     }
 
-    /// Both arms, each with its generator, mean requests and failure probability, pod by pod.
-    fn by_pod(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
+    /// Bursts of which each failure comes to either arm by chance, as often as its requests fail.
+    fn routed(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
+        let ((random, n_s, p_s), (other, n_c, p_c)) = (of_stable, of_candidate);
+        let (requests_s, requests_c) = (random.poisson(n_s), other.poisson(n_c));
+        let failures = random.bursty(n_s * p_s + n_c * p_c, self.bursts);
+        let x_c = random.binomial(failures, n_c * p_c / (n_s * p_s + n_c * p_c).max(f64::MIN_POSITIVE));
+        let (x_s, x_c) = ((failures - x_c).min(requests_s), x_c.min(requests_c));
+        let (sum, expected) = &mut self.undivided;
+        (sum.requests, sum.failures, *expected) = (sum.requests + requests_s, sum.failures + x_s, *expected + n_s * p_s);
+        Counts::new(requests_c, requests_s, x_c, x_s)
+    }
+
+    /// Both arms, each with its generator, mean requests and failure probability, pod by pod; and stable's second half.
+    fn by_pod(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> (Counts, (u64, u64)) {
         let (stable_pods, candidate_pods) = (self.load.pods.0.max(1), self.load.pods.1.max(1));
-        let mut counts = Counts::default();
+        let (mut counts, mut second_half) = (Counts::default(), (0, 0));
         let (random, requests, failing) = of_stable;
         for pod in 0..stable_pods {
             let (n, x) = self.draw_from(random, pod, requests / stable_pods as f64, failing * self.factor(pod));
+            if self.load.halves && 2 * pod >= stable_pods {
+                second_half = (second_half.0 + n, second_half.1 + x);
+            }
             counts = counts.plus(Counts::new(0, n, 0, x));
             if let Some(sum) = self.filling.pods.get_mut(pod) {
                 *sum = PodCounts { requests: sum.requests + n, failures: sum.failures + x };
@@ -218,25 +251,31 @@ impl<'a> Stream<'a> {
             let (n, x) = self.draw_from(random, pod, requests / candidate_pods as f64, failing * self.factor(pod));
             counts = counts.plus(Counts::new(n, 0, x, 0));
         }
-        counts
+        (counts, second_half)
     }
 
     /// The same where the pods of an arm are alike: stable's at once, since a sum of such draws is one, and divided among its pods
-    /// when the operator would read them.
-    fn alike(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> Counts {
+    /// when the operator would read them. And stable's second half.
+    fn alike(&mut self, of_stable: (&mut Random, f64, f64), of_candidate: (&mut Random, f64, f64)) -> (Counts, (u64, u64)) {
         let (random, mean, failing) = of_stable;
-        let (n_s, x_s) = self.draw_from(random, 0, mean, failing);
+        let parts = if self.load.halves { 2.0 } else { 1.0 };
+        let (mut n_s, mut x_s) = self.draw_from(random, 0, mean / parts, failing);
+        let mut second_half = (0, 0);
+        if self.load.halves {
+            second_half = self.draw_from(random, self.load.pods.1.max(1) + 1, mean / parts, failing);
+            (n_s, x_s) = (n_s + second_half.0, x_s + second_half.1);
+        }
         let (sum, expected) = &mut self.undivided;
         (sum.requests, sum.failures, *expected) = (sum.requests + n_s, sum.failures + x_s, *expected + mean * failing);
         let (random, mean, failing) = of_candidate;
         // A burst is one pod's: of few pods it fails no more than that pod's part of the requests.
-        let pods = if self.load.bursts > 1.0 { self.load.pods.1.max(1) } else { 1 };
+        let pods = if self.bursts > 1.0 { self.load.pods.1.max(1) } else { 1 };
         let mut counts = Counts::new(0, n_s, 0, x_s);
         for pod in (1..=pods).filter(|_| mean > 0.0) {
             let (n_c, x_c) = self.draw_from(random, pod, mean / pods as f64, failing);
             counts = counts.plus(Counts::new(n_c, 0, x_c, 0));
         }
-        counts
+        (counts, second_half)
     }
 
     fn factor(&self, pod: usize) -> f64 {
@@ -261,12 +300,12 @@ impl<'a> Stream<'a> {
             let requests = random.poisson(mean);
             return (requests, requests);
         }
-        if self.load.bursts <= 1.0 {
+        if self.bursts <= 1.0 {
             let failures = random.poisson(mean * failing);
             return (failures + random.poisson(mean * (1.0 - failing)), failures);
         }
         let requests = random.poisson(mean);
-        let failures = random.bursty(mean * failing, self.load.bursts);
+        let failures = random.bursty(mean * failing, self.bursts);
         let Some(owed) = self.owed.get_mut(whose) else { return (requests, failures.min(requests)) };
         *owed += failures;
         let met = (*owed).min(requests);
@@ -300,7 +339,7 @@ impl<'a> Stream<'a> {
             left -= part;
         }
         // The urn begins with so much of pods that no failure has chosen yet; where none comes in bursts none follows another.
-        let fresh = if self.load.bursts > 1.0 { expected / (self.load.bursts - 1.0) } else { f64::INFINITY };
+        let fresh = if self.bursts > 1.0 { expected / (self.bursts - 1.0) } else { f64::INFINITY };
         let mut places: Vec<usize> = Vec::new();
         for _ in 0..sum.failures {
             let before = places.len() as f64;

@@ -1,9 +1,9 @@
 //! The list: what is promised, in which worlds, with which bar.
 
-use firebreak_engine::{plan::Plan, risk::Level, units::Weight};
+use firebreak_engine::{dependents::Measured, plan::Plan, risk::Level, units::Weight};
 
 use super::{Measure, Row, World};
-use crate::{Arms, Fails, Guards, Load, Rollout, Wander, rules::RuleKind};
+use crate::{Arms, Dependents, Fails, Guards, Load, Rollout, Wander, rules::RuleKind};
 
 /// Seconds from the last step to the end of a step's share: a slope that is followed.
 const RAMP: f64 = 1800.0;
@@ -16,10 +16,12 @@ const HEALTH: f64 = 30.0;
 /// Pods of stable and candidate where pods are not alike.
 const SEVERAL_PODS: (usize, usize) = (10, 4);
 
-/// All rows.
+/// All rows. A row's seed is its place: new ones come last.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    [taken_back(), opens_wrongly(), harm(), promotion(), shared_trouble()].into_iter().flatten().collect()
+    let first = [taken_back(), opens_wrongly(), harm(), promotion(), shared_trouble()];
+    let then = [more_noises(), high_shares(), halves(), dependents()];
+    first.into_iter().chain(then).flatten().collect()
 }
 
 fn of_arms(name: String, arms: Arms, measure: Measure, part: f64) -> Row {
@@ -199,4 +201,113 @@ fn shared_trouble() -> Vec<Row> {
     [(2000.0, 0.001, Level::Medium), (200.0, 0.001, Level::Medium), (2000.0, 0.01, Level::Medium), (2000.0, 0.001, Level::Low)]
         .map(row)
         .to_vec()
+}
+
+/// A row of false take-backs; without a promise where `informs`.
+fn taken_back_in(what: &str, arms: &Arms, ratio: f64, informs: bool) -> Row {
+    let kind = if ratio == 1.0 { "harmless" } else { "at the border" };
+    let name = format!("taken back {kind}: {what}, {} s looks", arms.look_seconds);
+    let row = of_arms(name, arms.clone().with_candidate(Fails::Times(ratio)), Measure::TakenBack(arms.alpha), 1.0);
+    Row { informs, ..row }
+}
+
+/// Other noise, and other shares.
+fn more_noises() -> Vec<Row> {
+    let even = Load::even(100.0, 0.01);
+    let mut rows = Vec::new();
+    for look_seconds in [1.0, 10.0] {
+        let arms = |load: &Load, share| Arms { load: load.clone(), shares: vec![(0.0, share)], look_seconds, ..Arms::even() };
+        for share in [10, 200, 500] {
+            for (bursts, noise) in [(1.0, "one by one"), (4.0, "v/m 4")] {
+                let what = format!("{noise}, {} %, p 1 %", share / 10);
+                rows.push(taken_back_in(&what, &arms(&Load { bursts, ..even.clone() }, share), 1.25, false));
+            }
+        }
+        let (from, to, times) = PAST_OUTAGE;
+        let shared = vec![(f64::NEG_INFINITY, 1.0), (from, times), (to, 1.0)];
+        let troubled = Load { bursts: 4.0, shared, swing: (0.5, 14_400.0), ..even.clone() };
+        rows.push(taken_back_in("v/m 4, past with outage, swing, 5 %, p 1 %", &arms(&troubled, 50), 1.25, false));
+        let routed = Load { bursts: 4.0, routed: true, ..even.clone() };
+        rows.push(taken_back_in("v/m 4, each failure to either arm, 5 %, p 1 %", &arms(&routed, 50), 1.25, false));
+        // Of one pod the candidate's trouble is that pod's, which nothing tells from the release: use more than one.
+        for (deviation, pods) in [(0.3, 1), (0.5, 1), (0.5, 4)] {
+            let wander = Some(Wander { deviation, seconds: 300.0 });
+            let load = Load { wander, pods: (SEVERAL_PODS.0, pods), ..even.clone() };
+            let of_pods = if pods == 1 { "a single pod of the candidate's".to_owned() } else { format!("{pods} pods") };
+            let what = format!("slow pods by {} %, {of_pods}, 5 %, p 1 %", deviation * 100.0);
+            rows.push(taken_back_in(&what, &arms(&load, 50), 1.0, pods == 1));
+        }
+    }
+    rows
+}
+
+/// Shares at which stable tells little, up to the one at which it has no request and its past is all there is.
+fn high_shares() -> Vec<Row> {
+    let full = |before: u16| vec![(0.0, before), (RAMP, 1000)];
+    let mut rows = Vec::new();
+    for (ratio, p) in [(1.0, 0.01), (1.25, 0.01), (1.25, 0.001)] {
+        for bursts in [1.0, 4.0] {
+            let load = Load { bursts, ..Load::even(100.0, p) };
+            for (what, shares) in [("80 %", vec![(0.0, 800)]), ("95 %", vec![(0.0, 950)]), ("50 %, then 100 %", full(500))] {
+                let arms = Arms { load: load.clone(), shares, ..Arms::even() };
+                rows.push(taken_back_in(&format!("v/m {bursts}, {what}, p {} %", p * 100.0), &arms, ratio, false));
+            }
+        }
+    }
+    // Stable's rate rises by half just when it has no request any more: its bound is wider by as much.
+    let risen = vec![(f64::NEG_INFINITY, 0.01), (RAMP, 0.015)];
+    let arms = Arms { load: Load { stable: risen, ..Load::even(100.0, 0.01) }, shares: full(500), ..Arms::even() };
+    rows.push(taken_back_in("all fail half as often again from 100 % on, 50 %, then 100 %, p 1 %", &arms, 1.25, false));
+    for (share, what) in [(500, "50 %"), (800, "80 %"), (950, "95 %"), (1000, "100 %")] {
+        let late = vec![(0.0, Fails::Times(1.0)), (RAMP, Fails::Times(5.0))];
+        let load = Load { candidate: late, ..Load::even(100.0, 0.01) };
+        let arms = Arms { load, shares: vec![(0.0, 500), (RAMP, share)], seconds: 2.0 * RAMP, ..Arms::even() };
+        let name = format!("looks until taken back, 5x from {what} on, 100 rps, p 1 %, median");
+        let row = of_arms(name, arms, Measure::LateLooks(RAMP, 1800.0), 0.05);
+        rows.push(Row { informs: true, ..row });
+    }
+    rows
+}
+
+/// Stable read in two halves: they do not differ without reason, and show noise that its past did not.
+fn halves() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for bursts in [1.0, 4.0] {
+        let load = Load { bursts, halves: true, ..Load::even(100.0, 0.01) };
+        let arms = Arms { load, ..Arms::even() };
+        rows.push(taken_back_in(&format!("v/m {bursts}, by halves, 5 %, p 1 %"), &arms, 1.25, false));
+    }
+    for (halves, what) in [(false, "not asked"), (true, "asked")] {
+        for ratio in [1.0, 1.25] {
+            let load = Load { bursts: 4.0, past_bursts: Some(1.0), halves, ..Load::even(100.0, 0.01) };
+            let what = format!("v/m 4 after a past of 1, halves {what}, 5 %, p 1 %");
+            rows.push(taken_back_in(&what, &Arms { load, ..Arms::even() }, ratio, true));
+        }
+    }
+    rows
+}
+
+/// Who is said to be harmed is, for all but a part of alpha.
+fn dependents() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (measured, by) in [(Measured::ByCallers, "by callers"), (Measured::ByItself, "by itself")] {
+        for bursts in [1.0, 4.0] {
+            for hurt in [0, 3] {
+                let load = Load { bursts, ..Load::even(100.0, 0.01) };
+                let arms = Arms { load, seconds: 1800.0, ..Arms::even() };
+                let bar = arms.alpha;
+                let name =
+                    format!("said to be harmed wrongly, {by}: {hurt} of 10 fail 10x, the others at the border, v/m {bursts}");
+                let world = Dependents { arms, measured, hurt: (hurt, 10.0), unhurt: (10 - hurt, 1.25) };
+                rows.push(Row {
+                    name,
+                    world: World::Dependents(Box::new(world)),
+                    measure: Measure::WronglyHarmed(bar),
+                    part: 0.2,
+                    informs: false,
+                });
+            }
+        }
+    }
+    rows
 }

@@ -59,7 +59,8 @@ pub struct DependentsLook {
     pub dependents: Vec<Vec<SignalLook>>,
 }
 
-/// What was counted of one signal of a dependent before the Change, where it is measured by itself.
+/// What was counted of one signal of a dependent before the Change. Where its callers measure it, only how their failures came is of
+/// use: `before` is that of stable's pods, and the rest is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DependentPast {
     /// In the last 45 minutes but the newest few.
@@ -98,6 +99,9 @@ struct Seen {
     /// The newest intervals, for what is over.
     window: Vec<(Millis, Counts)>,
     evidence: Evidence,
+    /// How the failures of the callers' requests come, once their past was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callers_phi: Option<Phi>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,7 +174,11 @@ impl Reach {
         let margin = Margin::new(setup.plan.margin);
         for (dependent, pasts) in self.dependents.iter_mut().zip(pasts) {
             for (seen, past) in dependent.signals.iter_mut().zip(pasts) {
-                let (Evidence::Past(against), Some(past)) = (&mut seen.evidence, past) else { continue };
+                let Some(past) = past else { continue };
+                let Evidence::Past(against) = &mut seen.evidence else {
+                    seen.callers_phi = Some(past.before.phi);
+                    continue;
+                };
                 let upper = |past: &Past| {
                     StableRates::from_history(past.failures.min(past.requests), past.requests, setup.plan.alpha, past.phi).upper
                 };
@@ -191,7 +199,7 @@ impl Reach {
         }
     }
 
-    /// Whether the past of every dependent that needs one was taken in.
+    /// Whether the past of every dependent was taken in.
     #[must_use]
     pub fn knows_past(&self) -> bool {
         self.dependents.iter().all(|dependent| dependent.signals.iter().all(Seen::knows_past))
@@ -326,7 +334,7 @@ impl Dependent {
             Self { harmed: true, .. } => State::Harmed,
             Self { platform: true, .. } => State::PlatformTrouble,
             Self { sick_before: true, .. } => State::SickBefore,
-            Self { signals, .. } if !signals.iter().all(Seen::knows_past) => State::PastUnknown,
+            Self { signals, .. } if signals.iter().any(Seen::is_blind) => State::PastUnknown,
             Self { .. } => State::Unharmed,
         }
     }
@@ -405,6 +413,7 @@ impl Seen {
             total: Counts::default(),
             window: Vec::new(),
             evidence: Evidence::new(setup, measured),
+            callers_phi: None,
         }
     }
 
@@ -417,7 +426,15 @@ impl Seen {
     }
 
     fn knows_past(&self) -> bool {
-        !matches!(&self.evidence, Evidence::Past(against) if against.rates.is_none())
+        match &self.evidence {
+            Evidence::Arms(_) => self.callers_phi.is_some(),
+            Evidence::Past(against) => against.rates.is_some(),
+        }
+    }
+
+    /// Whether it cannot be judged without the past that is missing.
+    fn is_blind(&self) -> bool {
+        matches!(&self.evidence, Evidence::Past(_)) && !self.knows_past()
     }
 
     fn ln_e(&self) -> f64 {
@@ -459,7 +476,7 @@ impl Seen {
         self.total = self.total.plus(counts);
         self.window.retain(|(when, _)| at.seconds_since(*when) < OVER_WINDOW.0);
         self.window.push((at, counts));
-        self.evidence.judge(counts, looked.elapsed);
+        self.evidence.judge(counts, looked.elapsed, self.callers_phi.unwrap_or(Phi::UNKNOWN));
         true
     }
 
@@ -509,10 +526,10 @@ impl Evidence {
         }
     }
 
-    fn judge(&mut self, counts: Counts, elapsed: f64) {
+    fn judge(&mut self, counts: Counts, elapsed: f64, callers_phi: Phi) {
         match self {
             Self::Arms(harm) => {
-                harm.update(counts, Factor::BurstExact(Phi::UNKNOWN), elapsed);
+                harm.update(counts, Factor::BurstExact(callers_phi), elapsed);
             }
             Self::Past(against) => {
                 let Some(rates) = against.rates else { return };

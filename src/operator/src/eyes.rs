@@ -3,6 +3,7 @@
 //! `source` makes looks of the signals, `dependents` and `checks` of the rest; `past` reads what was counted before.
 
 mod checks;
+mod countable;
 mod dependents;
 mod past;
 mod source;
@@ -178,8 +179,10 @@ impl Eyes {
             return None;
         }
         let mut found = self.pasts.take()?.await.ok()?;
-        if let Some(pasts) = found.stable.as_mut().filter(|_| self.of_pods && !known) {
-            self.first.lifetimes(pasts);
+        match found.stable.as_mut().filter(|_| self.of_pods) {
+            Some(pasts) if known => self.first.lived(pasts),
+            Some(pasts) => self.first.lifetimes(pasts),
+            None => {}
         }
         Some(found)
     }

@@ -141,6 +141,27 @@ fn given_callers_counters_then_the_arms_are_compared_whatever_the_dependents_own
 }
 
 #[test]
+fn given_callers_whose_failures_come_in_bursts_then_the_same_failures_prove_less() {
+    let after = |phi: Option<f64>| {
+        let mut world = World::new(&[Measured::ByCallers]);
+        assert!(!world.reach.knows_past());
+        if let Some(phi) = phi {
+            let past = |phi| Past { requests: 100_000, failures: 500, phi: Phi::new(phi) };
+            let known = DependentPast { before: past(phi), lately: past(1.0), bystanders: past(1.0) };
+            world.reach.learn(&world.setup.clone(), &[vec![Some(known)]]);
+            assert!(world.reach.knows_past());
+        }
+        world.expose();
+        world.seconds(30, &[((10, 1), (190, 1))]);
+        assert_eq!(world.states(), [if phi == Some(8.0) { State::Unharmed } else { State::Harmed }], "phi {phi:?}");
+        world.reach.standings(&world.setup).first().map_or(0.0, |standing| standing.ln_e)
+    };
+    let (one_by_one, unknown, bursts) = (after(Some(1.0)), after(None), after(Some(8.0)));
+    assert_eq!(unknown, after(Some(Phi::UNKNOWN.get())));
+    assert!(one_by_one > unknown && unknown > bursts, "{one_by_one} {unknown} {bursts}");
+}
+
+#[test]
 fn given_no_past_then_nothing_is_judged_and_it_is_said() {
     let mut world = World::new(&[Measured::ByItself]);
     world.expose();

@@ -8,13 +8,14 @@ use firebreak_api::{
 };
 use firebreak_engine::{
     dependents::{DependentPast, DependentsLook},
-    observation::{Arm, Reading, SignalLook},
-    stats::dispersion::PodStep,
+    observation::{Arm, Past, Reading, SignalLook},
+    stats::{Phi, dispersion::PodStep},
     units::Millis,
 };
 use futures::future::select_all;
 
 use super::{
+    countable::Failures,
     past::{PAST, PAST_STEP, YOUNG_PAST, YOUNG_PAST_STEP, of_steps, pod_steps},
     source::{Arms, SCRAPE_UNKNOWN, both, skewed, told},
 };
@@ -33,6 +34,8 @@ pub(super) struct Dependents {
     all: Vec<Watched>,
     arms: Arms,
     url: Option<String>,
+    /// Stable's pods: the callers before the Change.
+    stable: Target,
     last_at: i64,
 }
 
@@ -48,7 +51,14 @@ struct Who {
 
 struct Watched {
     who: Who,
-    signals: Vec<(SignalShape, Result<Subscription, Trouble>)>,
+    signals: Vec<Counted>,
+}
+
+/// One signal of a dependent.
+struct Counted {
+    shape: SignalShape,
+    failures: Option<Failures>,
+    subscription: Result<Subscription, Trouble>,
 }
 
 impl Dependents {
@@ -66,19 +76,22 @@ impl Dependents {
             let shapes = dependent.signals.iter().filter_map(convert::shape);
             let signals = shapes.map(|shape| {
                 let subscription = hub.watch(url, &shape, target.clone());
-                (shape, subscription)
+                Counted { failures: Failures::of(&shape), shape, subscription }
             });
             let signals = signals.collect();
             let concerned = dependents.chain(guarded).collect();
             Watched { who: Who { name: dependent.name.clone(), namespace: there, by_callers, concerned }, signals }
         };
         let all: Vec<Watched> = spec.dependents.iter().map(watch).collect();
-        (!all.is_empty()).then(|| Self { all, arms: Arms::new(change), url: spec.prometheus_url.clone(), last_at: i64::MIN })
+        let stable = Target::of(namespace, [&spec.stable.replica_set]);
+        let url = spec.prometheus_url.clone();
+        (!all.is_empty()).then(|| Self { all, arms: Arms::new(change), url, stable, last_at: i64::MIN })
     }
 
     /// Resolves when there is a new answer; never where nothing could be asked.
     pub(super) async fn changed(&mut self) {
-        let subscriptions = self.all.iter_mut().flat_map(|watched| &mut watched.signals).filter_map(|(_, s)| s.as_mut().ok());
+        let subscriptions =
+            self.all.iter_mut().flat_map(|watched| &mut watched.signals).filter_map(|signal| signal.subscription.as_mut().ok());
         let waits: Vec<_> = subscriptions.map(|subscription| Box::pin(subscription.changed())).collect();
         if waits.is_empty() {
             std::future::pending::<()>().await;
@@ -88,7 +101,7 @@ impl Dependents {
 
     /// A look, if any signal has an answer newer than the last.
     pub(super) fn look(&mut self, now: Millis) -> Option<DependentsLook> {
-        let subscriptions = || self.all.iter().flat_map(|watched| &watched.signals).map(|(_, subscription)| subscription);
+        let subscriptions = || self.all.iter().flat_map(|watched| &watched.signals).map(|signal| &signal.subscription);
         let newest = subscriptions().filter_map(|s| Some(s.as_ref().ok()?.latest()?.at_ms)).max();
         let refused = subscriptions().any(Result::is_err);
         let newest = if refused { newest.or(Some(now.0)) } else { newest }?;
@@ -100,11 +113,11 @@ impl Dependents {
         let scrape = subscriptions().filter_map(|s| s.as_ref().ok()?.scrape_interval()).map(|interval| interval.as_secs_f64());
         let scrape_seconds = scrape.fold(0.0, f64::max);
         let dependents = self.all.iter().map(|watched| {
-            let looks = watched.signals.iter().map(|(_, subscription)| match subscription {
+            let looks = watched.signals.iter().map(|signal| match &signal.subscription {
                 Err(trouble) => told(trouble),
                 Ok(subscription) => subscription.latest().map_or_else(
                     || SignalLook::Read(Vec::new()),
-                    |answer| skewed(&answer).unwrap_or_else(|| watched.who.look(&answer, &self.arms)),
+                    |answer| skewed(&answer).unwrap_or_else(|| watched.who.look(&answer, signal.failures.as_ref(), &self.arms)),
                 ),
             });
             looks.collect()
@@ -118,19 +131,23 @@ impl Dependents {
     /// What is to be read of their past, up to `until`.
     pub(super) fn past(&self, until: Millis) -> PastOf {
         let of = |watched: &Watched| {
-            let shapes = watched.signals.iter().map(|(shape, _)| shape.clone()).collect();
+            let shapes = watched.signals.iter().map(|signal| signal.shape.clone()).collect();
             (watched.who.clone(), shapes)
         };
-        PastOf { url: self.url.clone(), all: self.all.iter().map(of).collect(), until }
+        PastOf { url: self.url.clone(), stable: self.stable.clone(), all: self.all.iter().map(of).collect(), until }
     }
 }
 
 impl Who {
-    fn look(&self, answer: &Answer, arms: &Arms) -> SignalLook {
+    fn look(&self, answer: &Answer, failures: Option<&Failures>, arms: &Arms) -> SignalLook {
         let samples = match &answer.result {
             Err(trouble) => return told(trouble),
             Ok(samples) => samples,
         };
+        let whose = |pod: &str| if self.by_callers { arms.of(pod) } else { self.arm(pod).filter(|arm| *arm == Arm::Candidate) };
+        if let Some(message) = failures.and_then(|failures| failures.missing(samples, whose)) {
+            return missing(message);
+        }
         let mut bystanders = 0;
         let reading = |sample: &PodSample| {
             let arm = if self.by_callers { arms.of(&sample.pod)? } else { self.arm(&sample.pod)? };
@@ -155,7 +172,15 @@ impl Who {
                  carry the labels namespace and pod",
                 self.name, self.namespace
             );
-            return SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message };
+            return missing(message);
+        }
+        if self.by_callers && !readings.iter().any(|reading| reading.arm == Arm::Stable) {
+            let message = format!(
+                "no pod of the guarded workload counts its requests to {}; check the selectors, that the series carry the labels namespace \
+                 and pod, and that it is called at all",
+                self.name
+            );
+            return missing(message);
         }
         SignalLook::Read(readings)
     }
@@ -170,6 +195,10 @@ impl Who {
     }
 }
 
+fn missing(message: String) -> SignalLook {
+    SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message }
+}
+
 /// Whether a pod is one of a Deployment's, by name: its ReplicaSets add one part to the name, their pods another of five.
 fn is_of(pod: &str, deployment: &str) -> bool {
     let parts = pod.strip_prefix(deployment).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-'));
@@ -180,18 +209,19 @@ fn is_of(pod: &str, deployment: &str) -> bool {
 /// Whose past is read, and of what.
 pub(super) struct PastOf {
     url: Option<String>,
+    stable: Target,
     all: Vec<(Who, Vec<SignalShape>)>,
     until: Millis,
 }
 
 impl PastOf {
-    /// One entry a dependent and signal; `None` where it is not needed or could not be read.
+    /// One entry a dependent and signal; `None` where it could not be read, or nothing was counted.
     pub(super) async fn read(&self, hub: &Hub) -> Vec<Vec<Option<DependentPast>>> {
         let mut all = Vec::new();
         for (who, shapes) in &self.all {
             let mut of_one = Vec::new();
             for shape in shapes {
-                of_one.push(if who.by_callers { None } else { self.of_signal(hub, who, shape).await });
+                of_one.push(self.of_signal(hub, who, shape).await);
             }
             all.push(of_one);
         }
@@ -201,21 +231,29 @@ impl PastOf {
     async fn of_signal(&self, hub: &Hub, who: &Who, shape: &SignalShape) -> Option<DependentPast> {
         for (window, step) in [(PAST, PAST_STEP), (YOUNG_PAST, YOUNG_PAST_STEP)] {
             let span = Span { window, step, at_ms: self.until.0 };
-            match hub.history(self.url.as_deref(), shape, &Target::whole(&who.namespace), span).await {
+            let whose = if who.by_callers { self.stable.clone() } else { Target::whole(&who.namespace) };
+            match hub.history(self.url.as_deref(), shape, &whose, span).await {
                 Ok(history) => {
-                    let past = split(who, &history);
+                    let past = if who.by_callers { of_callers(&history) } else { split(who, &history) };
                     if past.before.requests > 0 {
                         return Some(past);
                     }
                 }
                 Err(trouble) => {
-                    tracing::warn!(dependent = who.name, %trouble, "its past cannot be read, so it is not judged");
+                    let meanwhile = if who.by_callers { "bursts are assumed" } else { "it is not judged" };
+                    tracing::warn!(dependent = who.name, %trouble, meanwhile, "its past cannot be read");
                     return None;
                 }
             }
         }
         None
     }
+}
+
+/// Stable's requests to it: how their failures came.
+fn of_callers(history: &History) -> DependentPast {
+    let nothing = Past { requests: 0, failures: 0, phi: Phi::UNKNOWN };
+    DependentPast { before: of_steps(&pod_steps(history)), lately: nothing, bystanders: nothing }
 }
 
 fn split(who: &Who, history: &History) -> DependentPast {

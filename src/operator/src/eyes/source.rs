@@ -10,7 +10,7 @@ use firebreak_engine::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::Directly;
+use super::{Directly, countable::Failures, past::Lived};
 use crate::{
     convert,
     metrics::{self, Addresses, Answer, Hub, Job, Page, PodSample, SignalShape, Started, Subscription, Target, Trouble},
@@ -77,6 +77,10 @@ struct SignalEye {
     of_successes: bool,
     subscription: Result<Subscription, Trouble>,
     asked: Instant,
+    /// Where its failures are to be found.
+    failures: Option<Failures>,
+    /// What stable's pods counted since the eye was opened, where they are read directly.
+    lived: Lived,
 }
 
 impl Source {
@@ -110,10 +114,12 @@ impl Source {
     ) -> Self {
         let eye = |((signal, shape), subscription): ((&guard::Signal, SignalShape), _)| SignalEye {
             name: signal.name.clone(),
+            failures: Failures::of(&shape),
             shape,
             of_successes: signal.successes.is_some(),
             subscription,
             asked: Instant::now(),
+            lived: Lived::default(),
         };
         Self {
             hub: Arc::clone(hub),
@@ -159,6 +165,15 @@ impl Source {
         }
     }
 
+    /// Where no Prometheus tells how stable's failures came of late, its pods do: what they counted since they are read.
+    pub(super) fn lived(&self, pasts: &mut Pasts) {
+        for eye in &self.signals {
+            if let Some(past) = eye.lived.past().filter(|_| !pasts.contains_key(&eye.name)) {
+                pasts.insert(eye.name.clone(), past);
+            }
+        }
+    }
+
     /// Asks again for what was refused: where there were too many subscriptions, others may have ended.
     fn ask_again(&mut self) {
         // What pods' pages cannot be asked, they cannot be asked later either.
@@ -193,10 +208,17 @@ impl Source {
         self.tell_skew(&answers);
         let signals = self.signals.iter().zip(&answers).map(|(eye, answer)| match (&eye.subscription, answer) {
             (Err(trouble), _) => told(trouble),
-            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer, eye.of_successes)),
+            (Ok(_), Some(answer)) => skewed(answer).unwrap_or_else(|| self.signal(answer, eye)),
             (Ok(_), None) => SignalLook::Read(Vec::new()),
         });
-        let signals = signals.collect();
+        let signals: Vec<SignalLook> = signals.collect();
+        if self.pods.is_some() {
+            for (eye, look) in self.signals.iter_mut().zip(&signals) {
+                if let SignalLook::Read(readings) = look {
+                    eye.lived.enter(Millis(newest), readings);
+                }
+            }
+        }
         let scrape_seconds = if scrape_seconds > 0.0 { scrape_seconds } else { SCRAPE_UNKNOWN };
         Some(Look { at: Millis(newest), scrape_seconds, signals, sampled: self.sampled() })
     }
@@ -239,12 +261,17 @@ impl Source {
         }
     }
 
-    fn signal(&self, answer: &Answer, of_successes: bool) -> SignalLook {
+    fn signal(&self, answer: &Answer, eye: &SignalEye) -> SignalLook {
         match &answer.result {
             Err(trouble) => told(trouble),
             Ok(samples) => {
+                // Successes that are not there are left out below.
+                let missing = eye.failures.as_ref().filter(|_| !eye.of_successes);
+                if let Some(message) = missing.and_then(|failures| failures.missing(samples, |pod| self.arms.of(pod))) {
+                    return SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message };
+                }
                 // Failures appear with the first; successes that are not there are not counted, which is not to say none came.
-                let counted = |sample: &&PodSample| !of_successes || sample.failures_exist;
+                let counted = |sample: &&PodSample| !eye.of_successes || sample.failures_exist;
                 let readings = samples.iter().filter(counted).filter_map(|sample| {
                     Some(Reading {
                         arm: self.arms.of(&sample.pod)?,

@@ -39,6 +39,6 @@ pub use pods::{
 pub use poller::Answer;
 pub use reading::PodSample;
 pub(crate) use selector::Selector;
-pub use shape::{SignalShape, Target, validate};
+pub use shape::{Among, SignalShape, Target, validate};
 pub use stats::Stats;
 pub use trouble::{Class, Trouble};

@@ -32,10 +32,12 @@ pub(crate) enum Part {
     Native,
     /// How often the counters of requests began anew.
     Resets,
+    /// How many series there are among which failures would be.
+    Countable,
 }
 
 impl Part {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Requests,
         Self::Failures,
         Self::Quick,
@@ -47,6 +49,7 @@ impl Part {
         Self::Up,
         Self::Native,
         Self::Resets,
+        Self::Countable,
     ];
 
     /// Value of the label `part`.
@@ -63,6 +66,7 @@ impl Part {
             Self::Up => "up",
             Self::Native => "native",
             Self::Resets => "resets",
+            Self::Countable => "countable",
         }
     }
 
@@ -87,9 +91,9 @@ pub(crate) fn look<'t>(selectors: &Selectors, targets: impl IntoIterator<Item = 
         (Part::Copies, copies(&up, &counts.requests)),
         (Part::Up, format!("max by (namespace,pod) ({up})")),
     ];
-    if let Some(native) = &counts.native {
-        parts.push((Part::Native, format!("count by (namespace,pod) ({native})")));
-    }
+    let number_of = |selector: &str| format!("count by (namespace,pod) ({selector})");
+    parts.extend(counts.native.as_deref().map(|native| (Part::Native, number_of(native))));
+    parts.extend(counts.countable.as_deref().map(|countable| (Part::Countable, number_of(countable))));
     join(parts)
 }
 
@@ -120,19 +124,25 @@ struct Counts {
     second: String,
     second_part: Part,
     native: Option<String>,
+    countable: Option<String>,
 }
 
 impl Counts {
     fn of(selectors: &Selectors, pods: &str) -> Self {
         match selectors {
-            Selectors::Requests { requests, failures } => {
-                Self { requests: requests.and(pods), second: failures.and(pods), second_part: Part::Failures, native: None }
-            }
+            Selectors::Requests { requests, failures, countable } => Self {
+                requests: requests.and(pods),
+                second: failures.and(pods),
+                second_part: Part::Failures,
+                native: None,
+                countable: Some(countable.and(pods)),
+            },
             Selectors::Histogram { histogram, edge_ms } => Self {
                 requests: histogram.suffixed("_count").and(pods),
                 second: histogram.suffixed("_bucket").and(&format!("le=~{},{pods}", quoted(&edge_pattern(*edge_ms)))),
                 second_part: Part::Quick,
                 native: Some(histogram.and(pods)),
+                countable: None,
             },
         }
     }

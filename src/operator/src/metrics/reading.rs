@@ -21,8 +21,11 @@ pub struct PodSample {
     /// Failed or slow requests since its process began. Zero where requests are known and no failure was ever counted:
     /// labelled counters appear with their first failure.
     pub failures: Option<u64>,
-    /// Whether a series of failures exists. If it does for no pod, ever, the selector of failures may be wrong.
+    /// Whether a series of failures exists.
     pub failures_exist: bool,
+    /// Whether one could: there are series of that name which have the labels that its selector asks for. Where no pod has any, the
+    /// selector is wrong, or nothing ever failed and the counter comes with its first failure; then no failure is not none.
+    pub countable: bool,
     /// When Prometheus read the older of the two, in milliseconds of its own clock.
     pub scraped_at_ms: Option<i64>,
     /// Whether Prometheus can scrape the pod; `None` where it does not try.
@@ -99,6 +102,7 @@ impl PodRows {
             requests,
             failures,
             failures_exist,
+            countable: failures_exist || self.0.contains_key(&Part::Countable),
             scraped_at_ms: requests.and_then(|_| read.into_iter().flatten().map(millis).min()),
             up: self.number(Part::Up).map(|up| up > 0.0),
         })

@@ -4,10 +4,15 @@
 //! it is written anew from its parts. Names and values stay as the user wrote them, quotes included.
 //! The grammar is Prometheus' own: `promql/parser/lex.go` (`lexInsideBraces`, `lexString`, `lexEscape`) and `generated_parser.y` (`vector_selector`).
 
+use regex::RegexBuilder;
+
 use super::trouble::Trouble;
 
 /// Longest selector that is read, in bytes: four times what a Guard may hold.
 const MAX_BYTES: usize = 4096;
+
+/// Bytes of a compiled pattern, where it is asked whether it fits nothing.
+const MAX_PATTERN_BYTES: usize = 1 << 16;
 
 /// A plain selector of one counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,20 @@ struct Matcher {
     value: Option<String>,
     /// As written: label, operator, quoted value.
     text: String,
+}
+
+impl Matcher {
+    /// Whether it fits no series without the label, and some with it.
+    fn needs_the_label(&self) -> bool {
+        let Some(value) = &self.value else { return matches!(self.operator, Operator::Equal | Operator::Like) };
+        let pattern = || RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(MAX_PATTERN_BYTES).build();
+        let fits_nothing = || pattern().is_ok_and(|pattern| pattern.is_match(""));
+        match self.operator {
+            Operator::Equal => !value.is_empty(),
+            Operator::Like => !fits_nothing(),
+            Operator::Unequal | Operator::Unlike => false,
+        }
+    }
 }
 
 /// How a label is compared.
@@ -61,6 +80,21 @@ impl Selector {
     /// Whether it says something about `label`.
     pub(crate) fn has(&self, label: &str) -> bool {
         self.matchers.iter().any(|m| m.label == label)
+    }
+
+    /// The same counter with the labels it asks for, whatever they say: what there is where nothing fits the selector itself, but could.
+    /// A label that has to be there (`error_type!=""`) may be that of failures alone, and is not asked for.
+    pub(crate) fn relaxed(&self) -> Self {
+        let there = |matcher: &Matcher| {
+            let text = if is_legacy_name(&matcher.label) && !matcher.label.contains(':') {
+                format!("{}!=\"\"", matcher.label)
+            } else {
+                format!("\"{}\"!=\"\"", matcher.label)
+            };
+            Matcher { label: matcher.label.clone(), operator: Operator::Unequal, value: Some(String::new()), text }
+        };
+        let matchers = self.matchers.iter().filter(|matcher| matcher.needs_the_label()).map(there);
+        Self { name: self.name.clone(), matchers: matchers.collect() }
     }
 
     /// What it says of labels: name, comparison, value as in [`Matcher`].

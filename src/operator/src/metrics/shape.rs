@@ -33,6 +33,27 @@ pub struct Target {
     pub whole_namespace: bool,
 }
 
+/// Series among which failures are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Among {
+    /// Their selector, for people.
+    pub selector: String,
+    /// Whether they are the counter of requests itself, which tells failures by a label.
+    pub of_requests: bool,
+}
+
+impl SignalShape {
+    /// Where failures are to be found; `None` of a histogram, and of a selector that cannot be read.
+    #[must_use]
+    pub fn failures_are_among(&self) -> Option<Among> {
+        let Ok(Selectors::Requests { requests, failures, countable }) = Selectors::parse(self) else { return None };
+        Some(Among {
+            selector: countable.and("").trim_end_matches("{}").to_owned(),
+            of_requests: requests.name() == failures.name(),
+        })
+    }
+}
+
 /// Checks a shape without asking anyone.
 ///
 /// # Errors
@@ -50,6 +71,8 @@ pub(crate) enum Selectors {
         requests: Selector,
         /// Failed requests.
         failures: Selector,
+        /// What there is where no failure is, but could be: [`Selector::relaxed`].
+        countable: Selector,
     },
     /// A histogram.
     Histogram {
@@ -66,10 +89,11 @@ const MAX_EDGE_MS: u64 = 999_999_999;
 impl Selectors {
     pub(crate) fn parse(shape: &SignalShape) -> Result<Self, Trouble> {
         match shape {
-            SignalShape::Requests { requests, failures } => Ok(Self::Requests {
-                requests: Selector::parse("requests", requests)?,
-                failures: Selector::parse("failures", failures)?,
-            }),
+            SignalShape::Requests { requests, failures } => {
+                let failures = Selector::parse("failures", failures)?;
+                let countable = failures.relaxed();
+                Ok(Self::Requests { requests: Selector::parse("requests", requests)?, failures, countable })
+            }
             SignalShape::Histogram { histogram, edge_ms } => {
                 let bad = |field, detail: String| Err(Trouble::BadSelector { field, detail });
                 let selector = Selector::parse("histogram", histogram)?;

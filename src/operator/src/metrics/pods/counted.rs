@@ -49,6 +49,8 @@ enum Against {
 pub(crate) struct Counted {
     requests: Series,
     second: Series,
+    /// What there is where nothing of the second is, but could be.
+    countable: Series,
     /// Where the second counts what is within this bound, in milliseconds.
     edge_ms: Option<u64>,
 }
@@ -101,14 +103,21 @@ impl Counted {
     /// [`Trouble::BadSelector`], where a selector asks for what pages do not have.
     pub(crate) fn of(selectors: &Selectors) -> Result<Self, Trouble> {
         Ok(match selectors {
-            Selectors::Requests { requests, failures } => {
-                Self { requests: Series::of("requests", requests)?, second: Series::of("failures", failures)?, edge_ms: None }
-            }
-            Selectors::Histogram { histogram, edge_ms } => Self {
-                requests: Series::of("histogram", &histogram.suffixed("_count"))?,
-                second: Series::of("histogram", &histogram.suffixed("_bucket"))?,
-                edge_ms: Some(*edge_ms),
+            Selectors::Requests { requests, failures, countable } => Self {
+                requests: Series::of("requests", requests)?,
+                second: Series::of("failures", failures)?,
+                countable: Series::of("failures", countable)?,
+                edge_ms: None,
             },
+            Selectors::Histogram { histogram, edge_ms } => {
+                let buckets = Series::of("histogram", &histogram.suffixed("_bucket"))?;
+                Self {
+                    requests: Series::of("histogram", &histogram.suffixed("_count"))?,
+                    second: buckets.clone(),
+                    countable: buckets,
+                    edge_ms: Some(*edge_ms),
+                }
+            }
         })
     }
 
@@ -140,6 +149,7 @@ struct Sums {
     series: usize,
     requests: Option<f64>,
     second: Option<f64>,
+    countable: bool,
     /// Bounds of the histogram's buckets, as they are written.
     bounds: Vec<String>,
 }
@@ -158,6 +168,7 @@ pub(crate) fn count_all(text: &str, whole: bool, signals: &[Counted], owner: Own
         }
         for (signal, sums) in signals.iter().zip(&mut sums) {
             sums.series += usize::from(signal.requests.fits(&sample, owner)) + usize::from(signal.second.fits(&sample, owner));
+            sums.countable |= signal.countable.fits(&sample, owner);
             if signal.requests.fits(&sample, owner) {
                 *sums.requests.get_or_insert(0.0) += sample.value;
             }
@@ -206,6 +217,7 @@ impl Counted {
             requests,
             failures,
             failures_exist: second.is_some(),
+            countable: sums.countable,
             scraped_at_ms: requests.map(|_| read_at_ms),
             up: Some(true),
         })
@@ -256,18 +268,21 @@ http_seconds_count 100
     }
 
     #[rstest::rstest]
-    #[case::all("http_requests_total", "http_requests_total{code=~\"5..\"}", (Some(100), Some(5)))]
-    #[case::anchored("http_requests_total", "http_requests_total{code=~\"5\"}", (Some(100), Some(0)))]
-    #[case::negated("http_requests_total{code!=\"404\"}", "http_requests_total{code!~\"2..|404\"}", (Some(95), Some(5)))]
-    #[case::by_pod("http_requests_total{pod=\"shop-x-abcde\",namespace=\"shop\"}", "http_requests_total{pod!=\"shop-x-abcde\"}", (Some(100), Some(0)))]
-    #[case::a_label_that_is_not_there("http_requests_total{zone=\"\"}", "http_requests_total{zone=\"x\"}", (Some(100), Some(0)))]
-    #[case::no_such_counter("nothing_total", "http_requests_total{code=~\"5..\"}", (None, None))]
+    #[case::all("http_requests_total", "http_requests_total{code=~\"5..\"}", (Some(100), Some(5)), true)]
+    #[case::anchored("http_requests_total", "http_requests_total{code=~\"5\"}", (Some(100), Some(0)), true)]
+    #[case::negated("http_requests_total{code!=\"404\"}", "http_requests_total{code!~\"2..|404\"}", (Some(95), Some(5)), true)]
+    #[case::by_pod("http_requests_total{pod=\"shop-x-abcde\",namespace=\"shop\"}", "http_requests_total{pod!=\"shop-x-abcde\"}", (Some(100), Some(0)), true)]
+    #[case::a_label_that_is_not_there("http_requests_total{zone=\"\"}", "http_requests_total{zone=\"x\"}", (Some(100), Some(0)), false)]
+    #[case::failures_that_are_not_there("http_requests_total", "http_errors_total", (Some(100), Some(0)), false)]
+    #[case::no_such_counter("nothing_total", "http_requests_total{code=~\"5..\"}", (None, None), true)]
     fn given_selectors_when_counted_then_as_prometheus_would(
         #[case] all: &str,
         #[case] failures: &str,
         #[case] expected: (Option<u64>, Option<u64>),
+        #[case] countable: bool,
     ) {
         let sample = counted(&requests(all, failures)).unwrap();
+        assert_eq!(sample.countable, countable);
         assert_eq!((sample.requests, sample.failures), expected);
         assert_eq!(sample.scraped_at_ms, expected.0.map(|_| 7));
     }

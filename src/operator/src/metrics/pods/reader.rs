@@ -286,6 +286,7 @@ fn unread(namespace: &str, pod: &str) -> PodSample {
         requests: None,
         failures: None,
         failures_exist: false,
+        countable: false,
         scraped_at_ms: None,
         up: Some(false),
     }
@@ -320,6 +321,7 @@ mod tests {
             requests: Some(requests),
             failures: Some(failures),
             failures_exist: true,
+            countable: true,
             up: Some(true),
             ..unread("shop", "shop-a-22222")
         };

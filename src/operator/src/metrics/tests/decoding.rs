@@ -33,6 +33,7 @@ fn whole() -> Vec<String> {
         ("failures_read_at", "1795508893.25"),
         ("targets", "1"),
         ("up", "1"),
+        ("countable", "3"),
     ]
     .map(|(part, value)| row(part, value))
     .into()
@@ -45,6 +46,7 @@ fn sample() -> PodSample {
         requests: Some(1027),
         failures: Some(7),
         failures_exist: true,
+        countable: true,
         scraped_at_ms: Some(1_795_508_893_250),
         up: Some(true),
     }
@@ -63,6 +65,13 @@ fn given_a_pod_without_failures_when_decoded_then_they_are_zero_but_do_not_exist
 }
 
 #[test]
+fn given_a_pod_on_which_failures_could_not_show_when_decoded_then_that_is_known() {
+    let rows: Vec<_> = whole().into_iter().filter(|r| !r.contains("failures") && !r.contains("countable")).collect();
+    let samples = judged(&requests(), &body(&rows)).unwrap();
+    assert_eq!(samples.iter().map(|sample| (sample.failures_exist, sample.countable)).collect::<Vec<_>>(), [(false, false)]);
+}
+
+#[test]
 fn given_failures_without_requests_when_decoded_then_nothing_is_known() {
     let rows: Vec<_> = whole().into_iter().filter(|r| !r.contains("requests")).collect();
     let expected = PodSample { requests: None, failures: None, scraped_at_ms: None, ..sample() };
@@ -71,8 +80,15 @@ fn given_failures_without_requests_when_decoded_then_nothing_is_known() {
 
 #[test]
 fn given_a_pod_that_is_only_seen_when_decoded_then_it_is_a_sample_without_counts() {
-    let expected =
-        PodSample { requests: None, failures: None, failures_exist: false, scraped_at_ms: None, up: Some(false), ..sample() };
+    let expected = PodSample {
+        requests: None,
+        failures: None,
+        failures_exist: false,
+        countable: false,
+        scraped_at_ms: None,
+        up: Some(false),
+        ..sample()
+    };
     assert_eq!(judged(&requests(), &body(&[row("up", "0")])), Ok(vec![expected]));
 }
 

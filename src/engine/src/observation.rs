@@ -77,6 +77,9 @@ pub struct Workload {
     /// The level that its claims mean now, where that is above the Change's: they were edited since it began.
     #[serde(default)]
     pub raised: Option<Level>,
+    /// Whether its Guard asks for other metrics, checks, dependents or routes than the Change began with.
+    #[serde(default)]
+    pub guard_changed: bool,
 }
 
 /// Which template the workload carries.

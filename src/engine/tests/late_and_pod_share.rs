@@ -63,6 +63,7 @@ fn seen(at: i64, replicas: u32, candidate: Pods) -> Observation {
             bypassed: false,
             guard_leaves: false,
             raised: None,
+            guard_changed: false,
         },
         look: Some(Look {
             at: Millis(at - 100),

@@ -120,6 +120,20 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     change
 }
 
+/// Whether the Guard asks for other metrics, checks, dependents or routes than the Change began with.
+pub(crate) fn asks_otherwise(change: &ChangeSpec, guard: &Guard) -> bool {
+    let (spec, metrics) = (&guard.spec, &guard.spec.metrics);
+    let signals: Vec<Signal> = metrics.signals.iter().map(Signal::expanded).collect();
+    change.traffic != spec.traffic
+        || change.signals != signals
+        || change.checks != metrics.checks
+        || change.dependents != spec.dependents
+        || change.both_sources != metrics.both_sources
+        || change.pod_pages != metrics.pods
+        || change.prometheus_url != metrics.prometheus.url
+        || change.availability != spec.slo.as_ref().map(|slo| slo.availability)
+}
+
 /// What the rules of a policy can ask of the change.
 fn facts_of(from: &Beginning<'_>, claims: &Claims, pod_template: &Value, now: Timestamp) -> Facts {
     // Without the policy anyone can write the mark, so it says nothing.
@@ -254,6 +268,20 @@ mod tests {
             above: 0,
         };
         change(&from, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn given_a_guard_when_it_is_the_same_then_nothing_else_is_asked_and_when_its_metrics_are_others_it_is() {
+        // As both come back from the API server.
+        let stored: Change =
+            serde_json::from_value(serde_json::to_value(begun(GuardStatus::default(), Hold::Admission)).unwrap()).unwrap();
+        let mut guard = fake::guard("shop");
+        assert!(!asks_otherwise(&stored.spec, &guard));
+        guard.spec.metrics.signals.first_mut().unwrap().requests = Some("requests_total".to_owned());
+        assert!(asks_otherwise(&stored.spec, &guard));
+        let mut guard = fake::guard("shop");
+        guard.spec.metrics.pods = Some(serde_json::from_value(json!({"port": 9091})).unwrap());
+        assert!(asks_otherwise(&stored.spec, &guard));
     }
 
     #[test]

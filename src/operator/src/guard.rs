@@ -216,7 +216,8 @@ impl Worker {
         self.refuse_stale_acts(guard, change);
         let vouched = self.vouched(|act| act.spec.change == change.name_any());
         let gate = Gate::of(&self.shared, guard, change);
-        let moment = turn::Beginning { now, guard_leaves: ends, vouched, gate };
+        let guard_changed = guard.is_some_and(|guard| begin::asks_otherwise(&change.spec, guard));
+        let moment = turn::Beginning { now, guard_leaves: ends, guard_changed, vouched, gate };
         let went = at_work.turn(&self.client, &self.view, &self.teller, moment).await;
         if let Some(guard) = guard.filter(|_| !leaves) {
             // It may not be on the Guard yet: the write before the Change began can have met a conflict, or a crash.

@@ -134,6 +134,8 @@ pub(crate) struct Given {
     pub(crate) vouched: Vouched,
     /// The level that the claims mean now, where they were raised.
     pub(crate) raised: Option<Level>,
+    /// Whether its Guard asks for other things now.
+    pub(crate) guard_changed: bool,
 }
 
 /// One observation of a Change.
@@ -144,7 +146,7 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
     let candidate = arm(view, objects.candidate.as_deref(), &change.spec.candidate.hash, service.filter(|_| routed), change);
     Observation {
         now: given.now,
-        workload: workload(objects, change, given.guard_leaves, given.raised),
+        workload: workload(objects, change, &given),
         stable,
         candidate,
         traffic: routed.then(|| traffic(view, objects, change, records)),
@@ -162,7 +164,8 @@ pub(crate) fn observe(view: &View, change: &Change, objects: &Objects, records: 
     }
 }
 
-fn workload(objects: &Objects, change: &Change, guard_leaves: bool, raised: Option<Level>) -> Workload {
+fn workload(objects: &Objects, change: &Change, given: &Given) -> Workload {
+    let Given { guard_leaves, guard_changed, raised, .. } = *given;
     let Some(deployment) = objects.deployment.as_deref() else {
         return Workload {
             template: Template::Missing,
@@ -172,6 +175,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool, raised: Opti
             bypassed: false,
             guard_leaves,
             raised: None,
+            guard_changed: false,
         };
     };
     let hash = raw::pod_template(deployment).map(template::hash).unwrap_or_default();
@@ -194,6 +198,7 @@ fn workload(objects: &Objects, change: &Change, guard_leaves: bool, raised: Opti
         rolled_out: raw::rolled_out(deployment) && old_gone,
         guard_leaves,
         raised: raised.filter(|_| carried == Template::Candidate),
+        guard_changed,
         template: carried,
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) now: Millis,
     /// Whether the Guard, or the Change itself, is being deleted.
     pub(crate) guard_leaves: bool,
+    /// Whether the Guard asks for other things than the Change began with.
+    pub(crate) guard_changed: bool,
     /// Whether the API server vouches for who made an Intervention.
     pub(crate) vouched: Vouched,
     /// Freezes and limits.
@@ -167,7 +169,7 @@ impl Work {
 
     /// One turn.
     pub(crate) async fn turn(&mut self, client: &Client, view: &View, teller: &Teller, moment: Beginning<'_>) -> Went {
-        let Beginning { now, guard_leaves, vouched, gate } = moment;
+        let Beginning { now, guard_leaves, guard_changed, vouched, gate } = moment;
         let objects = Objects::find(view, &self.change, &self.live);
         if let Some(deployment) = &objects.deployment {
             self.setup.ready_deadline_seconds = raw::progress_deadline(deployment);
@@ -183,6 +185,7 @@ impl Work {
             seen: self.eyes.seen(),
             pasts: pasts.unwrap_or_default().or(std::mem::take(&mut self.unlearned)),
             guard_leaves,
+            guard_changed,
             watching_since: self.began,
             vouched,
         };

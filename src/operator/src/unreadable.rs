@@ -21,7 +21,8 @@ use kube::ResourceExt as _;
 /// One word for it.
 const REASON: &str = "MemoryUnreadable";
 /// Ways back that condemn nothing.
-const HARMLESS: [&str; 7] = ["Superseded", "RiskRaised", "Withdrawn", "WorkloadGone", "Bypassed", "GuardDeleted", REASON];
+const HARMLESS: [&str; 8] =
+    ["Superseded", "RiskRaised", "GuardChanged", "Withdrawn", "WorkloadGone", "Bypassed", "GuardDeleted", REASON];
 
 /// The memory to go on with, and what people should know. `handed_over`: the workload has the candidate's ReplicaSet.
 pub(crate) fn instead(setup: &Setup, change: &Change, handed_over: bool, why: &PackError, now: Millis) -> (Memory, Note) {

@@ -219,6 +219,7 @@ impl Cluster {
                 bypassed: false,
                 guard_leaves: false,
                 raised: None,
+                guard_changed: false,
             },
             seen: candidate.names.clone(),
             stable,

@@ -303,6 +303,7 @@ impl World {
                 bypassed: false,
                 guard_leaves: false,
                 raised: None,
+                guard_changed: false,
             },
             stable: self.stable.seen(second, true, false),
             candidate: self.candidate.seen(second, self.candidate_exists, self.owned),

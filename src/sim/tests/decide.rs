@@ -278,50 +278,6 @@ fn given_another_template_then_it_goes_back_without_condemning(#[case] template:
     assert_eq!(cluster.run(60), Phase::Ended(outcome));
 }
 
-/// Another Change follows, with the plan of the higher level: what this one has shown was asked of it by a gentler one.
-#[test]
-fn given_claims_that_rose_then_it_ends_for_a_change_of_that_level() {
-    let mut cluster = exposed(Level::Low);
-    let mut notes = Vec::new();
-    for _ in 0..60 {
-        cluster.now = cluster.now.plus_seconds(1.0);
-        let mut seen = cluster.observe();
-        seen.workload.raised = Some(Level::Critical);
-        let decision = decide(&cluster.setup, &cluster.memory, &seen);
-        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-        notes.extend(decision.notes);
-        cluster.memory = decision.memory;
-    }
-    assert_eq!(cluster.memory.phase, Phase::Ended(Outcome::Superseded));
-    let note = notes.iter().find(|note| note.reason == "RiskRaised").unwrap();
-    assert!(note.message.contains("critical"), "{}", note.message);
-}
-
-/// What begins anew would begin unpaused, and expose what a human stopped.
-#[test]
-fn given_claims_that_rose_when_it_is_paused_then_it_stays_as_it_is() {
-    let mut cluster = exposed(Level::Low);
-    cluster.memory.paused = true;
-    let mut seen = cluster.observe();
-    seen.workload.raised = Some(Level::High);
-    assert_eq!(decide(&cluster.setup, &cluster.memory, &seen).memory.phase, Phase::Progressing);
-}
-
-/// Seen before anything ran, it ends at once and nothing is exposed.
-#[test]
-fn given_claims_that_rose_before_the_first_stage_then_nothing_was_exposed() {
-    let mut cluster = running(Level::Low);
-    for _ in 0..5 {
-        cluster.next_second();
-        let mut seen = cluster.observe();
-        seen.workload.raised = Some(Level::High);
-        let decision = decide(&cluster.setup, &cluster.memory, &seen);
-        decision.effects.iter().for_each(|effect| cluster.carry_out(effect));
-        cluster.memory = decision.memory;
-    }
-    assert_eq!((cluster.memory.phase, cluster.memory.highest), (Phase::Ended(Outcome::Superseded), Weight::ZERO));
-}
-
 #[test]
 fn given_stages_that_would_leave_stable_less_than_the_holdback_then_each_leaves_it_that() {
     let mut cluster = running(Level::Low);

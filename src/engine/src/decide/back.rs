@@ -67,6 +67,13 @@ impl Turn<'_> {
                 format!("its claims were edited and mean {level} risk now; a new Change begins with the plan of that level");
             return back(Outcome::Superseded, "RiskRaised", message, false);
         }
+        // What was shown so far would be worth nothing by other metrics: only where nothing was is begun anew.
+        let untouched = self.memory.exposed_at.is_none() && self.memory.highest == Weight::ZERO;
+        if self.seen.workload.guard_changed && untouched && !self.memory.paused {
+            let message =
+                "its Guard was changed before anyone got the candidate; a new Change begins by the Guard as it is now".to_owned();
+            return back(Outcome::Superseded, "GuardChanged", message, false);
+        }
         self.not_ready_in_time()
             .or_else(|| self.lost_ready_too_often())
             .and_then(|message| back(Outcome::RolledBack, "CandidateNotReady", message, true))

@@ -31,6 +31,7 @@ const NOW: Millis = Millis(1_800_000_000_000);
 fn seen(view: &View, change: &Change, objects: &Objects) -> Observation {
     let given = Given {
         raised: None,
+        guard_changed: false,
         now: NOW,
         looks: Looks::default(),
         seen: Vec::new(),

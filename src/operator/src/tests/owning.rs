@@ -41,6 +41,7 @@ async fn recorded(server: &ApiServer, change: &Change) -> Traffic {
     let objects = Objects::find(&view, change, &Live::new());
     let given = Given {
         raised: None,
+        guard_changed: false,
         now: NOW,
         looks: Looks::default(),
         seen: Vec::new(),

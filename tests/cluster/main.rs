@@ -94,7 +94,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Share(100), outages::backend_away_never_promotes_a_failing_candidate),
         case!(Share(50), outages::no_data_exposes_nothing),
         case!(Share(100), outages::doubtful_answers_hold),
-        case!(Share(50), outages::query_that_prometheus_refuses_is_named),
+        case!(Share(50), outages::selectors_that_count_nothing_are_named_and_corrected),
         case!(Share(200), judging::harmless_releases_at_200_rps_are_promoted),
         case!(Share(100), judging::harmless_releases_at_20_rps_are_not_taken_back),
         case!(Share(100), judging::slow_release_is_taken_back),

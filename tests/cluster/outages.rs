@@ -157,29 +157,59 @@ pub(crate) async fn doubtful_answers_hold(world: &World) -> Result<()> {
     scene.close(Some(&route)).await
 }
 
-/// A selector that is one by its form, with a pattern that only Prometheus reads: it says what is wrong, and exposes nothing.
-pub(crate) async fn query_that_prometheus_refuses_is_named(world: &World) -> Result<()> {
+/// Selectors by which failures cannot be counted: each hold says what is wrong and exposes nothing, and the Guard that is corrected counts
+/// at once.
+pub(crate) async fn selectors_that_count_nothing_are_named_and_corrected(world: &World) -> Result<()> {
     let scene = Scene::open(world, "bad-query").await?;
     let mut guard = manifests::guard();
+    // One by its form, with a pattern that only Prometheus reads.
     guard["spec"]["metrics"]["signals"][0]["failures"] = json!("http_requests_total{code=~\"5[\"}");
     scene.guarded_by(&guard, 3, &[]).await?;
     let load = scene.load(50).await?;
     let route = scene.route().await?;
     scene.ship("v2", 3, &[]).await?;
-    let change = scene.change(1).await?;
-    let name = change.name_any();
-    holds(&scene, &name, &["QueryRefused"], 2 * MINUTE).await?;
+    named(&scene, 1, "QueryRefused", &["signal errors", "parse error", "correct the selectors of the signal"]).await?;
+    // Prometheus answers, but no series has the label: whatever fails, none would be counted.
+    guard["spec"]["metrics"]["signals"][0]["failures"] = json!("http_requests_total{status=~\"5..\"}");
+    scene.apply(&[guard.clone()]).await?;
+    begun_anew(&scene, 1).await?;
+    let no_label = ["has no series http_requests_total{status!=\"\"}", "correct the labels in failures"];
+    named(&scene, 2, "MetricsMissing", &no_label).await?;
+    // The pods' own pages have none of a counter by that name.
+    guard["spec"]["metrics"]["pods"] = json!({"port": 9090});
+    guard["spec"]["metrics"]["signals"][0]["failures"] = json!("http_errors_total");
+    scene.apply(&[guard.clone()]).await?;
+    begun_anew(&scene, 2).await?;
+    named(&scene, 3, "MetricsMissing", &["has no series http_errors_total", "have it begin at zero"]).await?;
+    ensure!(load.snapshot().by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
+    guard["spec"]["metrics"]["signals"][0]["failures"] = json!("http_requests_total{code=~\"5..\"}");
+    scene.apply(&[guard]).await?;
+    begun_anew(&scene, 3).await?;
+    let last = scene.exposed(4).await?.name_any();
+    scene.ship("v1", 3, &[]).await?;
+    scene.ends(&last, Phase::Withdrawn, 2 * MINUTE).await?;
+    let report = scene.finish(load).await?;
+    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
+    scene.close(Some(&route)).await
+}
+
+/// Change number `count` holds for this reason, in these words, and exposes nothing for a while.
+async fn named(scene: &Scene<'_>, count: usize, reason: &'static str, words: &[&str]) -> Result<()> {
+    let name = scene.change(count).await?.name_any();
+    holds(scene, &name, &[reason], 2 * MINUTE).await?;
     let held = scene.api::<Change>().get(&name).await?;
     let waiting = held.status.and_then(|status| status.waiting).map(|waiting| waiting.message).unwrap_or_default();
     println!("bad query: {waiting}");
-    for word in ["signal errors", "parse error", "correct the selectors of the signal"] {
+    for word in words {
         ensure!(waiting.contains(word), "the hold does not say \"{word}\": {waiting}");
     }
-    scene.stays(&name, &["QueryRefused"], Duration::from_secs(10)).await?;
-    scene.ship("v1", 3, &[]).await?;
-    scene.ends(&name, Phase::Withdrawn, 2 * MINUTE).await?;
-    let report = scene.finish(load).await?;
-    ensure!(report.by_version("v2").is_none(), "the candidate served although its failures cannot be counted (I9)");
-    ensure!(report.total_failed() == 0, "{} of {} requests failed", report.total_failed(), report.total_sent());
-    scene.close(Some(&route)).await
+    scene.stays(&name, &[reason], Duration::from_secs(10)).await
+}
+
+/// Change number `count` gave way to another by the Guard as it is now.
+async fn begun_anew(scene: &Scene<'_>, count: usize) -> Result<()> {
+    let name = scene.change(count).await?.name_any();
+    let ended = scene.ends(&name, Phase::Superseded, MINUTE).await?;
+    ensure!(reasons(&ended).contains(&"GuardChanged"), "{:?}", reasons(&ended));
+    Ok(())
 }

@@ -337,7 +337,7 @@ impl Judgement {
                 let none_read = !present.stable.is_empty() && !present.stable.iter().any(|pod| memory.book.knows(pod));
                 none_read.then(|| {
                     let message = format!(
-                        "signal {}: no series of any stable pod; check the metric's name and that its series carry the labels namespace and pod",
+                        "signal {}: no series of any stable pod; check the metric that the Guard names for it and, where Prometheus is asked, that its series carry the labels namespace and pod",
                         signal.name
                     );
                     (MISSING.to_owned(), message)

@@ -120,6 +120,18 @@ fn given_a_promote_at_a_stage_that_asks_humans_then_it_waits_for_their_word_alon
     assert_eq!(cluster.memory.stage, 1);
 }
 
+/// No word of a human replaces eyes, and whoever gave it is told so.
+#[test]
+fn given_a_promote_while_metrics_are_missing_then_it_is_told_what_it_waits_for_all_the_same() {
+    let mut cluster = Cluster::new(setup(Level::Medium, 2));
+    cluster.metrics = false;
+    (0..8).for_each(|_| cluster.turn());
+    let told = asked(&mut cluster, act(Action::Promote, "ann", &[])).unwrap();
+    assert!(told.contains("not before it can be seen: ") && told.contains("nobody answers"), "{told}");
+    (0..8).for_each(|_| cluster.turn());
+    assert_eq!((cluster.memory.highest, reason(&cluster)), (Weight::ZERO, "BackendUnreachable"));
+}
+
 #[test]
 fn given_two_that_are_asked_for_when_one_approves_twice_then_another_person_is_still_missing() {
     let mut cluster = waiting(of(2, &[]));

@@ -106,8 +106,23 @@ impl Turn<'_> {
         let to = if next < stages { self.setup.share(next).to_string() } else { "the hand-over".to_owned() };
         let missing = self.missing(next);
         let asked = if missing == 0 { String::new() } else { format!("; the policy still asks for {}", self.asked(missing)) };
-        self.note("PromotedByHuman", format!("{who} let it go on to {to} without waiting for the evidence{why}{asked}"), false);
-        Ok(if missing == 0 { format!("it goes on to {to}") } else { format!("it goes on to {to} once it is approved{asked}") })
+        let first = self.no_word_replaces().map_or_else(String::new, |what| format!("; not before {what}"));
+        self.note(
+            "PromotedByHuman",
+            format!("{who} let it go on to {to} without waiting for the evidence{why}{asked}{first}"),
+            false,
+        );
+        let approved = if missing == 0 { "" } else { " once it is approved" };
+        Ok(format!("it goes on to {to}{approved}{asked}{first}"))
+    }
+
+    /// What holds now, whatever a human says: nobody is exposed to what cannot be seen.
+    fn no_word_replaces(&self) -> Option<String> {
+        let verdict = self.memory.verdict(self.setup, self.seen.now);
+        let blind = verdict.trouble.map(|trouble| format!("it can be seen: {}", trouble.message));
+        blind
+            .or_else(|| verdict.split_broken.map(|words| format!("the requests follow the weights: {words}")))
+            .or_else(|| verdict.stable_unhealthy.map(|words| format!("stable is well again: {words}")))
     }
 
     /// A human answers yes to what the policy asks before the next stage.

@@ -62,7 +62,8 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(AsItAsks, people::nobody_is_believed_without_the_policy),
         case!(AsItAsks, windows::six_changes_queue_for_two_places),
         case!(AsItAsks, judging::crashing_pod_does_not_block_the_way_back),
-        case!(Share(250), releases::harmless_release_is_promoted),
+        // Gathers its past while others run, half an hour, and takes the machine alone then.
+        case!(AsItAsks, releases::failing_releases_are_taken_back),
         case!(Share(100), crashes::killed_while_held),
         case!(Share(100), crashes::killed_while_preparing),
         case!(Share(100), crashes::killed_while_progressing),
@@ -113,8 +114,6 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Share(50), contention::replicas_change_where_pods_are_the_share),
         case!(Share(50), refusals::the_api_server_refuses_wrong_guards),
         case!(Share(50), refusals::guards_that_cannot_work_say_so),
-        // Gathers its past while the last of the others run, and takes the machine alone then.
-        case!(AsItAsks, releases::failing_releases_are_taken_back),
         case!(Share(100), exposure::pods_are_the_share_of_a_harmless_release),
         case!(Share(100), exposure::pods_are_the_share_of_a_failing_release),
         case!(Share(100), pods::releases_are_judged_without_prometheus),
@@ -135,6 +134,8 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Share(50), protection::a_condemned_template_is_not_resumed),
         case!(Share(50), protection::a_namespace_that_is_deleted_goes),
         case!(Share(50), protection::every_policy_goes_with_the_chart),
+        // Last, since nobody comes in who is behind it while half of the machine gathers a past.
+        case!(Share(250), releases::harmless_release_is_promoted),
     ]
 }
 

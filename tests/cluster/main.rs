@@ -121,6 +121,7 @@ fn cases() -> Vec<(&'static str, Machine, Case)> {
         case!(Share(100), witnesses::a_check_that_fails_takes_back),
         case!(Share(100), witnesses::a_burning_error_budget_exposes_nobody),
         case!(Share(200), witnesses::a_hurt_dependent_takes_back_and_platform_trouble_holds),
+        case!(Share(100), witnesses::callers_tell_which_version_hurts_a_dependent),
         case!(Share(100), witnesses::sources_that_disagree_hold),
         case!(Share(50), exposure::grpc_route_is_divided_and_restored),
         case!(Share(50), people::verbs_are_what_roles_give),

@@ -143,6 +143,45 @@ pub(crate) async fn a_hurt_dependent_takes_back_and_platform_trouble_holds(world
     scene.close(Some(&route)).await
 }
 
+/// The guarded pods' own counters say which version's requests to a dependent fail. The demo service calls nobody, so its counters of requests
+/// stand for those of a client, and its own signal is another: it is not slow.
+pub(crate) async fn callers_tell_which_version_hurts_a_dependent(world: &World) -> Result<()> {
+    let scene = Scene::open(world, "callers").await?;
+    let mut guard = manifests::guard();
+    let slow = json!({"name": "slow", "histogram": "http_request_duration_seconds", "slowerThan": "1s"});
+    guard["spec"]["metrics"]["signals"] = json!([slow]);
+    let calls = |labels: &str| {
+        let failures = format!("http_requests_total{{{labels}code=~\"5..\"}}");
+        let calls = json!({"name": "calls", "requests": format!("http_requests_total{{{labels}}}"), "failures": failures});
+        json!([{"name": "ledger", "namespace": "bank", "measuredBy": "Callers", "signals": [calls]}])
+    };
+    guard["spec"]["dependents"] = calls("to=\"ledger\",");
+    scene.guarded_by(&guard, 4, &[]).await?;
+    let load = scene.load(100).await?;
+    let route = scene.route().await?;
+    // A dependent that nobody is seen to call is not known to be well.
+    scene.ship("v2", 4, &[("ERROR_RATE", "0.3")]).await?;
+    let first = scene.change(1).await?.name_any();
+    let missing =
+        scene.until_change(&first, "to miss the calls", MINUTE, |change| waits_for(change, &["MetricsMissing"])).await?;
+    let words = missing.status.and_then(|status| status.waiting).map(|waiting| waiting.message).unwrap_or_default();
+    println!("callers: {words}");
+    ensure!(words.contains("no pod of the guarded workload counts its requests to ledger"), "{words}");
+    guard["spec"]["dependents"] = calls("");
+    scene.apply(&[guard]).await?;
+    scene.ends(&first, Phase::Superseded, MINUTE).await?;
+    let second = scene.change(2).await?.name_any();
+    let ended = scene.ends(&second, Phase::RolledBack, 4 * MINUTE).await?;
+    let words = decided(&ended, "DependentHarmed").with_context(|| format!("{:?}", reasons(&ended)))?;
+    println!("callers: {words}");
+    ensure!(
+        words.starts_with("harms ledger.bank: ") && words.contains("of the candidate's requests to ledger.bank failed"),
+        "{words}"
+    );
+    scene.finish(load).await?;
+    scene.close(Some(&route)).await
+}
+
 /// Prometheus counts what the pods' own pages do not: a label that only relabelling adds makes every request of one version a
 /// failure there.
 pub(crate) async fn sources_that_disagree_hold(world: &World) -> Result<()> {

@@ -46,8 +46,8 @@ impl Failures {
              have it begin at zero, or tell failures by a label of the counter of requests"
         };
         Some(format!(
-            "pod {pod} counts requests, but has no series {selector} among which failures could be, so that none is seen is not that none is \
-             there; {mend}"
+            "pod {pod} counts requests, but has no series {selector} among which a failure could show: that none is seen does not mean that \
+             there is none; {mend}"
         ))
     }
 }

@@ -10,6 +10,7 @@ use firebreak_api::{
     Change, ChangeStatus, Guard,
     change::{Evidence, Phase},
     guard::{TargetKind, TargetRef},
+    intervention::Action,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -86,6 +87,12 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn in_command(&self) -> String {
         in_command(&self.change.spec.guard, self.change.metadata.namespace.as_deref())
+    }
+
+    /// A message of the operator with the Guard in its commands, which the engine does not know: each can be pasted.
+    #[must_use]
+    pub fn said(&self, message: &str) -> String {
+        with_guard(message, &self.in_command())
     }
 
     /// Where it is on its way.
@@ -360,6 +367,27 @@ pub fn slim(mut change: Change) -> Change {
 pub fn in_command(guard: &str, namespace: Option<&str>) -> String {
     let namespace = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
     format!("{guard}{namespace}{}", on_cluster())
+}
+
+/// A message whose commands say `GUARD`, with the Guard `at` as it is written in a command in its place.
+#[must_use]
+pub fn with_guard(message: &str, at: &str) -> String {
+    let mut parts = message.split("kubectl firebreak ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("kubectl firebreak ");
+        match part.split_once(" GUARD") {
+            Some((verb, rest)) if !verb.contains(' ') => text.push_str(&format!("{verb} {at}{rest}")),
+            _ => text.push_str(part),
+        }
+    }
+    text
+}
+
+/// The reason that a command needs for an act that takes one, for its end; else nothing.
+#[must_use]
+pub fn why(action: Action) -> &'static str {
+    if action.needs_reason() { " --reason '...'" } else { "" }
 }
 
 /// The user's own words for the cluster, said once a process.

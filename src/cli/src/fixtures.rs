@@ -151,7 +151,7 @@ pub(crate) fn waiting() -> Change {
             "stageBeganAt": "2026-07-01T12:02:00Z",
             "waiting": {"reason": "WaitingForHuman", "since": "2026-07-01T12:08:30Z", "message":
                 "The evidence allows 100 %, and the plan for high risk asks for a human before it. The candidate stays at 50 %. \
-                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak approve checkout or abort checkout."},
+                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak approve checkout --reason '...' or kubectl firebreak abort checkout."},
             "evidence": [
                 {"signal": "errors", "harm": -0.9, "safety": 3.9, "safetyNeeded": 3.101, "dispersion": 1.0,
                  "candidate": {"requests": 48_120, "failures": 49}, "stable": {"requests": 180_034, "failures": 188}},

@@ -195,7 +195,7 @@ impl CheckMemory {
             return Says::Failed(format!(
                 "stable burns its error budget {value:.1} times as fast as the objective allows over {name}, and from {limit} times on \
                  nothing new is exposed; Firebreak goes on by itself once it is below. Mend what burns it, or decide: kubectl \
-                 firebreak promote or abort"
+                 firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD"
             ));
         }
         if self.failed_before {

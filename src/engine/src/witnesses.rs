@@ -83,7 +83,8 @@ impl Memory {
         let hold = disagree.map(|words| {
             let message = format!(
                 "the pods' own pages show no harm, but Prometheus does not agree: {words}. Nothing goes on or back until they do: \
-                 compare what both count of the candidate's pods, or decide: kubectl firebreak promote or abort"
+                 compare what both count of the candidate's pods, or decide: kubectl firebreak promote GUARD --reason '...', or kubectl \
+                 firebreak abort GUARD"
             );
             NamedHold { reason: "SourcesDisagree".to_owned(), message, warning: true }
         });

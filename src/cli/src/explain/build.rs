@@ -220,7 +220,7 @@ impl Explanation {
                 stage_began_at: status.stage_began_at,
                 ended_at: status.ended_at,
                 paused: status.paused,
-                waiting: status.waiting.clone(),
+                waiting: status.waiting.clone().map(|waiting| Waiting { message: facts.said(&waiting.message), ..waiting }),
                 next_stage: facts.next_stage(),
                 needs: facts.needs(),
             },
@@ -237,7 +237,7 @@ impl Explanation {
                 .map(|decision| DecisionWords {
                     at: decision.at,
                     reason: decision.reason.clone(),
-                    message: decision.message.clone(),
+                    message: facts.said(&decision.message),
                 })
                 .collect(),
             commands: outcome::commands(&facts),

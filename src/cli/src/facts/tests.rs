@@ -109,3 +109,18 @@ fn given_a_cluster_that_the_user_named_when_a_command_is_suggested_then_it_names
         crate::args::Global { kubeconfig: file.map(Into::into), context: context.map(ToOwned::to_owned), namespace: None };
     assert_eq!(cluster_words(&global), words);
 }
+
+#[rstest]
+#[case(
+    "to try again: kubectl firebreak retry GUARD --reason '...'",
+    "to try again: kubectl firebreak retry checkout -n shop --reason '...'"
+)]
+#[case(
+    "kubectl firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD",
+    "kubectl firebreak promote checkout -n shop --reason '...', or kubectl firebreak abort checkout -n shop"
+)]
+#[case("kubectl firebreak policy test says more of GUARD", "kubectl firebreak policy test says more of GUARD")]
+#[case("nothing to do", "nothing to do")]
+fn given_a_message_with_commands_when_shown_then_they_name_the_guard(#[case] message: &str, #[case] shown: &str) {
+    assert_eq!(Facts::new(&fix::healthy(), fix::now()).said(message), shown);
+}

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Row, Side};
 use crate::{
+    facts,
     look::Look,
     words::{self, plain},
 };
@@ -87,8 +88,10 @@ pub fn record(row: &Row, width: usize, now: Timestamp, look: &Look) -> String {
     if let Some(took) = row.took_seconds.filter(|_| row.change.is_some()) {
         text.push_str(&format!("took {}{}\n", words::span(SignedDuration::from_secs(took)), failed.unwrap_or_default()));
     }
+    let at = facts::in_command(&row.guard, Some(&row.namespace));
     for entry in &row.entries {
-        text.push_str(&line(entry, width, now, look));
+        let message = facts::with_guard(&entry.message, &at);
+        text.push_str(&line(&Entry { message, ..entry.clone() }, width, now, look));
     }
     if row.dropped > 0 {
         text.push_str(&format!("{} entries of the middle are not kept\n", row.dropped));

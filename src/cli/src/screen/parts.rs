@@ -165,7 +165,7 @@ pub fn decisions(facts: &Facts<'_>, to: usize, look: &Look, skip: usize, whole: 
         let reason = plain(&decision.reason);
         let indent = width(&time) + 2;
         let head = [Span::styled(format!("{time}  "), look.faint()), Span::styled(format!("{reason} "), look.strong())];
-        let message = plain(&decision.message);
+        let message = plain(&facts.said(&decision.message));
         let room = to.saturating_sub(indent + width(&reason) + 1);
         if nth >= whole || width(&message) <= room {
             let mut spans = head.to_vec();

@@ -8,10 +8,11 @@ use std::{
 
 use firebreak_api::{
     Change, ChangeStatus, Guard,
-    change::{Evidence, Phase},
+    change::{Counted, Evidence, Phase, Waiting},
     guard::{TargetKind, TargetRef},
     intervention::Action,
 };
+use firebreak_engine::plan::SignalCounts;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{args::Global, words};
@@ -99,6 +100,25 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status.phase
+    }
+
+    /// Why it goes or went back; none of one that goes forward or was promoted.
+    #[must_use]
+    pub fn way_back(&self) -> Option<&'a Waiting> {
+        let back = matches!(self.phase(), Phase::RollingBack | Phase::RolledBack | Phase::Superseded | Phase::Withdrawn);
+        self.status.way_back.as_ref().filter(|_| back)
+    }
+
+    /// Whether it goes back since the two arms, or what dependents do, were compared.
+    ///
+    /// Too many slow requests at once have the word of slow ones beyond chance, and words of their own.
+    #[must_use]
+    pub fn is_back_by_evidence(&self) -> bool {
+        self.way_back().is_some_and(|back| match back.reason.as_str() {
+            "FailsMoreThanStable" | "FewerThanStable" | "DependentHarmed" => true,
+            "SlowerThanStable" => !back.message.contains("of the candidate's last"),
+            _ => false,
+        })
     }
 
     /// Its place in the plan, as the operator wrote it (`2/4`), else by its weight.
@@ -286,6 +306,15 @@ impl<'a> Facts<'a> {
 pub fn safety_share(evidence: &Evidence) -> f64 {
     // A signal of successes opens no stage, so it needs nothing.
     if evidence.safety_needed > 0.0 { share(evidence.safety, evidence.safety_needed) } else { 1.0 }
+}
+
+/// Seconds of a pod's life of which slow requests are not judged.
+pub const COLD_SECONDS: f64 = SignalCounts::Slow.warm_up_seconds();
+
+/// What was not judged of a signal, since candidate pods were cold; none where nothing was.
+#[must_use]
+pub fn left_out(evidence: &Evidence) -> Option<Counted> {
+    evidence.left_out.filter(|counted| counted.requests > 0)
 }
 
 fn share(have: f64, needed: f64) -> f64 {

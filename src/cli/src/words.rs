@@ -31,6 +31,20 @@ pub fn percent(value: f64) -> String {
     format!("{text} %")
 }
 
+/// A number with at most three significant digits: `0.545`, `0.005`, `15`, `1200`.
+#[must_use]
+pub fn significant(value: f64) -> String {
+    if !value.is_finite() {
+        return "?".to_owned();
+    }
+    let size = value.abs();
+    let after_point = if size == 0.0 { 0.0 } else { (2.0 - size.log10().floor()).clamp(0.0, 12.0) };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=12
+    let text = format!("{value:.*}", after_point as usize);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    text.to_owned()
+}
+
 /// A share from 0 to 1 as whole percent, rounded down: 100 % only when it is all there.
 #[must_use]
 pub fn share(value: f64) -> String {
@@ -301,6 +315,18 @@ mod tests {
     #[case(f64::NAN, "? %")]
     fn given_a_percentage_when_written_then_two_digits_that_matter(#[case] value: f64, #[case] text: &str) {
         assert_eq!(percent(value), text);
+    }
+
+    #[rstest::rstest]
+    #[case(0.545_360_000_000_000_1, "0.545")]
+    #[case(0.004_999_999_999_999_449, "0.005")]
+    #[case(-0.25, "-0.25")]
+    #[case(0.0, "0")]
+    #[case(15.0, "15")]
+    #[case(1234.5, "1234")]
+    #[case(f64::NAN, "?")]
+    fn given_a_number_when_written_then_three_digits_that_matter(#[case] value: f64, #[case] text: &str) {
+        assert_eq!(significant(value), text);
     }
 
     #[rstest::rstest]

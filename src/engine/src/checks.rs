@@ -124,6 +124,19 @@ pub enum Says {
     Missing(Millis, String),
 }
 
+/// How a check stands, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStanding {
+    /// The newest value, if there ever was one.
+    pub value: Option<f64>,
+    /// Why there is no answer now, if there is none.
+    pub missing: Option<String>,
+    /// How many of the last answers failed.
+    pub failed: usize,
+    /// How many answers that is of.
+    pub answers: usize,
+}
+
 impl CheckSetup {
     /// The value nearest to, or furthest beyond, the limits.
     fn worst(&self, least: f64, most: f64) -> (f64, bool) {
@@ -215,6 +228,16 @@ impl CheckMemory {
             ));
         }
         Says::Passes
+    }
+
+    /// How it stands now, whether it passes or not; `watched_since` is since when it has been asked without a break.
+    #[must_use]
+    pub fn standing(&self, setup: &CheckSetup, now: Millis, watched_since: Millis) -> CheckStanding {
+        let named = format!("check {}: ", setup.name);
+        let missing = self.without_answer(setup, now, watched_since);
+        let missing = missing.map(|(_, why)| why.strip_prefix(&named).map_or_else(|| why.clone(), str::to_owned));
+        let failed = self.failed.iter().filter(|failed| **failed).count();
+        CheckStanding { value: self.value, missing, failed, answers: self.failed.len() }
     }
 
     /// Why the error budget is not known, the first time that it has not been for so many seconds: nothing is held for it then.
@@ -323,6 +346,15 @@ mod tests {
         assert_eq!(memory.says(&setup(), at.plus_seconds(29.0), START), Says::Passes);
         assert!(matches!(memory.says(&setup(), at.plus_seconds(30.0), START), Says::Missing(..)));
         assert!(matches!(CheckMemory::default().says(&setup(), at, START), Says::Missing(START, _)));
+    }
+
+    #[test]
+    fn given_answers_when_asked_how_it_stands_then_value_and_failures_though_it_passes() {
+        let (memory, at) = after(&setup(), &[], &[Some(0.1), Some(0.1)]);
+        let stands = memory.standing(&setup(), at, START);
+        assert_eq!((stands.value, stands.missing, stands.failed, stands.answers), (Some(0.1), None, 0, 2));
+        let never = CheckMemory::default().standing(&setup(), START, START);
+        assert_eq!((never.value, never.missing.as_deref(), never.answers), (None, Some("no answer yet"), 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! does not, the Change is held. While the first is blind the second takes back in its place.
 
 use crate::{
-    checks::{About, CheckSetup, Missing, OnFailure, Says},
+    checks::{About, CheckSetup, CheckStanding, Missing, OnFailure, Says},
     counters::Present,
     judge::{Harm, Judgement, NamedHold, Standing, Trouble, Verdict},
     memory::Memory,
@@ -110,6 +110,13 @@ impl Memory {
     fn says<'a>(&'a self, setup: &'a Setup, now: Millis) -> impl Iterator<Item = (&'a CheckSetup, Says)> {
         let since = self.judgement.watching_since();
         setup.checks.iter().zip(&self.checks).map(move |(check, memory)| (check, memory.says(check, now, since)))
+    }
+
+    /// How the checks that a Guard asks for stand, each with its name.
+    pub fn standing_checks<'a>(&'a self, setup: &'a Setup, now: Millis) -> impl Iterator<Item = (&'a str, CheckStanding)> {
+        let since = self.judgement.watching_since();
+        let all = setup.checks.iter().zip(&self.checks).filter(|(check, _)| check.about == About::Asked);
+        all.map(move |(check, memory)| (check.name.as_str(), memory.standing(check, now, since)))
     }
 
     fn failed_check(&self, setup: &Setup, now: Millis) -> Option<Harm> {

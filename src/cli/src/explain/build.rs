@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    checks::{self, CheckWords},
+    ended::EndedBy,
     numbers::{self, Number},
     outcome,
 };
@@ -40,6 +42,9 @@ pub struct Explanation {
     pub phase: Phase,
     /// When this was written.
     pub at: Timestamp,
+    /// What ended it, or takes it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// What a human needs who is asked, while one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decide: Option<Brief>,
@@ -55,6 +60,9 @@ pub struct Explanation {
     pub state: State,
     /// The numbers with their meaning.
     pub numbers: Vec<Number>,
+    /// The absolute checks and how they stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckWords>,
     /// How the evidence went, once it was seen twice.
     pub curve: Option<Evidence>,
     /// Pods of the two arms.
@@ -199,6 +207,7 @@ impl Explanation {
             target: facts::target(&spec.target),
             phase: facts.phase(),
             at: now,
+            ended_by: EndedBy::of(&facts),
             decide: Brief::of(change, now, facts::on_cluster()),
             what: what(change),
             who: who(change),
@@ -225,6 +234,7 @@ impl Explanation {
                 needs: facts.needs(),
             },
             numbers: numbers::of(&facts),
+            checks: checks::of(&facts),
             curve: Evidence::of(change),
             arms: status.arms,
             blast_radius: status.blast_radius.clone(),

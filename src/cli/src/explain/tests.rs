@@ -22,6 +22,9 @@ fn page(change: &Change, to: usize) -> String {
 #[case("harm_rising", fix::harm_rising())]
 #[case("waiting", fix::waiting())]
 #[case("taken_back", fix::rolled_back())]
+#[case("cold", fix::cold())]
+#[case("slow_at_once", fix::slow_at_once())]
+#[case("checked", fix::checked())]
 #[case("promoted", fix::promoted())]
 fn given_a_change_when_explained_then_these_words(#[case] name: &str, #[case] change: Change) {
     insta::assert_snapshot!(format!("explain_{name}"), page(&change, 100));

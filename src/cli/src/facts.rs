@@ -109,6 +109,24 @@ impl<'a> Facts<'a> {
         self.status.way_back.as_ref().filter(|_| back)
     }
 
+    /// Which step of the way back it is at, in words; none where it does not go back.
+    #[must_use]
+    pub fn step_back(&self) -> Option<String> {
+        if self.phase() != Phase::RollingBack {
+            return None;
+        }
+        let pods = self.status.arms.map_or(0, |arms| arms.candidate_pods);
+        // The weight is 0 from the first moment on; the pods stay until the gateway has followed and they are drained.
+        let step = if pods > 0 {
+            let pods = if pods == 1 { "its pod finishes".to_owned() } else { format!("its {pods} pods finish") };
+            format!("step 1 of 2, stable gets all requests and {pods} what is under way")
+        } else {
+            "step 2 of 2, its pods go; then the Service and the routes are put back as they were".to_owned()
+        };
+        let time = self.way_back().map(|back| format!(" for {}", words::span(words::since(back.since, self.now))));
+        Some(format!("on its way back{}: {step}", time.unwrap_or_default()))
+    }
+
     /// Whether it goes back since the two arms, or what dependents do, were compared.
     ///
     /// Too many slow requests at once have the word of slow ones beyond chance, and words of their own.

@@ -164,6 +164,9 @@ pub struct State {
     pub paused: bool,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
+    /// Which step of the way back it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_back: Option<String>,
     /// The next stage in percent.
     pub next_stage: Option<i32>,
     /// What must come true before it goes on.
@@ -230,6 +233,7 @@ impl Explanation {
                 ended_at: status.ended_at,
                 paused: status.paused,
                 waiting: status.waiting.clone().map(|waiting| Waiting { message: facts.said(&waiting.message), ..waiting }),
+                step_back: facts.step_back(),
                 next_stage: facts.next_stage(),
                 needs: facts.needs(),
             },

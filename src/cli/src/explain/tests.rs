@@ -210,3 +210,10 @@ fn given_a_change_when_explained_then_each_act_that_takes_a_reason_is_printed_wi
         assert!(!takes || text.contains("--reason '...'"), "{text}");
     }
 }
+
+#[test]
+fn given_a_change_that_rolls_back_when_explained_then_now_says_so_and_nothing_of_needs() {
+    let text = page(&fix::in_phase(Phase::RollingBack), 100);
+    assert!(text.contains("NOW       on its way back: step 1 of 2"), "{text}");
+    assert!(!text.contains("nothing but its needs"), "{text}");
+}

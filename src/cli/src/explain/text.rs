@@ -184,8 +184,8 @@ fn state(page: &mut Page<'_>, explanation: &Explanation) {
         page.part("NOW", &[text], look.phase(explanation.phase));
         return;
     }
-    let mut text = Vec::new();
-    if state.paused {
+    let mut text: Vec<String> = state.step_back.iter().cloned().collect();
+    if state.paused && text.is_empty() {
         text.push("paused by a human".to_owned());
     }
     if let Some(waiting) = &state.waiting {

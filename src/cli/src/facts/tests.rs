@@ -124,3 +124,24 @@ fn given_a_cluster_that_the_user_named_when_a_command_is_suggested_then_it_names
 fn given_a_message_with_commands_when_shown_then_they_name_the_guard(#[case] message: &str, #[case] shown: &str) {
     assert_eq!(Facts::new(&fix::healthy(), fix::now()).said(message), shown);
 }
+
+#[rstest]
+#[case(json!({}), "step 1 of 2, stable gets all requests and its 2 pods finish what is under way")]
+#[case(
+    json!({"arms": {"candidatePods": 0, "candidateReady": 0, "stablePods": 6, "stableReady": 6}}),
+    "step 2 of 2, its pods go; then the Service and the routes are put back as they were"
+)]
+fn given_a_change_on_its_way_back_then_the_step_it_is_at(#[case] status: serde_json::Value, #[case] step: &str) {
+    let mut change = fix::in_phase(Phase::RollingBack);
+    fix::patch(&mut change, status);
+    fix::patch(
+        &mut change,
+        json!({"wayBack": {"reason": "Aborted", "message": "aborted by ann", "since": "2026-07-01T12:09:50Z"}}),
+    );
+    assert_eq!(Facts::new(&change, fix::now()).step_back(), Some(format!("on its way back for 10s: {step}")));
+}
+
+#[test]
+fn given_a_change_that_goes_forward_then_no_step_back() {
+    assert_eq!(Facts::new(&fix::healthy(), fix::now()).step_back(), None);
+}

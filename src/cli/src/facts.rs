@@ -22,6 +22,12 @@ static NOT_YET: LazyLock<ChangeStatus> = LazyLock::new(ChangeStatus::default);
 /// Harm evidence below which nothing is suspected: ln 5, as in the rules for going up a stage.
 pub const SUSPICION: f64 = 1.609_437_912_434_100_3;
 
+/// Seconds of a stage after which an arm without any request is told of: the engine closes an interval with few after 30 s, and
+/// metrics hold it some seconds later.
+const NO_REQUEST_AFTER: i64 = 35;
+/// What a Change waits for that only requests can bring.
+const WAITS_FOR_REQUESTS: [&str; 4] = ["CollectingEvidence", "MinimumBake", "Inconclusive", "Baking"];
+
 /// Signals named in a sentence; the others are counted.
 const SIGNALS_IN_WORDS: usize = 3;
 
@@ -107,6 +113,44 @@ impl<'a> Facts<'a> {
     pub fn way_back(&self) -> Option<&'a Waiting> {
         let back = matches!(self.phase(), Phase::RollingBack | Phase::RolledBack | Phase::Superseded | Phase::Withdrawn);
         self.status.way_back.as_ref().filter(|_| back)
+    }
+
+    /// That an arm got no request since this stage began, and what to look at; none where both got some, or it is too early to say,
+    /// or the Change waits for something else.
+    #[must_use]
+    pub fn no_request(&self) -> Option<String> {
+        let for_requests = |waiting: &Waiting| WAITS_FOR_REQUESTS.contains(&waiting.reason.as_str());
+        let time = self.stage_for().filter(|time| time.as_secs() >= NO_REQUEST_AFTER)?;
+        if !self.judged() || !self.status.waiting.as_ref().is_none_or(for_requests) {
+            return None;
+        }
+        let arm = match self.status.exposure_percent {
+            None | Some(0.0) => "the candidate",
+            // At the last stage stable gets none, where nothing is held back.
+            Some(exposure) if exposure >= 100.0 && self.next_stage().is_some() => "stable",
+            Some(_) => return None,
+        };
+        let time = words::span(time);
+        Some(format!("no request arrives: none was counted at {arm} in the {time} of this stage. {}", self.look_at()))
+    }
+
+    /// What decides whether requests arrive.
+    fn look_at(&self) -> String {
+        let traffic = self.change.spec.traffic.as_ref();
+        let service = traffic.map(|traffic| &traffic.service);
+        let service = service.map_or_else(|| "its Service".to_owned(), |service| format!("Service {service}"));
+        let way = if self.change.spec.is_routed() {
+            format!("does the route, by its host and its path, lead to {service}")
+        } else {
+            format!("does it go through {service}")
+        };
+        format!("Look whether there is load, and {way}")
+    }
+
+    /// Why it does not go on, in the words of the operator; where no request arrives, in those.
+    #[must_use]
+    pub fn waits_for(&self, waiting: &Waiting) -> String {
+        self.no_request().unwrap_or_else(|| self.said(&waiting.message))
     }
 
     /// Which step of the way back it is at, in words; none where it does not go back.
@@ -254,7 +298,7 @@ impl<'a> Facts<'a> {
     /// Time to the promotion if nothing but the plan's times held it up: it cannot be sooner.
     #[must_use]
     pub fn earliest_promotion(&self) -> Option<SignedDuration> {
-        if !self.judged() {
+        if !self.judged() || self.no_request().is_some() {
             return None;
         }
         let plan = &self.change.spec.plan;

@@ -167,6 +167,9 @@ pub struct State {
     /// Which step of the way back it is at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_back: Option<String>,
+    /// That no request arrives, and what to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_request: Option<String>,
     /// The next stage in percent.
     pub next_stage: Option<i32>,
     /// What must come true before it goes on.
@@ -232,8 +235,9 @@ impl Explanation {
                 stage_began_at: status.stage_began_at,
                 ended_at: status.ended_at,
                 paused: status.paused,
-                waiting: status.waiting.clone().map(|waiting| Waiting { message: facts.said(&waiting.message), ..waiting }),
+                waiting: status.waiting.clone().map(|waiting| Waiting { message: facts.waits_for(&waiting), ..waiting }),
                 step_back: facts.step_back(),
+                no_request: facts.no_request().filter(|_| status.waiting.is_none()),
                 next_stage: facts.next_stage(),
                 needs: facts.needs(),
             },

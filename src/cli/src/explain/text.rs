@@ -184,7 +184,7 @@ fn state(page: &mut Page<'_>, explanation: &Explanation) {
         page.part("NOW", &[text], look.phase(explanation.phase));
         return;
     }
-    let mut text: Vec<String> = state.step_back.iter().cloned().collect();
+    let mut text: Vec<String> = state.step_back.iter().chain(&state.no_request).cloned().collect();
     if state.paused && text.is_empty() {
         text.push("paused by a human".to_owned());
     }

@@ -1,6 +1,6 @@
 //! Where a Change is, how far its evidence is, what it needs.
 
-use firebreak_api::change::Phase;
+use firebreak_api::{Change, change::Phase};
 use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
@@ -144,4 +144,38 @@ fn given_a_change_on_its_way_back_then_the_step_it_is_at(#[case] status: serde_j
 #[test]
 fn given_a_change_that_goes_forward_then_no_step_back() {
     assert_eq!(Facts::new(&fix::healthy(), fix::now()).step_back(), None);
+}
+
+/// After 37 s at the first stage, without any load.
+fn unserved(exposure: Option<f64>, reason: &str) -> Change {
+    let mut change = fix::cold();
+    let waiting = json!({"reason": reason, "message": "more requests are needed", "since": "2026-07-01T12:09:23Z"});
+    fix::patch(&mut change, json!({"exposurePercent": exposure, "stageBeganAt": "2026-07-01T12:09:23Z", "waiting": waiting}));
+    change
+}
+
+#[rstest]
+#[case(None, "CollectingEvidence", Some("the candidate"))]
+#[case(Some(0.0), "MinimumBake", Some("the candidate"))]
+#[case(Some(100.0), "CollectingEvidence", Some("stable"))]
+#[case(Some(1.1), "CollectingEvidence", None)]
+#[case(None, "BackendUnreachable", None)]
+fn given_an_arm_without_requests_then_it_is_said_instead_of_a_time(
+    #[case] exposure: Option<f64>,
+    #[case] reason: &str,
+    #[case] arm: Option<&str>,
+) {
+    let change = unserved(exposure, reason);
+    let facts = Facts::new(&change, fix::now());
+    let words = facts.no_request();
+    let told = arm
+        .map(|arm| format!("no request arrives: none was counted at {arm} in the 37s of this stage. Look whether there is load"));
+    assert_eq!(words.as_deref().map(|words| words.split(", and ").next().unwrap().to_owned()), told);
+    assert_eq!(facts.earliest_promotion().is_none(), arm.is_some());
+}
+
+#[test]
+fn given_a_stage_that_just_began_then_no_word_of_missing_requests() {
+    let change = unserved(None, "MinimumBake");
+    assert_eq!(Facts::new(&change, fix::now() - SignedDuration::from_secs(10)).no_request(), None);
 }

@@ -98,7 +98,7 @@ fn of_change(change: &Change, now: Timestamp) -> State {
         state.key.push_str(" paused by a human");
     } else if let Some(waiting) = &status.waiting {
         state.key = format!("{} waits ({})", state.key, words::plain(&waiting.reason));
-        state.more = words::plain(&facts.said(&waiting.message));
+        state.more = words::plain(&facts.waits_for(waiting));
     }
     state
 }

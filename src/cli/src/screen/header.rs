@@ -99,7 +99,7 @@ pub fn why(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     if let Some(waiting) = &status.waiting {
         let time = span(words::since(waiting.since, facts.now));
         let start = Span::styled(format!("Waits ({}, {time}):", plain(&waiting.reason)), look.warn());
-        lines.extend(paragraph(start, &facts.said(&waiting.message), look.warn(), to));
+        lines.extend(paragraph(start, &facts.waits_for(waiting), look.warn(), to));
     } else if !status.paused {
         lines.extend(next(facts, to, look));
     }
@@ -134,6 +134,9 @@ fn next(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
         _ => "Before the promotion:".to_owned(),
     };
     let needs = facts.needs();
+    if let Some(none) = facts.no_request() {
+        return paragraph(Span::styled(goal, look.strong()), &none, look.warn(), to);
+    }
     let text =
         if needs.is_empty() { "nothing is missing; the operator's next look decides".to_owned() } else { words::list(&needs) };
     paragraph(Span::styled(goal, look.strong()), &text, ratatui::style::Style::new(), to)

@@ -31,18 +31,24 @@ pub fn percent(value: f64) -> String {
     format!("{text} %")
 }
 
-/// A number with at most three significant digits: `0.545`, `0.005`, `15`, `1200`.
+/// An estimated count, said to be one: `~41`, `< 1`; 0 where nothing is estimated.
 #[must_use]
-pub fn significant(value: f64) -> String {
-    if !value.is_finite() {
-        return "?".to_owned();
+pub fn about(value: f64) -> String {
+    if value < 0.05 || value.is_nan() {
+        "0".to_owned()
+    } else if value < 0.5 {
+        "< 1".to_owned()
+    } else {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and is not negative
+        let whole = value.round() as u64;
+        format!("~{}", count(whole))
     }
-    let size = value.abs();
-    let after_point = if size == 0.0 { 0.0 } else { (2.0 - size.log10().floor()).clamp(0.0, 12.0) };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=12
-    let text = format!("{value:.*}", after_point as usize);
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    text.to_owned()
+}
+
+/// A number for machines without what a conversion left in its last digits: `0.005` for `0.004999999999999449`.
+#[must_use]
+pub fn clean(value: f64) -> f64 {
+    format!("{value:.10e}").parse().unwrap_or(value)
 }
 
 /// A share from 0 to 1 as whole percent, rounded down: 100 % only when it is all there.
@@ -318,15 +324,20 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(0.545_360_000_000_000_1, "0.545")]
-    #[case(0.004_999_999_999_999_449, "0.005")]
-    #[case(-0.25, "-0.25")]
     #[case(0.0, "0")]
-    #[case(15.0, "15")]
-    #[case(1234.5, "1234")]
-    #[case(f64::NAN, "?")]
-    fn given_a_number_when_written_then_three_digits_that_matter(#[case] value: f64, #[case] text: &str) {
-        assert_eq!(significant(value), text);
+    #[case(0.2, "< 1")]
+    #[case(0.8, "~1")]
+    #[case(12_034.4, "~12,034")]
+    fn given_an_estimated_count_when_written_then_it_is_said_to_be_one(#[case] value: f64, #[case] text: &str) {
+        assert_eq!(about(value), text);
+    }
+
+    #[rstest::rstest]
+    #[case(0.004_999_999_999_999_449, 0.005)]
+    #[case(12.345_678_9, 12.345_678_9)]
+    #[case(0.0, 0.0)]
+    fn given_dirt_of_a_conversion_when_cleaned_then_it_is_gone(#[case] value: f64, #[case] cleaned: f64) {
+        assert_eq!(clean(value).to_bits(), cleaned.to_bits());
     }
 
     #[rstest::rstest]

@@ -9,12 +9,15 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::Millis;
+use crate::units::{Millis, significant};
 
 /// An answer this much older than the last, seconds, comes from a clock that was set back, not from a late reply.
 const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 /// A check whose newest answer is older than this many seconds, or than so many of its own periods, gives none.
 const SILENT_AFTER: (f64, f64) = (15.0, 3.0);
+
+/// Significant digits of a value at most: as many as tell two numbers apart.
+const MOST_DIGITS: i32 = 17;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +161,15 @@ impl CheckSetup {
     }
 }
 
+/// A value with three significant digits, and with more where those would put it on the other side of a limit.
+#[must_use]
+pub fn written(value: f64, min: Option<f64>, max: Option<f64>) -> String {
+    let passes = |value: f64| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
+    let texts = (3..=MOST_DIGITS).map(|digits| significant(value, digits));
+    let same_side = |text: &String| text.parse().is_ok_and(|read| passes(read) == passes(value));
+    texts.into_iter().find(same_side).unwrap_or_else(|| value.to_string())
+}
+
 impl CheckMemory {
     /// Takes in an answer. One no newer than the last is ignored, unless the clock went back.
     pub fn enter(&mut self, setup: &CheckSetup, look: &CheckLook) {
@@ -200,7 +212,7 @@ impl CheckMemory {
             };
         }
         let failed = self.failed.iter().filter(|failed| **failed).count();
-        let value = self.value.map_or_else(|| "no number".to_owned(), |value| format!("{value}"));
+        let value = self.value.map_or_else(|| "no number".to_owned(), |value| written(value, setup.min, setup.max));
         let enough = failed >= usize::try_from(setup.failed_answers.max(1)).unwrap_or(usize::MAX);
         let (name, limits, of) = (&setup.name, setup.limits(), self.failed.len());
         if setup.about == About::ErrorBudget && self.failed.back() == Some(&true) {
@@ -355,6 +367,14 @@ mod tests {
         assert_eq!((stands.value, stands.missing, stands.failed, stands.answers), (Some(0.1), None, 0, 2));
         let never = CheckMemory::default().standing(&setup(), START, START);
         assert_eq!((never.value, never.missing.as_deref(), never.answers), (None, Some("no answer yet"), 0));
+    }
+
+    #[test]
+    fn given_a_value_when_written_then_three_digits_unless_they_deny_the_failure() {
+        assert_eq!(written(0.545_360_000_000_000_1, None, Some(0.1)), "0.545");
+        assert_eq!(written(0.800_4, None, Some(0.8)), "0.8004");
+        assert_eq!(written(0.8, None, Some(0.8)), "0.8");
+        assert_eq!(written(f64::INFINITY, None, Some(0.8)), "inf");
     }
 
     #[test]

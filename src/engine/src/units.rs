@@ -70,3 +70,17 @@ impl fmt::Display for Weight {
         if self.0.is_multiple_of(10) { write!(f, "{} %", self.0 / 10) } else { write!(f, "{}.{} %", self.0 / 10, self.0 % 10) }
     }
 }
+
+/// A number as people read it, with so many significant digits at most: `0.545`, `0.005`, `15`, `1234`; no digit before the point
+/// is dropped.
+#[must_use]
+pub fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".to_owned() } else { value.to_string() };
+    }
+    let after_point = f64::from(digits - 1) - value.abs().log10().floor();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=30
+    let text = format!("{value:.*}", after_point.clamp(0.0, 30.0) as usize);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    text.to_owned()
+}

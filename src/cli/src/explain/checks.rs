@@ -1,9 +1,10 @@
 //! The absolute checks of a Change: their last value, their limits and how often they failed.
 
 use firebreak_api::{change::CheckStatus, evidence::Check};
+use firebreak_engine::checks::written;
 use serde::Serialize;
 
-use crate::{facts::Facts, words};
+use crate::facts::Facts;
 
 /// A check and how it stands.
 #[derive(Clone, Debug, Serialize)]
@@ -54,10 +55,11 @@ fn one(check: &Check, stands: Option<&CheckStatus>) -> CheckWords {
 }
 
 fn said(check: &Check, value: Option<f64>, missing: Option<&str>, (failed, answers): (u32, u32)) -> String {
+    let number = |value| written(value, check.min, check.max);
     let newest = match (missing, value) {
-        (Some(missing), Some(value)) => format!("no answer now ({missing}), before {}", words::significant(value)),
+        (Some(missing), Some(value)) => format!("no answer now ({missing}), before {}", number(value)),
         (Some(missing), None) => format!("no answer ({missing})"),
-        (None, Some(value)) => words::significant(value),
+        (None, Some(value)) => number(value),
         (None, None) => "no answer yet".to_owned(),
     };
     let failures = if answers == 0 { String::new() } else { format!("; {failed} of the last {answers} answers failed") };
@@ -65,7 +67,7 @@ fn said(check: &Check, value: Option<f64>, missing: Option<&str>, (failed, answe
 }
 
 fn limits(check: &Check) -> String {
-    let number = words::significant;
+    let number = |limit: f64| limit.to_string();
     match (check.min, check.max) {
         (Some(min), Some(max)) => format!("between {} and {} is allowed", number(min), number(max)),
         (Some(min), None) => format!("at least {} is asked for", number(min)),

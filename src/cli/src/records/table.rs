@@ -53,7 +53,7 @@ fn cells(row: &Row, now: Timestamp, look: &Look) -> Vec<String> {
         plain(actor(&row.changed_by)),
         some(approved),
         some(took),
-        some(row.failed_requests.map(words::estimate)),
+        some(row.failed_requests.map(words::about)),
         some(images(&row.from)),
         some(images(&row.to)),
         some(why),
@@ -84,7 +84,7 @@ pub fn record(row: &Row, width: usize, now: Timestamp, look: &Look) -> String {
     for line in words::wrap(&plain(&sides), width) {
         text.push_str(&format!("{line}\n"));
     }
-    let failed = row.failed_requests.map(|failed| format!("; {} requests failed because of it", words::estimate(failed)));
+    let failed = row.failed_requests.map(|failed| format!("; {} requests failed because of it", words::about(failed)));
     if let Some(took) = row.took_seconds.filter(|_| row.change.is_some()) {
         text.push_str(&format!("took {}{}\n", words::span(SignedDuration::from_secs(took)), failed.unwrap_or_default()));
     }

@@ -24,7 +24,7 @@ const SAID: usize = 30;
 #[must_use]
 pub fn text(rows: &[Row], namespaces: bool, wide: bool, now: Timestamp, look: &Look) -> String {
     let head =
-        ["WHEN", "NAMESPACE", "GUARD", "CHANGE", "REVISION", "RISK", "ENDED", "CHANGED BY", "APPROVED BY", "TOOK", "FAILED"];
+        ["WHEN", "NAMESPACE", "GUARD", "CHANGE", "VERSION", "RISK", "ENDED", "CHANGED BY", "APPROVED BY", "TOOK", "FAILED"];
     let more = ["FROM", "TO", "WHY"];
     let shown = |cells: Vec<String>| -> Vec<String> {
         let place = cells.into_iter().enumerate().filter(|(place, _)| namespaces || *place != 1);

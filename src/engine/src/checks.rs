@@ -17,7 +17,7 @@ const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 const SILENT_AFTER: (f64, f64) = (15.0, 3.0);
 
 /// Significant digits of a value at most: as many as tell two numbers apart.
-const MOST_DIGITS: i32 = 17;
+const MOST_DIGITS: usize = 17;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,9 +165,9 @@ impl CheckSetup {
 #[must_use]
 pub fn written(value: f64, min: Option<f64>, max: Option<f64>) -> String {
     let passes = |value: f64| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
-    let texts = (3..=MOST_DIGITS).map(|digits| significant(value, digits));
+    let mut texts = (3..=MOST_DIGITS).map(|digits| significant(value, digits));
     let same_side = |text: &String| text.parse().is_ok_and(|read| passes(read) == passes(value));
-    texts.into_iter().find(same_side).unwrap_or_else(|| value.to_string())
+    texts.find(same_side).unwrap_or_else(|| value.to_string())
 }
 
 impl CheckMemory {

@@ -56,3 +56,37 @@ fn rule(facts: &Facts<'_>) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::fixtures as fix;
+
+    #[rstest]
+    #[case("Aborted", "aborted by ann", false)]
+    #[case("CheckFailed", "check p99: the value is 0.9", false)]
+    #[case("CandidateCrashLoops", "all 1 candidate pods crash again and again", false)]
+    #[case("SlowerThanStable", "signal slow: 20 of the candidate's last 24 requests were slow", false)]
+    #[case("SlowerThanStable", "signal slow: 40 of 80 candidate requests against 1 of 1520 stable ones: worse", true)]
+    #[case("FailsMoreThanStable", "signal errors: 20 of 80 candidate requests", true)]
+    fn given_a_way_back_when_explained_then_whether_the_evidence_decided(
+        #[case] reason: &str,
+        #[case] message: &str,
+        #[case] by_evidence: bool,
+    ) {
+        let mut change = fix::in_phase(Phase::RollingBack);
+        let back = serde_json::json!({"reason": reason, "message": message, "since": "2026-07-01T12:09:50Z"});
+        fix::patch(&mut change, serde_json::json!({"wayBack": back}));
+        let ended = EndedBy::of(&Facts::new(&change, fix::now())).unwrap();
+        assert_eq!(ended.by_evidence, by_evidence);
+        assert_eq!(ended.words[0], format!("goes back ({reason}): {message}"));
+        assert_eq!(ended.words.len() == 1, by_evidence, "{:?}", ended.words);
+    }
+
+    #[test]
+    fn given_a_change_that_goes_forward_then_nothing_ended_it() {
+        assert!(EndedBy::of(&Facts::new(&fix::healthy(), fix::now())).is_none());
+    }
+}

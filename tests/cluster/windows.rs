@@ -130,7 +130,11 @@ pub(crate) async fn an_approval_lets_a_change_through_a_freeze(world: &World) ->
     let name = scene.change(1).await?.name_any();
     let frozen = ["FrozenUnlessApproved"];
     let held = scene.until_change(&name, "to be frozen", MINUTE, |change| waits_for(change, &frozen)).await?;
-    ensure!(message(&held).contains("kubectl firebreak approve lets it through this window"), "{}", message(&held));
+    ensure!(
+        message(&held).contains("kubectl firebreak approve GUARD --reason '...' lets it through this window"),
+        "{}",
+        message(&held)
+    );
     let explained = ann.firebreak(&["explain", APP])?;
     ensure!(explained.contains("ASKED     may it pass the freeze that is in force? 1 human"), "{explained}");
     carol.refused(&["approve", APP, "--reason", "it is urgent"])?;

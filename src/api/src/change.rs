@@ -277,6 +277,9 @@ pub struct ChangeStatus {
     /// Evidence of each signal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// The absolute checks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckStatus>,
     /// Harm evidence of all signals together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harm: Option<HarmScale>,
@@ -385,6 +388,27 @@ pub struct Evidence {
     pub stable: Counted,
     /// Dispersion in use, 1 or more.
     pub dispersion: f64,
+    /// Requests and failures of candidate pods in their first seconds, which are not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Counted>,
+}
+
+/// How a check stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: String,
+    /// The newest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Why there is no answer now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// How many of the last answers failed.
+    pub failed: u32,
+    /// How many answers that is of.
+    pub answers: u32,
 }
 
 /// Requests and how many of them failed (or were slow).

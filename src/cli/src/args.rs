@@ -169,6 +169,9 @@ pub struct Status {
 /// Options of `queue`.
 #[derive(Args, Clone, Debug)]
 pub struct Queue {
+    /// As for the other lists: the queue is of all namespaces without it, too
+    #[arg(long, short = 'A')]
+    pub all_namespaces: bool,
     /// For machines
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

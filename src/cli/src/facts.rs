@@ -8,9 +8,11 @@ use std::{
 
 use firebreak_api::{
     Change, ChangeStatus, Guard,
-    change::{Evidence, Phase},
+    change::{Counted, Evidence, Phase, Waiting},
     guard::{TargetKind, TargetRef},
+    intervention::Action,
 };
+use firebreak_engine::plan::SignalCounts;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{args::Global, words};
@@ -19,6 +21,12 @@ static NOT_YET: LazyLock<ChangeStatus> = LazyLock::new(ChangeStatus::default);
 
 /// Harm evidence below which nothing is suspected: ln 5, as in the rules for going up a stage.
 pub const SUSPICION: f64 = 1.609_437_912_434_100_3;
+
+/// Seconds of a stage after which an arm without any request is told of: the engine closes an interval with few after 30 s, and
+/// metrics hold it some seconds later.
+const NO_REQUEST_AFTER: i64 = 35;
+/// What a Change waits for that only requests can bring.
+const WAITS_FOR_REQUESTS: [&str; 4] = ["CollectingEvidence", "MinimumBake", "Inconclusive", "Baking"];
 
 /// Signals named in a sentence; the others are counted.
 const SIGNALS_IN_WORDS: usize = 3;
@@ -88,10 +96,91 @@ impl<'a> Facts<'a> {
         in_command(&self.change.spec.guard, self.change.metadata.namespace.as_deref())
     }
 
+    /// A message of the operator with the Guard in its commands, which the engine does not know: each can be pasted.
+    #[must_use]
+    pub fn said(&self, message: &str) -> String {
+        with_guard(message, &self.in_command())
+    }
+
     /// Where it is on its way.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status.phase
+    }
+
+    /// Why it goes or went back; none of one that goes forward or was promoted.
+    #[must_use]
+    pub fn way_back(&self) -> Option<&'a Waiting> {
+        let back = matches!(self.phase(), Phase::RollingBack | Phase::RolledBack | Phase::Superseded | Phase::Withdrawn);
+        self.status.way_back.as_ref().filter(|_| back)
+    }
+
+    /// That an arm got no request since this stage began, and what to look at; none where both got some, or it is too early to say,
+    /// or the Change waits for something else.
+    #[must_use]
+    pub fn no_request(&self) -> Option<String> {
+        let for_requests = |waiting: &Waiting| WAITS_FOR_REQUESTS.contains(&waiting.reason.as_str());
+        let time = self.stage_for().filter(|time| time.as_secs() >= NO_REQUEST_AFTER)?;
+        if !self.judged() || !self.status.waiting.as_ref().is_none_or(for_requests) {
+            return None;
+        }
+        let arm = match self.status.exposure_percent {
+            None | Some(0.0) => "the candidate",
+            // At the last stage stable gets none, where nothing is held back.
+            Some(exposure) if exposure >= 100.0 && self.next_stage().is_some() => "stable",
+            Some(_) => return None,
+        };
+        let time = words::span(time);
+        Some(format!("no request arrives: none was counted at {arm} in the {time} of this stage. {}", self.look_at()))
+    }
+
+    /// What decides whether requests arrive.
+    fn look_at(&self) -> String {
+        let traffic = self.change.spec.traffic.as_ref();
+        let service = traffic.map(|traffic| &traffic.service);
+        let service = service.map_or_else(|| "its Service".to_owned(), |service| format!("Service {service}"));
+        let way = if self.change.spec.is_routed() {
+            format!("does the route, by its host and its path, lead to {service}")
+        } else {
+            format!("does it go through {service}")
+        };
+        format!("Look whether there is load, and {way}")
+    }
+
+    /// Why it does not go on, in the words of the operator; where no request arrives, in those.
+    #[must_use]
+    pub fn waits_for(&self, waiting: &Waiting) -> String {
+        self.no_request().unwrap_or_else(|| self.said(&waiting.message))
+    }
+
+    /// Which step of the way back it is at, in words; none where it does not go back.
+    #[must_use]
+    pub fn step_back(&self) -> Option<String> {
+        if self.phase() != Phase::RollingBack {
+            return None;
+        }
+        let pods = self.status.arms.map_or(0, |arms| arms.candidate_pods);
+        // The weight is 0 from the first moment on; the pods stay until the gateway has followed and they are drained.
+        let step = if pods > 0 {
+            let pods = if pods == 1 { "its pod finishes".to_owned() } else { format!("its {pods} pods finish") };
+            format!("step 1 of 2, stable gets all requests and {pods} what is under way")
+        } else {
+            "step 2 of 2, its pods go; then the Service and the routes are put back as they were".to_owned()
+        };
+        let time = self.way_back().map(|back| format!(" for {}", words::span(words::since(back.since, self.now))));
+        Some(format!("on its way back{}: {step}", time.unwrap_or_default()))
+    }
+
+    /// Whether it goes back since the two arms, or what dependents do, were compared.
+    ///
+    /// Too many slow requests at once have the word of slow ones beyond chance, and words of their own.
+    #[must_use]
+    pub fn is_back_by_evidence(&self) -> bool {
+        self.way_back().is_some_and(|back| match back.reason.as_str() {
+            "FailsMoreThanStable" | "FewerThanStable" | "DependentHarmed" => true,
+            "SlowerThanStable" => !back.message.contains("of the candidate's last"),
+            _ => false,
+        })
     }
 
     /// Its place in the plan, as the operator wrote it (`2/4`), else by its weight.
@@ -209,7 +298,7 @@ impl<'a> Facts<'a> {
     /// Time to the promotion if nothing but the plan's times held it up: it cannot be sooner.
     #[must_use]
     pub fn earliest_promotion(&self) -> Option<SignedDuration> {
-        if !self.judged() {
+        if !self.judged() || self.no_request().is_some() {
             return None;
         }
         let plan = &self.change.spec.plan;
@@ -279,6 +368,15 @@ impl<'a> Facts<'a> {
 pub fn safety_share(evidence: &Evidence) -> f64 {
     // A signal of successes opens no stage, so it needs nothing.
     if evidence.safety_needed > 0.0 { share(evidence.safety, evidence.safety_needed) } else { 1.0 }
+}
+
+/// Seconds of a pod's life of which slow requests are not judged.
+pub const COLD_SECONDS: f64 = SignalCounts::Slow.warm_up_seconds();
+
+/// What was not judged of a signal, since candidate pods were cold; none where nothing was.
+#[must_use]
+pub fn left_out(evidence: &Evidence) -> Option<Counted> {
+    evidence.left_out.filter(|counted| counted.requests > 0)
 }
 
 fn share(have: f64, needed: f64) -> f64 {
@@ -360,6 +458,27 @@ pub fn slim(mut change: Change) -> Change {
 pub fn in_command(guard: &str, namespace: Option<&str>) -> String {
     let namespace = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
     format!("{guard}{namespace}{}", on_cluster())
+}
+
+/// A message whose commands say `GUARD`, with the Guard `at` as it is written in a command in its place.
+#[must_use]
+pub fn with_guard(message: &str, at: &str) -> String {
+    let mut parts = message.split("kubectl firebreak ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("kubectl firebreak ");
+        match part.split_once(" GUARD") {
+            Some((verb, rest)) if !verb.contains(' ') => text.push_str(&format!("{verb} {at}{rest}")),
+            _ => text.push_str(part),
+        }
+    }
+    text
+}
+
+/// The reason that a command needs for an act that takes one, for its end; else nothing.
+#[must_use]
+pub fn why(action: Action) -> &'static str {
+    if action.needs_reason() { " --reason '...'" } else { "" }
 }
 
 /// The user's own words for the cluster, said once a process.

@@ -151,7 +151,7 @@ pub(crate) fn waiting() -> Change {
             "stageBeganAt": "2026-07-01T12:02:00Z",
             "waiting": {"reason": "WaitingForHuman", "since": "2026-07-01T12:08:30Z", "message":
                 "The evidence allows 100 %, and the plan for high risk asks for a human before it. The candidate stays at 50 %. \
-                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak approve checkout or abort checkout."},
+                 Look at it with kubectl firebreak explain checkout, then kubectl firebreak approve checkout --reason '...' or kubectl firebreak abort checkout."},
             "evidence": [
                 {"signal": "errors", "harm": -0.9, "safety": 3.9, "safetyNeeded": 3.101, "dispersion": 1.0,
                  "candidate": {"requests": 48_120, "failures": 49}, "stable": {"requests": 180_034, "failures": 188}},
@@ -187,6 +187,67 @@ pub(crate) fn rolled_back() -> Change {
         "12:09:40",
         "RolledBack",
         "Stable serves all requests; the candidate is condemned. 41 requests failed because of it (at least 20).",
+    );
+    change
+}
+
+/// At its first stage for 12 s: slow requests of its pods are not judged yet.
+pub(crate) fn cold() -> Change {
+    let mut change = healthy();
+    patch(
+        &mut change,
+        json!({
+            "stage": "1/5", "weightPercent": 1.0, "exposurePercent": 1.1, "highestWeightPercent": 1.0,
+            "exposedAt": "2026-07-01T12:09:48Z", "stageBeganAt": "2026-07-01T12:09:48Z", "memory": null,
+            "evidence": [
+                {"signal": "errors", "harm": 0.0, "safety": 0.1, "safetyNeeded": 3.101, "dispersion": 1.0,
+                 "candidate": {"requests": 137, "failures": 0}, "stable": {"requests": 12_034, "failures": 12}},
+                {"signal": "slow", "harm": 0.0, "safety": 0.0, "safetyNeeded": 3.101, "dispersion": 1.0,
+                 "candidate": {"requests": 0, "failures": 0}, "stable": {"requests": 12_034, "failures": 248},
+                 "leftOut": {"requests": 137, "failures": 9}}],
+            "harm": {"evidence": 0.0, "needed": 3.912, "provedRatio": 0.0}
+        }),
+    );
+    let status = change.status.as_mut().unwrap();
+    status.decisions.truncate(1);
+    decide(&mut change, "12:09:48", "StageStarted", "stage 1 of 5: 1 % of the traffic");
+    change
+}
+
+/// Taken back in its first seconds, since most of its requests were slow.
+pub(crate) fn slow_at_once() -> Change {
+    let mut change = cold();
+    let mut evidence = serde_json::to_value(&change.status.as_ref().unwrap().evidence).unwrap();
+    evidence[0]["candidate"] = json!({"requests": 24, "failures": 0});
+    evidence[1]["leftOut"] = json!({"requests": 24, "failures": 20});
+    let why = "signal slow: 20 of the candidate's last 24 requests were slow, 0.40 % of stable's";
+    patch(
+        &mut change,
+        json!({
+            "phase": "RolledBack", "weightPercent": 0.0, "endedAt": "2026-07-01T12:09:59Z", "exposurePercent": null,
+            "evidence": evidence, "arms": {"candidatePods": 0, "candidateReady": 0, "stablePods": 6, "stableReady": 6},
+            "wayBack": {"reason": "SlowerThanStable", "message": why, "since": "2026-07-01T12:09:51Z"}
+        }),
+    );
+    let next =
+        "the workload stays held. Ship a fixed template, or to try this one again: kubectl firebreak retry GUARD --reason '...'";
+    decide(&mut change, "12:09:51", "SlowerThanStable", &format!("{why}: taking the candidate back from 1 %; {next}"));
+    decide(&mut change, "12:09:59", "RolledBack", "all traffic is on stable; the candidate is condemned and gone");
+    change
+}
+
+/// With checks: one passes, one fails, one gets no answer.
+pub(crate) fn checked() -> Change {
+    let mut change = healthy();
+    change.spec.checks = from(json!([
+        {"name": "p99", "query": "p99", "max": 0.8}, {"name": "stock", "query": "stock", "min": 1.0},
+        {"name": "queue", "query": "queue", "max": 100.0}]));
+    patch(
+        &mut change,
+        json!({"checks": [
+            {"name": "p99", "value": 0.545_360_000_000_000_1, "failed": 0, "answers": 3},
+            {"name": "stock", "value": 0.0, "failed": 2, "answers": 3},
+            {"name": "queue", "missing": "the query gave no series", "failed": 0, "answers": 0}]}),
     );
     change
 }

@@ -11,7 +11,7 @@ use crate::{
     args::{self, Global},
     cluster::Cluster,
     error::Error,
-    facts,
+    facts::{self, Facts},
     look::Look,
     output,
     words::{self, plain, span, width},
@@ -80,7 +80,7 @@ impl Entry {
             stage: status.stage.clone().unwrap_or_default(),
             weight_percent: status.weight_percent,
             since: waiting.map_or(change.spec.detected_at, |waiting| waiting.since),
-            message: waiting.map(|waiting| waiting.message.clone()),
+            message: waiting.map(|waiting| Facts::new(change, change.spec.detected_at).said(&waiting.message)),
         }
     }
 }

@@ -21,7 +21,9 @@ use crate::{
     args::{self, Global},
     cluster::Cluster,
     error::Error,
-    explain, facts, output, policy,
+    explain,
+    facts::{self, Facts},
+    output, policy,
     words::{clock, plain, wrap},
 };
 
@@ -158,7 +160,7 @@ impl Replay {
         let one = |(decision, again): (&DecisionRecord, Again)| Replayed {
             at: decision.at,
             reason: decision.reason.clone(),
-            message: decision.message.clone(),
+            message: Facts::new(change, decision.at).said(&decision.message),
             again,
         };
         Self {

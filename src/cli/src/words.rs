@@ -31,6 +31,26 @@ pub fn percent(value: f64) -> String {
     format!("{text} %")
 }
 
+/// An estimated count, said to be one: `~41`, `< 1`; 0 where nothing is estimated.
+#[must_use]
+pub fn about(value: f64) -> String {
+    if value < 0.05 || value.is_nan() {
+        "0".to_owned()
+    } else if value < 0.5 {
+        "< 1".to_owned()
+    } else {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and is not negative
+        let whole = value.round() as u64;
+        format!("~{}", count(whole))
+    }
+}
+
+/// A number for machines without what a conversion left in its last digits: `0.005` for `0.004999999999999449`.
+#[must_use]
+pub fn clean(value: f64) -> f64 {
+    format!("{value:.10e}").parse().unwrap_or(value)
+}
+
 /// A share from 0 to 1 as whole percent, rounded down: 100 % only when it is all there.
 #[must_use]
 pub fn share(value: f64) -> String {
@@ -301,6 +321,23 @@ mod tests {
     #[case(f64::NAN, "? %")]
     fn given_a_percentage_when_written_then_two_digits_that_matter(#[case] value: f64, #[case] text: &str) {
         assert_eq!(percent(value), text);
+    }
+
+    #[rstest::rstest]
+    #[case(0.0, "0")]
+    #[case(0.2, "< 1")]
+    #[case(0.8, "~1")]
+    #[case(12_034.4, "~12,034")]
+    fn given_an_estimated_count_when_written_then_it_is_said_to_be_one(#[case] value: f64, #[case] text: &str) {
+        assert_eq!(about(value), text);
+    }
+
+    #[rstest::rstest]
+    #[case(0.004_999_999_999_999_449, 0.005)]
+    #[case(12.345_678_9, 12.345_678_9)]
+    #[case(0.0, 0.0)]
+    fn given_dirt_of_a_conversion_when_cleaned_then_it_is_gone(#[case] value: f64, #[case] cleaned: f64) {
+        assert_eq!(clean(value).to_bits(), cleaned.to_bits());
     }
 
     #[rstest::rstest]

@@ -48,6 +48,14 @@ fn given_help_of_a_command_when_asked_then_with_examples() {
     }
 }
 
+/// The other lists take it, so people write it here too; the queue is of all namespaces anyway.
+#[test]
+fn given_the_queue_of_all_namespaces_when_asked_then_it_is_no_wrong_usage() {
+    let [plain, all] = [&["queue"][..], &["queue", "-A"]].map(run);
+    assert!(text(&plain.stderr).contains("no cluster configured"), "{}", text(&plain.stderr));
+    assert_eq!(text(&all.stderr), text(&plain.stderr));
+}
+
 #[test]
 fn given_wrong_usage_when_run_then_exit_code_2() {
     for arguments in [

@@ -9,12 +9,15 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::Millis;
+use crate::units::{Millis, significant};
 
 /// An answer this much older than the last, seconds, comes from a clock that was set back, not from a late reply.
 const CLOCK_WENT_BACK_SECONDS: f64 = 5.0;
 /// A check whose newest answer is older than this many seconds, or than so many of its own periods, gives none.
 const SILENT_AFTER: (f64, f64) = (15.0, 3.0);
+
+/// Significant digits of a value at most: as many as tell two numbers apart.
+const MOST_DIGITS: usize = 17;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +127,19 @@ pub enum Says {
     Missing(Millis, String),
 }
 
+/// How a check stands, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStanding {
+    /// The newest value, if there ever was one.
+    pub value: Option<f64>,
+    /// Why there is no answer now, if there is none.
+    pub missing: Option<String>,
+    /// How many of the last answers failed.
+    pub failed: usize,
+    /// How many answers that is of.
+    pub answers: usize,
+}
+
 impl CheckSetup {
     /// The value nearest to, or furthest beyond, the limits.
     fn worst(&self, least: f64, most: f64) -> (f64, bool) {
@@ -143,6 +159,15 @@ impl CheckSetup {
             (None, None) => "nothing is asked for".to_owned(),
         }
     }
+}
+
+/// A value with three significant digits, and with more where those would put it on the other side of a limit.
+#[must_use]
+pub fn written(value: f64, min: Option<f64>, max: Option<f64>) -> String {
+    let passes = |value: f64| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
+    let mut texts = (3..=MOST_DIGITS).map(|digits| significant(value, digits));
+    let same_side = |text: &String| text.parse().is_ok_and(|read| passes(read) == passes(value));
+    texts.find(same_side).unwrap_or_else(|| value.to_string())
 }
 
 impl CheckMemory {
@@ -187,7 +212,7 @@ impl CheckMemory {
             };
         }
         let failed = self.failed.iter().filter(|failed| **failed).count();
-        let value = self.value.map_or_else(|| "no number".to_owned(), |value| format!("{value}"));
+        let value = self.value.map_or_else(|| "no number".to_owned(), |value| written(value, setup.min, setup.max));
         let enough = failed >= usize::try_from(setup.failed_answers.max(1)).unwrap_or(usize::MAX);
         let (name, limits, of) = (&setup.name, setup.limits(), self.failed.len());
         if setup.about == About::ErrorBudget && self.failed.back() == Some(&true) {
@@ -195,7 +220,7 @@ impl CheckMemory {
             return Says::Failed(format!(
                 "stable burns its error budget {value:.1} times as fast as the objective allows over {name}, and from {limit} times on \
                  nothing new is exposed; Firebreak goes on by itself once it is below. Mend what burns it, or decide: kubectl \
-                 firebreak promote or abort"
+                 firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD"
             ));
         }
         if self.failed_before {
@@ -215,6 +240,16 @@ impl CheckMemory {
             ));
         }
         Says::Passes
+    }
+
+    /// How it stands now, whether it passes or not; `watched_since` is since when it has been asked without a break.
+    #[must_use]
+    pub fn standing(&self, setup: &CheckSetup, now: Millis, watched_since: Millis) -> CheckStanding {
+        let named = format!("check {}: ", setup.name);
+        let missing = self.without_answer(setup, now, watched_since);
+        let missing = missing.map(|(_, why)| why.strip_prefix(&named).map_or_else(|| why.clone(), str::to_owned));
+        let failed = self.failed.iter().filter(|failed| **failed).count();
+        CheckStanding { value: self.value, missing, failed, answers: self.failed.len() }
     }
 
     /// Why the error budget is not known, the first time that it has not been for so many seconds: nothing is held for it then.
@@ -323,6 +358,23 @@ mod tests {
         assert_eq!(memory.says(&setup(), at.plus_seconds(29.0), START), Says::Passes);
         assert!(matches!(memory.says(&setup(), at.plus_seconds(30.0), START), Says::Missing(..)));
         assert!(matches!(CheckMemory::default().says(&setup(), at, START), Says::Missing(START, _)));
+    }
+
+    #[test]
+    fn given_answers_when_asked_how_it_stands_then_value_and_failures_though_it_passes() {
+        let (memory, at) = after(&setup(), &[], &[Some(0.1), Some(0.1)]);
+        let stands = memory.standing(&setup(), at, START);
+        assert_eq!((stands.value, stands.missing, stands.failed, stands.answers), (Some(0.1), None, 0, 2));
+        let never = CheckMemory::default().standing(&setup(), START, START);
+        assert_eq!((never.value, never.missing.as_deref(), never.answers), (None, Some("no answer yet"), 0));
+    }
+
+    #[test]
+    fn given_a_value_when_written_then_three_digits_unless_they_deny_the_failure() {
+        assert_eq!(written(0.545_360_000_000_000_1, None, Some(0.1)), "0.545");
+        assert_eq!(written(0.800_4, None, Some(0.8)), "0.8004");
+        assert_eq!(written(0.8, None, Some(0.8)), "0.8");
+        assert_eq!(written(f64::INFINITY, None, Some(0.8)), "inf");
     }
 
     #[test]

@@ -139,7 +139,9 @@ pub fn assess(annotations: &BTreeMap<String, String>) -> Assessment {
     let reviewed = claim(REVIEWED_BY).is_some_and(|text| !text.trim().is_empty());
     if matches!(contribution, Some("ai" | "mixed")) && !reviewed {
         let raised = level.raised();
-        let effect = format!("machine-written without a named reviewer: {level} becomes {raised}");
+        let what =
+            if level == raised { format!("{level} stays, there is none above") } else { format!("{level} becomes {raised}") };
+        let effect = format!("machine-written without a named reviewer: {what}");
         factors.push(Factor { name: "unreviewed-machine-authorship".into(), effect });
         level = raised;
     }

@@ -70,3 +70,39 @@ impl fmt::Display for Weight {
         if self.0.is_multiple_of(10) { write!(f, "{} %", self.0 / 10) } else { write!(f, "{}.{} %", self.0 / 10, self.0 % 10) }
     }
 }
+
+/// A number as people read it, with so many significant digits at most: `0.545`, `0.005`, `15`, `1234`; no digit before the point
+/// is dropped.
+#[must_use]
+pub fn significant(value: f64, digits: usize) -> String {
+    let before_point = format!("{:.0}", value.abs().trunc()).len();
+    if value.is_finite() && before_point >= digits {
+        return format!("{value:.0}");
+    }
+    let rounded: f64 = format!("{value:.*e}", digits.saturating_sub(1)).parse().unwrap_or(value);
+    // No "-0".
+    if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::significant;
+
+    #[test]
+    fn given_a_number_when_written_then_three_digits_that_matter() {
+        let cases = [
+            (0.545_360_000_000_000_1, "0.545"),
+            (0.004_999_999_999_999_449, "0.005"),
+            (-0.25, "-0.25"),
+            (-0.0, "0"),
+            (15.0, "15"),
+            (99.96, "100"),
+            (1234.5, "1234"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(significant(value, 3), text, "{value:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! does not, the Change is held. While the first is blind the second takes back in its place.
 
 use crate::{
-    checks::{About, CheckSetup, Missing, OnFailure, Says},
+    checks::{About, CheckSetup, CheckStanding, Missing, OnFailure, Says},
     counters::Present,
     judge::{Harm, Judgement, NamedHold, Standing, Trouble, Verdict},
     memory::Memory,
@@ -83,7 +83,8 @@ impl Memory {
         let hold = disagree.map(|words| {
             let message = format!(
                 "the pods' own pages show no harm, but Prometheus does not agree: {words}. Nothing goes on or back until they do: \
-                 compare what both count of the candidate's pods, or decide: kubectl firebreak promote or abort"
+                 compare what both count of the candidate's pods, or decide: kubectl firebreak promote GUARD --reason '...', or kubectl \
+                 firebreak abort GUARD"
             );
             NamedHold { reason: "SourcesDisagree".to_owned(), message, warning: true }
         });
@@ -109,6 +110,13 @@ impl Memory {
     fn says<'a>(&'a self, setup: &'a Setup, now: Millis) -> impl Iterator<Item = (&'a CheckSetup, Says)> {
         let since = self.judgement.watching_since();
         setup.checks.iter().zip(&self.checks).map(move |(check, memory)| (check, memory.says(check, now, since)))
+    }
+
+    /// How the checks that a Guard asks for stand, each with its name.
+    pub fn standing_checks<'a>(&'a self, setup: &'a Setup, now: Millis) -> impl Iterator<Item = (&'a str, CheckStanding)> {
+        let since = self.judgement.watching_since();
+        let all = setup.checks.iter().zip(&self.checks).filter(|(check, _)| check.about == About::Asked);
+        all.map(move |(check, memory)| (check.name.as_str(), memory.standing(check, now, since)))
     }
 
     fn failed_check(&self, setup: &Setup, now: Millis) -> Option<Harm> {

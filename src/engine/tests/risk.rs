@@ -63,6 +63,13 @@ fn given_claims_then_level_factor_and_problems(
     assert!(assessed.problems.iter().all(|problem| problem.contains("firebreak.dev/") && problem.contains("write")));
 }
 
+#[test]
+fn given_a_level_with_none_above_when_it_would_be_raised_then_the_words_do_not_say_it_was() {
+    let words = |text: &str| assess(&claims(text)).factors.last().unwrap().effect.clone();
+    assert!(words("risk=critical;ai-contribution=ai").ends_with("critical stays, there is none above"));
+    assert!(words("risk=low;ai-contribution=ai").ends_with("low becomes medium"));
+}
+
 proptest! {
     /// Machine authorship never lowers a level, and the same claims give the same answer.
     #[test]

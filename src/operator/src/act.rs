@@ -393,10 +393,11 @@ impl Actor<'_> {
                     "nothing keeps them out of the Services, so they may have had {pods} pods' share beside stable's {stable}"
                 )
             };
+            let guard = format!("{} -n {}", self.change.spec.guard, self.change.namespace().unwrap_or_default());
             let message = format!(
                 "Deployment {target} was resumed while its template is under judgement, and the native controller started ReplicaSet \
                  {name} ({pods} pods) from it, which nobody judges: {served}. {done}; the Deployment is paused again. To let the \
-                 template through, kubectl firebreak promote; to drop it, kubectl firebreak abort"
+                 template through: kubectl firebreak promote {guard} --reason '...'; to drop it: kubectl firebreak abort {guard}"
             );
             tracing::warn!(change = %self.change.name_any(), "{message}");
             let note = Note { reason: "StartedUnheld".to_owned(), message, warning: true };

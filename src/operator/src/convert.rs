@@ -53,8 +53,8 @@ fn refused(change: &Change) -> Option<String> {
     (!why.is_empty()).then(|| {
         format!(
             "policy {} refuses it: {}; nothing runs from it. Ship another template; or when the reason is gone or the policy is \
-             another: kubectl firebreak abort {guard} -n {namespace}, then kubectl firebreak retry {guard} -n {namespace} has it \
-             judged anew",
+             another: kubectl firebreak abort {guard} -n {namespace}, then kubectl firebreak retry {guard} -n {namespace} \
+             --reason '...' has it judged anew",
             spec.policy,
             why.join("; ")
         )

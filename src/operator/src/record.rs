@@ -8,14 +8,15 @@ mod decisions;
 use firebreak_api::{
     Change, ChangeStatus,
     change::{
-        Approved, Arms, BlastRadius, Counted, DependentState, DependentStatus, Evidence, HarmScale, Phase, QueuePlace,
-        RouteRecord, Waiting,
+        Approved, Arms, BlastRadius, CheckStatus, Counted, DependentState, DependentStatus, Evidence, HarmScale, Phase,
+        QueuePlace, RouteRecord, Waiting,
     },
     conditions::{self, Set, kind},
     packed::{PackError, pack},
 };
 use firebreak_engine::{
     Basis, Memory, Note, Observation, Setup,
+    checks::CheckStanding,
     dependents::State,
     judge::Judgement,
     memory::{Outcome, Phase as EnginePhase},
@@ -80,6 +81,7 @@ pub(crate) fn status(change: &Change, old: &ChangeStatus, turn: &Turned<'_>) -> 
         stage_began_at: memory.in_effect.map(timestamp),
         ended_at: phase.ended().then(|| old.ended_at.unwrap_or_else(|| timestamp(seen.now))),
         evidence: evidence(setup, judgement),
+        checks: checks(setup, memory, seen.now),
         harm: Some(HarmScale {
             evidence: judgement.harm_ln_e(setup),
             needed: -setup.plan.alpha.ln(),
@@ -126,8 +128,23 @@ fn evidence(setup: &Setup, judgement: &Judgement) -> Vec<Evidence> {
         candidate: Counted { requests: memory.total.n_c, failures: memory.total.x_c },
         stable: Counted { requests: memory.total.n_s, failures: memory.total.x_s },
         dispersion: memory.phi().get(),
+        left_out: Some(memory.left_out())
+            .filter(|counts| counts.n_c > 0)
+            .map(|counts| Counted { requests: counts.n_c, failures: counts.x_c }),
     };
     named.map(one).collect()
+}
+
+fn checks(setup: &Setup, memory: &Memory, now: Millis) -> Vec<CheckStatus> {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let one = |(name, stands): (&str, CheckStanding)| CheckStatus {
+        name: name.to_owned(),
+        value: stands.value,
+        missing: stands.missing,
+        failed: count(stands.failed),
+        answers: count(stands.answers),
+    };
+    memory.standing_checks(setup, now).map(one).collect()
 }
 
 fn dependents(setup: &Setup, memory: &Memory) -> Vec<DependentStatus> {

@@ -42,7 +42,11 @@ pub(crate) fn instead(setup: &Setup, change: &Change, handed_over: bool, why: &P
     let (percent, workload) = (status.weight_percent, &change.spec.target.name);
     let (outcome, message) = match condemned_for(&status) {
         Some(reason) => {
-            let follows = "it stays condemned. Ship a fixed template, or kubectl firebreak retry to try this one again";
+            let follows = format!(
+                "it stays condemned. Ship a fixed template, or to try this one again: kubectl firebreak retry {} -n {} --reason '...'",
+                change.spec.guard,
+                change.namespace().unwrap_or_default()
+            );
             (Outcome::RolledBack, format!("{happened}. The candidate was being taken back ({reason}) and still is; {follows}"))
         }
         None => {

@@ -242,7 +242,9 @@ fn given_a_freeze_with_an_exception_when_someone_approves_then_they_let_it_throu
     let mut cluster = cluster();
     let freeze = || vec![frozen(Running::Hold, true)];
     (0..5).for_each(|_| drop(cluster.turn_with(|seen| seen.freezes = freeze())));
-    assert!(cluster.memory.waiting.as_ref().unwrap().message.contains("approve lets it through this window"));
+    assert!(
+        cluster.memory.waiting.as_ref().unwrap().message.contains("approve GUARD --reason '...' lets it through this window")
+    );
     let decision = cluster.turn_with(|seen| {
         seen.freezes = freeze();
         seen.acts = vec![act(Action::Approve, by, "a")];

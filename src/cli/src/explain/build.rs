@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    checks::{self, CheckWords},
+    ended::EndedBy,
     numbers::{self, Number},
     outcome,
 };
@@ -40,6 +42,9 @@ pub struct Explanation {
     pub phase: Phase,
     /// When this was written.
     pub at: Timestamp,
+    /// What ended it, or takes it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// What a human needs who is asked, while one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decide: Option<Brief>,
@@ -55,6 +60,9 @@ pub struct Explanation {
     pub state: State,
     /// The numbers with their meaning.
     pub numbers: Vec<Number>,
+    /// The absolute checks and how they stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckWords>,
     /// How the evidence went, once it was seen twice.
     pub curve: Option<Evidence>,
     /// Pods of the two arms.
@@ -156,6 +164,12 @@ pub struct State {
     pub paused: bool,
     /// Why it does not go on.
     pub waiting: Option<Waiting>,
+    /// Which step of the way back it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_back: Option<String>,
+    /// That no request arrives, and what to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_request: Option<String>,
     /// The next stage in percent.
     pub next_stage: Option<i32>,
     /// What must come true before it goes on.
@@ -199,6 +213,7 @@ impl Explanation {
             target: facts::target(&spec.target),
             phase: facts.phase(),
             at: now,
+            ended_by: EndedBy::of(&facts),
             decide: Brief::of(change, now, facts::on_cluster()),
             what: what(change),
             who: who(change),
@@ -220,11 +235,14 @@ impl Explanation {
                 stage_began_at: status.stage_began_at,
                 ended_at: status.ended_at,
                 paused: status.paused,
-                waiting: status.waiting.clone(),
+                waiting: status.waiting.clone().map(|waiting| Waiting { message: facts.waits_for(&waiting), ..waiting }),
+                step_back: facts.step_back(),
+                no_request: facts.no_request().filter(|_| status.waiting.is_none()),
                 next_stage: facts.next_stage(),
                 needs: facts.needs(),
             },
             numbers: numbers::of(&facts),
+            checks: checks::of(&facts),
             curve: Evidence::of(change),
             arms: status.arms,
             blast_radius: status.blast_radius.clone(),
@@ -237,7 +255,7 @@ impl Explanation {
                 .map(|decision| DecisionWords {
                     at: decision.at,
                     reason: decision.reason.clone(),
-                    message: decision.message.clone(),
+                    message: facts.said(&decision.message),
                 })
                 .collect(),
             commands: outcome::commands(&facts),

@@ -4,7 +4,9 @@
 //! [`outcome`] and [`numbers`] find the words for what would change it and for what the numbers mean. All of it comes from the Change; nothing is decided here.
 
 pub mod build;
+pub mod checks;
 pub mod course;
+pub mod ended;
 pub mod numbers;
 pub mod outcome;
 pub mod text;

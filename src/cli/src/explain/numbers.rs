@@ -1,10 +1,10 @@
 //! What the numbers mean.
 
-use firebreak_api::change::{DependentState, DependentStatus, Phase};
+use firebreak_api::change::{DependentState, DependentStatus, Evidence, Phase};
 use serde::Serialize;
 
 use crate::{
-    facts::Facts,
+    facts::{self, COLD_SECONDS, Facts},
     screen::parts,
     words::{cases, count, failure_rate, ln_e, rate},
 };
@@ -34,6 +34,7 @@ pub fn of(facts: &Facts<'_>) -> Vec<Number> {
                 facts.change.spec.plan.margin
             ),
             None if harm.evidence > 0.0 => "says next to nothing: every other harmless release may look this bad".to_owned(),
+            None if facts.way_back().is_some() && !facts.is_back_by_evidence() => "it did not have to decide".to_owned(),
             None => "no sign of harm".to_owned(),
         };
         let mut meaning = format!("ln E {} of {} that take it back: {meaning}", ln_e(harm.evidence), ln_e(harm.needed));
@@ -42,48 +43,56 @@ pub fn of(facts: &Facts<'_>) -> Vec<Number> {
         }
         numbers.push(Number { name: "harm".to_owned(), value: harm.evidence, needed: harm.needed, meaning });
     }
-    for evidence in &facts.status.evidence {
-        let (stable, candidate) = (evidence.stable, evidence.candidate);
-        let arm = |counted| rate(counted).map_or_else(|| "no requests".to_owned(), failure_rate);
-        let seen = format!(
-            "candidate {} ({} of {}), stable {} ({} of {})",
-            arm(candidate),
-            count(candidate.failures),
-            count(candidate.requests),
-            arm(stable),
-            count(stable.failures),
-            count(stable.requests)
-        );
-        let safety = match (
-            facts.next_stage().filter(|_| evidence.safety_needed > 0.0).filter(|_| facts.phase() == Phase::Progressing),
-            cases(evidence.safety, facts.unsure()),
-        ) {
-            (Some(next), Some(cases)) => format!(
-                "; safety ln E {} of {} for {next} %: a release that harms more than the budget there would ever look this safe at this stage in at most {cases} cases",
-                ln_e(evidence.safety),
-                ln_e(evidence.safety_needed)
-            ),
-            (Some(next), None) => format!(
-                "; safety ln E {} of {} for {next} %: nothing proved yet",
-                ln_e(evidence.safety),
-                ln_e(evidence.safety_needed)
-            ),
-            (None, _) => String::new(),
-        };
-        let bursts = if evidence.dispersion > 1.05 {
-            format!("; failures come in bursts (dispersion {:.1}), each counts less", evidence.dispersion)
-        } else {
-            String::new()
-        };
-        numbers.push(Number {
-            name: evidence.signal.clone(),
-            value: evidence.safety,
-            needed: evidence.safety_needed,
-            meaning: format!("{seen}{safety}{bursts}"),
-        });
-    }
+    numbers.extend(facts.status.evidence.iter().map(|evidence| of_signal(evidence, facts)));
     numbers.extend(facts.status.dependents.iter().map(|dependent| of_dependent(dependent, facts)));
     numbers
+}
+
+/// What was counted of a signal, and how safe the next stage is by it.
+fn of_signal(evidence: &Evidence, facts: &Facts<'_>) -> Number {
+    let (stable, candidate) = (evidence.stable, evidence.candidate);
+    let arm = |counted| rate(counted).map_or_else(|| "no requests".to_owned(), failure_rate);
+    let cold = facts::left_out(evidence);
+    let of_candidate = if candidate.requests == 0 && cold.is_some() {
+        "none judged".to_owned()
+    } else {
+        format!("{} ({} of {})", arm(candidate), count(candidate.failures), count(candidate.requests))
+    };
+    let seen =
+        format!("candidate {of_candidate}, stable {} ({} of {})", arm(stable), count(stable.failures), count(stable.requests));
+    let cold = cold.map_or_else(String::new, |cold| {
+        format!(
+            "{} requests of pods' first {COLD_SECONDS} s are not judged ({} of them were slow); ",
+            count(cold.requests),
+            count(cold.failures)
+        )
+    });
+    let bursts = if evidence.dispersion > 1.05 {
+        format!("; failures come in bursts (dispersion {:.1}), each counts less", evidence.dispersion)
+    } else {
+        String::new()
+    };
+    Number {
+        name: evidence.signal.clone(),
+        value: evidence.safety,
+        needed: evidence.safety_needed,
+        meaning: format!("{cold}{seen}{}{bursts}", safety(evidence, facts)),
+    }
+}
+
+/// How safe the next stage is by a signal, where one comes.
+fn safety(evidence: &Evidence, facts: &Facts<'_>) -> String {
+    let next = facts.next_stage().filter(|_| evidence.safety_needed > 0.0).filter(|_| facts.phase() == Phase::Progressing);
+    let Some(next) = next else { return String::new() };
+    let proved = cases(evidence.safety, facts.unsure()).map_or_else(
+        || "nothing proved yet".to_owned(),
+        |cases| {
+            format!(
+                "a release that harms more than the budget there would ever look this safe at this stage in at most {cases} cases"
+            )
+        },
+    );
+    format!("; safety ln E {} of {} for {next} %: {proved}", ln_e(evidence.safety), ln_e(evidence.safety_needed))
 }
 
 /// A workload that must not be hurt.
@@ -112,6 +121,7 @@ pub fn blast(facts: &Facts<'_>) -> String {
     match &facts.status.blast_radius {
         Some(radius) => parts::blast_words(facts, radius, "; "),
         None if facts.status.exposed_at.is_none() => "none: no request has reached the candidate".to_owned(),
+        None if facts.phase().ended() => "none measured before it ended".to_owned(),
         None => "none measured yet".to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 
 use firebreak_api::{
     change::Phase,
+    intervention::Action,
     names,
     policy::{Inconclusive, Level, NoData},
 };
@@ -10,7 +11,7 @@ use firebreak_engine::gates::{FROZEN, FROZEN_UNLESS_APPROVED, is_frozen};
 
 use super::build::Command;
 use crate::{
-    facts::Facts,
+    facts::{Facts, why},
     words::{self, ln_e, percent, span},
 };
 
@@ -90,8 +91,9 @@ pub fn of(facts: &Facts<'_>) -> Vec<String> {
         Phase::RolledBack => vec![
             "another template begins another Change; this one is condemned and never runs again by itself".to_owned(),
             format!(
-                "if the candidate was not to blame, clear it and begin again: kubectl firebreak retry {}",
-                facts.in_command()
+                "if the candidate was not to blame, clear it and begin again: kubectl firebreak retry {}{}",
+                facts.in_command(),
+                why(Action::Retry)
             ),
         ],
         Phase::Superseded => vec!["nothing: a newer Change took its place".to_owned()],
@@ -148,31 +150,33 @@ fn running(facts: &Facts<'_>) -> Vec<String> {
 #[must_use]
 pub fn commands(facts: &Facts<'_>) -> Vec<Command> {
     let at = facts.in_command();
-    let command = |does: &str, act: &str| Command { does: does.to_owned(), command: format!("kubectl firebreak {act} {at}") };
+    let command = |does: &str, act: Action| Command {
+        does: does.to_owned(),
+        command: format!("kubectl firebreak {} {at}{}", act.verb(), why(act)),
+    };
     let goes_on = match (facts.next_stage().filter(|_| facts.next_needs_approval()), waits_for(facts)) {
         (Some(next), Some(FROZEN_UNLESS_APPROVED)) => {
-            Some(command(&format!("let it pass the freeze, and approve {next} %"), "approve"))
+            Some(command(&format!("let it pass the freeze, and approve {next} %"), Action::Approve))
         }
-        (None, Some(FROZEN_UNLESS_APPROVED)) => Some(command("let it pass the freeze", "approve")),
+        (None, Some(FROZEN_UNLESS_APPROVED)) => Some(command("let it pass the freeze", Action::Approve)),
         (None, Some(FROZEN)) => None,
-        (Some(next), _) => Some(command(&format!("approve {next} %"), "approve")),
+        (Some(next), _) => Some(command(&format!("approve {next} %"), Action::Approve)),
         (None, _) => Some(command(
             &facts.next_stage().map_or_else(|| "promote it now".to_owned(), |next| format!("go to {next} % now")),
-            "promote",
+            Action::Promote,
         )),
     };
-    let goes_on = goes_on.map(|goes_on| Command { command: format!("{} --reason '...'", goes_on.command), ..goes_on });
     match facts.phase() {
         Phase::Held | Phase::Preparing | Phase::Progressing | Phase::Baking => goes_on
             .into_iter()
             .chain([
-                if facts.status.paused { command("go on", "resume") } else { command("stay at this stage", "pause") },
-                command("take it back", "abort"),
+                if facts.status.paused { command("go on", Action::Resume) } else { command("stay at this stage", Action::Pause) },
+                command("take it back", Action::Abort),
             ])
             .collect(),
         // A freeze can stand before the hand-over, too.
-        Phase::Promoting if frozen(facts) => goes_on.into_iter().chain([command("take it back", "abort")]).collect(),
-        Phase::RolledBack => vec![command("clear it and begin again", "retry")],
+        Phase::Promoting if frozen(facts) => goes_on.into_iter().chain([command("take it back", Action::Abort)]).collect(),
+        Phase::RolledBack => vec![command("clear it and begin again", Action::Retry)],
         // The way back is not stopped, and what is handed over is not taken back: no act would do anything.
         Phase::Promoting | Phase::RollingBack => {
             vec![Command { does: "watch it".to_owned(), command: format!("kubectl firebreak status {at} -w") }]

@@ -22,6 +22,9 @@ fn page(change: &Change, to: usize) -> String {
 #[case("harm_rising", fix::harm_rising())]
 #[case("waiting", fix::waiting())]
 #[case("taken_back", fix::rolled_back())]
+#[case("cold", fix::cold())]
+#[case("slow_at_once", fix::slow_at_once())]
+#[case("checked", fix::checked())]
 #[case("promoted", fix::promoted())]
 fn given_a_change_when_explained_then_these_words(#[case] name: &str, #[case] change: Change) {
     insta::assert_snapshot!(format!("explain_{name}"), page(&change, 100));
@@ -63,7 +66,8 @@ fn given_a_freeze_that_lets_exceptions_through_when_explained_then_the_decision_
     status.waiting = Some(firebreak_api::change::Waiting {
         reason: firebreak_engine::gates::FROZEN_UNLESS_APPROVED.to_owned(),
         message: "freeze audit is in force until 2026-07-01 18:00 Europe/Zurich: it stays at 50 % until then, and is judged all along. It \
-                  goes on by itself then; kubectl firebreak approve lets it through this window (it takes 1 human), abort takes it back"
+                  goes on by itself then; kubectl firebreak approve GUARD --reason '...' lets it through this window (it takes 1 human), kubectl \
+                  firebreak abort GUARD takes it back"
             .to_owned(),
         since: fix::now(),
     });
@@ -190,4 +194,26 @@ fn given_a_wrong_name_when_explained_then_it_names_what_there_is(#[case] name: O
 fn given_an_empty_namespace_when_explained_then_it_says_where_to_look() {
     let error = resolve(&Snapshot::default(), None, "shop").unwrap_err();
     assert!(error.to_string().contains("kubectl firebreak status -A"), "{error}");
+}
+
+/// Whatever the phase: a command that is printed is taken as it stands.
+#[rstest::rstest]
+#[case(fix::healthy())]
+#[case(fix::waiting())]
+#[case(fix::rolled_back())]
+fn given_a_change_when_explained_then_each_act_that_takes_a_reason_is_printed_with_one(#[case] change: Change) {
+    let explanation = Explanation::new(&change, fix::now());
+    let words = explanation.outcome.iter().chain(explanation.commands.iter().map(|one| &one.command));
+    for text in words {
+        let takes =
+            ["approve", "promote", "retry", "clear"].iter().any(|verb| text.contains(&format!("kubectl firebreak {verb} ")));
+        assert!(!takes || text.contains("--reason '...'"), "{text}");
+    }
+}
+
+#[test]
+fn given_a_change_that_rolls_back_when_explained_then_now_says_so_and_nothing_of_needs() {
+    let text = page(&fix::in_phase(Phase::RollingBack), 100);
+    assert!(text.contains("NOW       on its way back: step 1 of 2"), "{text}");
+    assert!(!text.contains("nothing but its needs"), "{text}");
 }

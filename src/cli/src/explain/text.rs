@@ -23,6 +23,9 @@ const LABEL: usize = 10;
 pub fn lines(explanation: &Explanation, to: usize, look: &Look) -> Vec<Line<'static>> {
     let mut page = Page { lines: Vec::new(), to, look };
     title(&mut page, explanation);
+    if let Some(ended) = &explanation.ended_by {
+        page.part("ENDED BY", &ended.words, look.phase(explanation.phase));
+    }
     decide(&mut page, explanation);
     what(&mut page, explanation);
     who(&mut page, explanation);
@@ -181,8 +184,8 @@ fn state(page: &mut Page<'_>, explanation: &Explanation) {
         page.part("NOW", &[text], look.phase(explanation.phase));
         return;
     }
-    let mut text = Vec::new();
-    if state.paused {
+    let mut text: Vec<String> = state.step_back.iter().chain(&state.no_request).cloned().collect();
+    if state.paused && text.is_empty() {
         text.push("paused by a human".to_owned());
     }
     if let Some(waiting) = &state.waiting {
@@ -209,6 +212,7 @@ fn numbers(page: &mut Page<'_>, explanation: &Explanation) {
         page.items(std::iter::once("none yet: nothing was compared".to_owned()));
     }
     page.items(explanation.numbers.iter().map(|number| format!("{}: {}", number.name, number.meaning)));
+    page.items(explanation.checks.iter().map(|check| format!("check {}: {}", check.name, check.words)));
     if let Some(arms) = explanation.arms {
         page.items(std::iter::once(format!(
             "pods ready: candidate {} of {}, stable {} of {}",

@@ -1,6 +1,6 @@
 //! Where a Change is, how far its evidence is, what it needs.
 
-use firebreak_api::change::Phase;
+use firebreak_api::{Change, change::Phase};
 use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
@@ -108,4 +108,74 @@ fn given_a_cluster_that_the_user_named_when_a_command_is_suggested_then_it_names
     let global =
         crate::args::Global { kubeconfig: file.map(Into::into), context: context.map(ToOwned::to_owned), namespace: None };
     assert_eq!(cluster_words(&global), words);
+}
+
+#[rstest]
+#[case(
+    "to try again: kubectl firebreak retry GUARD --reason '...'",
+    "to try again: kubectl firebreak retry checkout -n shop --reason '...'"
+)]
+#[case(
+    "kubectl firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD",
+    "kubectl firebreak promote checkout -n shop --reason '...', or kubectl firebreak abort checkout -n shop"
+)]
+#[case("kubectl firebreak policy test says more of GUARD", "kubectl firebreak policy test says more of GUARD")]
+#[case("nothing to do", "nothing to do")]
+fn given_a_message_with_commands_when_shown_then_they_name_the_guard(#[case] message: &str, #[case] shown: &str) {
+    assert_eq!(Facts::new(&fix::healthy(), fix::now()).said(message), shown);
+}
+
+#[rstest]
+#[case(json!({}), "step 1 of 2, stable gets all requests and its 2 pods finish what is under way")]
+#[case(
+    json!({"arms": {"candidatePods": 0, "candidateReady": 0, "stablePods": 6, "stableReady": 6}}),
+    "step 2 of 2, its pods go; then the Service and the routes are put back as they were"
+)]
+fn given_a_change_on_its_way_back_then_the_step_it_is_at(#[case] status: serde_json::Value, #[case] step: &str) {
+    let mut change = fix::in_phase(Phase::RollingBack);
+    fix::patch(&mut change, status);
+    fix::patch(
+        &mut change,
+        json!({"wayBack": {"reason": "Aborted", "message": "aborted by ann", "since": "2026-07-01T12:09:50Z"}}),
+    );
+    assert_eq!(Facts::new(&change, fix::now()).step_back(), Some(format!("on its way back for 10s: {step}")));
+}
+
+#[test]
+fn given_a_change_that_goes_forward_then_no_step_back() {
+    assert_eq!(Facts::new(&fix::healthy(), fix::now()).step_back(), None);
+}
+
+/// After 37 s at the first stage, without any load.
+fn unserved(exposure: Option<f64>, reason: &str) -> Change {
+    let mut change = fix::cold();
+    let waiting = json!({"reason": reason, "message": "more requests are needed", "since": "2026-07-01T12:09:23Z"});
+    fix::patch(&mut change, json!({"exposurePercent": exposure, "stageBeganAt": "2026-07-01T12:09:23Z", "waiting": waiting}));
+    change
+}
+
+#[rstest]
+#[case(None, "CollectingEvidence", Some("the candidate"))]
+#[case(Some(0.0), "MinimumBake", Some("the candidate"))]
+#[case(Some(100.0), "CollectingEvidence", Some("stable"))]
+#[case(Some(1.1), "CollectingEvidence", None)]
+#[case(None, "BackendUnreachable", None)]
+fn given_an_arm_without_requests_then_it_is_said_instead_of_a_time(
+    #[case] exposure: Option<f64>,
+    #[case] reason: &str,
+    #[case] arm: Option<&str>,
+) {
+    let change = unserved(exposure, reason);
+    let facts = Facts::new(&change, fix::now());
+    let words = facts.no_request();
+    let told = arm
+        .map(|arm| format!("no request arrives: none was counted at {arm} in the 37s of this stage. Look whether there is load"));
+    assert_eq!(words.as_deref().map(|words| words.split(", and ").next().unwrap().to_owned()), told);
+    assert_eq!(facts.earliest_promotion().is_none(), arm.is_some());
+}
+
+#[test]
+fn given_a_stage_that_just_began_then_no_word_of_missing_requests() {
+    let change = unserved(None, "MinimumBake");
+    assert_eq!(Facts::new(&change, fix::now() - SignedDuration::from_secs(10)).no_request(), None);
 }

@@ -93,12 +93,12 @@ fn of_change(change: &Change, now: Timestamp) -> State {
         percent(status.weight_percent)
     ));
     if facts.phase().ended() {
-        state.more = status.decisions.last().map(|decision| words::plain(&decision.message)).unwrap_or_default();
+        state.more = status.decisions.last().map(|decision| words::plain(&facts.said(&decision.message))).unwrap_or_default();
     } else if status.paused {
         state.key.push_str(" paused by a human");
     } else if let Some(waiting) = &status.waiting {
         state.key = format!("{} waits ({})", state.key, words::plain(&waiting.reason));
-        state.more = words::plain(&waiting.message);
+        state.more = words::plain(&facts.waits_for(waiting));
     }
     state
 }

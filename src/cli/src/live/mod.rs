@@ -15,7 +15,12 @@ use std::io::IsTerminal as _;
 use firebreak_api::{Change, change::Phase};
 use kube::Client;
 
-use crate::{error::Error, facts, look::Look, words};
+use crate::{
+    error::Error,
+    facts::{self, Facts},
+    look::Look,
+    words,
+};
 
 /// When the live view ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,10 @@ impl Ending {
     pub fn sentence(&self) -> String {
         let Some(change) = &self.change else { return "No Change was seen.".to_owned() };
         let status = facts::status(change);
-        let said = status.decisions.last().map(|decision| format!(": {}", words::plain(&decision.message)));
+        let said = status
+            .decisions
+            .last()
+            .map(|decision| format!(": {}", words::plain(&Facts::new(change, change.spec.detected_at).said(&decision.message))));
         let gone = if self.how == How::Gone { " (deleted)" } else { "" };
         format!("{}{gone} is {}{}", facts::name(change), words::phase(status.phase), said.unwrap_or_default())
     }

@@ -37,6 +37,7 @@ fn picture(model: &Model, size: (u16, u16), look: &Look) -> String {
 #[case("taken_back", fix::rolled_back())]
 #[case("promoted", fix::promoted())]
 #[case("crowded", fix::crowded())]
+#[case("cold", fix::cold())]
 fn given_a_change_when_drawn_small_and_large_then_this_picture(#[case] name: &str, #[case] change: Change) {
     let model = model(Some(change), Until::Quit);
     insta::assert_snapshot!(format!("{name}_80x24"), picture(&model, (80, 24), &fix::look()));

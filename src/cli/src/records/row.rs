@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::gather::Acts;
 use crate::{facts, words};
 
-/// Letters of a revision that are shown.
-const REVISION: usize = 12;
+/// Letters of a version that are shown.
+const VERSION: usize = 12;
 
 /// One side of a Change.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
@@ -137,10 +137,11 @@ impl Row {
         self.reason.as_ref().map_or_else(|| self.outcome.clone(), |reason| format!("{} ({reason})", self.outcome))
     }
 
-    /// Its revision, short; where it claims none the tag of its image.
+    /// Its version: the revision in version control that it claims, short; where it claims none the tag of its image. A revision of
+    /// the workload is another thing: it has the hash of its pod template.
     #[must_use]
     pub fn version(&self) -> Option<String> {
-        let claimed = self.revision.as_deref().map(|revision| revision.chars().take(REVISION).collect());
+        let claimed = self.revision.as_deref().map(|revision| revision.chars().take(VERSION).collect());
         let tag =
             || self.to.images.first().and_then(|image| image.rsplit('/').next()?.split_once(':').map(|(_, tag)| tag.to_owned()));
         claimed.or_else(tag)

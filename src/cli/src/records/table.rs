@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Row, Side};
 use crate::{
+    facts,
     look::Look,
     words::{self, plain},
 };
@@ -23,7 +24,7 @@ const SAID: usize = 30;
 #[must_use]
 pub fn text(rows: &[Row], namespaces: bool, wide: bool, now: Timestamp, look: &Look) -> String {
     let head =
-        ["WHEN", "NAMESPACE", "GUARD", "CHANGE", "REVISION", "RISK", "ENDED", "CHANGED BY", "APPROVED BY", "TOOK", "FAILED"];
+        ["WHEN", "NAMESPACE", "GUARD", "CHANGE", "VERSION", "RISK", "ENDED", "CHANGED BY", "APPROVED BY", "TOOK", "FAILED"];
     let more = ["FROM", "TO", "WHY"];
     let shown = |cells: Vec<String>| -> Vec<String> {
         let place = cells.into_iter().enumerate().filter(|(place, _)| namespaces || *place != 1);
@@ -52,7 +53,7 @@ fn cells(row: &Row, now: Timestamp, look: &Look) -> Vec<String> {
         plain(actor(&row.changed_by)),
         some(approved),
         some(took),
-        some(row.failed_requests.map(words::estimate)),
+        some(row.failed_requests.map(words::about)),
         some(images(&row.from)),
         some(images(&row.to)),
         some(why),
@@ -83,12 +84,14 @@ pub fn record(row: &Row, width: usize, now: Timestamp, look: &Look) -> String {
     for line in words::wrap(&plain(&sides), width) {
         text.push_str(&format!("{line}\n"));
     }
-    let failed = row.failed_requests.map(|failed| format!("; {} requests failed because of it", words::estimate(failed)));
+    let failed = row.failed_requests.map(|failed| format!("; {} requests failed because of it", words::about(failed)));
     if let Some(took) = row.took_seconds.filter(|_| row.change.is_some()) {
         text.push_str(&format!("took {}{}\n", words::span(SignedDuration::from_secs(took)), failed.unwrap_or_default()));
     }
+    let at = facts::in_command(&row.guard, Some(&row.namespace));
     for entry in &row.entries {
-        text.push_str(&line(entry, width, now, look));
+        let message = facts::with_guard(&entry.message, &at);
+        text.push_str(&line(&Entry { message, ..entry.clone() }, width, now, look));
     }
     if row.dropped > 0 {
         text.push_str(&format!("{} entries of the middle are not kept\n", row.dropped));

@@ -18,7 +18,7 @@ use super::INDENT;
 use crate::{
     curve::{Evidence, timestamp},
     error::Error,
-    facts::{self, SUSPICION},
+    facts::{self, Facts, SUSPICION},
     policy,
     words::{clock, ln_e, percent, plain, since, span, wrap},
 };
@@ -195,7 +195,7 @@ impl Changed {
     #[must_use]
     pub fn of(change: &Change, recorded: &Plan, plan: &Plan, name: String) -> Self {
         let records = change.status.as_ref().map_or(&[][..], |status| &status.decisions);
-        let mut decisions: Vec<Compared> = records.iter().map(compared).collect();
+        let mut decisions: Vec<Compared> = records.iter().map(|record| compared(change, record)).collect();
         let curve = Evidence::of(change);
         let (mut told, mut taken_back): (Vec<Weight>, _) = (Vec::new(), None);
         for (place, record) in records.iter().enumerate() {
@@ -318,11 +318,11 @@ impl Changed {
     }
 }
 
-fn compared(record: &DecisionRecord) -> Compared {
+fn compared(change: &Change, record: &DecisionRecord) -> Compared {
     Compared {
         at: record.at,
         reason: record.reason.clone(),
-        message: record.message.clone(),
+        message: Facts::new(change, record.at).said(&record.message),
         then: Then::NotKept,
         could_go_on_since: None,
     }

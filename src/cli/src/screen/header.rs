@@ -99,7 +99,7 @@ pub fn why(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     if let Some(waiting) = &status.waiting {
         let time = span(words::since(waiting.since, facts.now));
         let start = Span::styled(format!("Waits ({}, {time}):", plain(&waiting.reason)), look.warn());
-        lines.extend(paragraph(start, &waiting.message, look.warn(), to));
+        lines.extend(paragraph(start, &facts.waits_for(waiting), look.warn(), to));
     } else if !status.paused {
         lines.extend(next(facts, to, look));
     }
@@ -110,8 +110,8 @@ fn ending(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     let phase = facts.phase();
     let ago = facts.status.ended_at.map(|at| format!(" {} ago", span(words::since(at, facts.now))));
     let start = Span::styled(format!("{}{}:", words::phase(phase), ago.unwrap_or_default()), look.phase(phase));
-    let said = facts.status.decisions.last().map(|decision| decision.message.as_str());
-    let text = said.unwrap_or(match phase {
+    let said = facts.status.decisions.last().map(|decision| facts.said(&decision.message));
+    let text = said.as_deref().unwrap_or(match phase {
         Phase::Promoted => "the candidate is the new stable.",
         Phase::RolledBack | Phase::RollingBack => "stable serves all users.",
         Phase::Superseded => "a newer Change took its place.",
@@ -120,7 +120,7 @@ fn ending(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
     let mut lines = paragraph(start, text, ratatui::style::Style::new(), to);
     if phase == Phase::RolledBack {
         // Short, so that the command stays in one piece: it is to be copied.
-        let text = format!("kubectl firebreak retry {}. Else ship another template.", facts.in_command());
+        let text = format!("kubectl firebreak retry {} --reason '...'. Else ship another template.", facts.in_command());
         lines.extend(paragraph(Span::raw("Not to blame?"), &text, ratatui::style::Style::new(), to));
     }
     lines
@@ -134,6 +134,9 @@ fn next(facts: &Facts<'_>, to: usize, look: &Look) -> Vec<Line<'static>> {
         _ => "Before the promotion:".to_owned(),
     };
     let needs = facts.needs();
+    if let Some(none) = facts.no_request() {
+        return paragraph(Span::styled(goal, look.strong()), &none, look.warn(), to);
+    }
     let text =
         if needs.is_empty() { "nothing is missing; the operator's next look decides".to_owned() } else { words::list(&needs) };
     paragraph(Span::styled(goal, look.strong()), &text, ratatui::style::Style::new(), to)

@@ -1,11 +1,11 @@
 //! Blast radius, the two arms, the plan and the decisions.
 
-use firebreak_api::change::{BlastRadius, Counted};
+use firebreak_api::change::{BlastRadius, Counted, Evidence};
 use ratatui::text::{Line, Span};
 
 use super::{evidence::weakest, heading};
 use crate::{
-    facts::{Facts, Mark},
+    facts::{self, COLD_SECONDS, Facts, Mark},
     look::Look,
     words::{self, at_least, clock, count, estimate, failure_rate, pad, percent, plain, rate, span, width},
 };
@@ -34,7 +34,7 @@ pub fn blast_words(facts: &Facts<'_>, radius: &BlastRadius, joint: &str) -> Stri
     let failed = radius.failed_requests.unwrap_or(0.0).max(0.0);
     let low = radius.failed_requests_low.unwrap_or(0.0).max(0.0);
     if failed < 0.5 && low < 0.5 && !grows(radius) {
-        return format!("none: no request is known to have failed because of it ({})", radius.signal);
+        return unharmed(facts, radius);
     }
     parts.push(format!("{} failed ({}, at least {})", estimate(failed), radius.signal, at_least(low)));
     if let Some(share) = radius.share_percent {
@@ -46,6 +46,21 @@ pub fn blast_words(facts: &Facts<'_>, radius: &BlastRadius, joint: &str) -> Stri
     }
     parts.push(if grows(radius) { format!("GROWING: {}", radius.growing) } else { "not growing".to_owned() });
     parts.join(joint)
+}
+
+/// No harm is known, which says nothing of the slow requests that took it back without being compared.
+fn unharmed(facts: &Facts<'_>, radius: &BlastRadius) -> String {
+    let slow = |evidence: &Evidence| Some((evidence.signal.clone(), facts::left_out(evidence).filter(|cold| cold.failures > 0)?));
+    let at_once = facts.way_back().is_some_and(|back| back.reason == "SlowerThanStable") && !facts.is_back_by_evidence();
+    let Some((signal, cold)) = facts.status.evidence.iter().find_map(slow).filter(|_| at_once) else {
+        return format!("none: no request is known to have failed because of it ({})", radius.signal);
+    };
+    format!(
+        "none known of the requests that were compared ({}); not counted here: {} of {} in pods' first {COLD_SECONDS} s were slow ({signal})",
+        radius.signal,
+        count(cold.failures),
+        count(cold.requests)
+    )
 }
 
 /// The level, what led to it, and who says what.
@@ -99,20 +114,23 @@ pub fn arms(facts: &Facts<'_>, to: usize, look: &Look, most: usize) -> Vec<Line<
         };
         lines.push(Line::from(vec![
             Span::raw(format!("{} ", pad(&evidence.signal, label, look.glyphs.ellipsis))),
-            Span::raw(pad(&counted(stable), cell, look.glyphs.ellipsis)),
+            Span::raw(pad(&counted(stable, None), cell, look.glyphs.ellipsis)),
             Span::raw(" "),
-            Span::raw(pad(&counted(candidate), cell, look.glyphs.ellipsis)),
+            Span::raw(pad(&counted(candidate, facts::left_out(evidence)), cell, look.glyphs.ellipsis)),
             Span::raw(times),
         ]));
     }
     lines
 }
 
-fn counted(counted: Counted) -> String {
-    let share = rate(counted).map_or_else(|| "no requests".to_owned(), failure_rate);
-    if counted.requests == 0 {
-        return share;
-    }
+/// An arm's failures of its requests; where none is judged, how many are left out since its pods were cold.
+fn counted(counted: Counted, left_out: Option<Counted>) -> String {
+    let Some(share) = rate(counted).map(failure_rate) else {
+        return left_out.map_or_else(
+            || "no requests".to_owned(),
+            |cold| format!("{} in first {COLD_SECONDS} s: not judged", count(cold.requests)),
+        );
+    };
     format!("{share}  {} of {}", count(counted.failures), count(counted.requests))
 }
 
@@ -165,7 +183,7 @@ pub fn decisions(facts: &Facts<'_>, to: usize, look: &Look, skip: usize, whole: 
         let reason = plain(&decision.reason);
         let indent = width(&time) + 2;
         let head = [Span::styled(format!("{time}  "), look.faint()), Span::styled(format!("{reason} "), look.strong())];
-        let message = plain(&decision.message);
+        let message = plain(&facts.said(&decision.message));
         let room = to.saturating_sub(indent + width(&reason) + 1);
         if nth >= whole || width(&message) <= room {
             let mut spans = head.to_vec();

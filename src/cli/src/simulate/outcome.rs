@@ -95,7 +95,7 @@ impl Settings {
             alpha: plan.alpha,
             beta: plan.beta,
             margin: plan.margin,
-            budget_percent: plan.budget * 100.0,
+            budget_percent: words::clean(plan.budget * 100.0),
             stages: plan.stages.iter().copied().map(percent).collect(),
             min_bake_seconds: plan.min_bake_seconds,
             max_bake_seconds: plan.max_bake_seconds,
@@ -203,7 +203,7 @@ impl Outcome {
                 let under = |rule: &RuleKind| under(&rollout, rule, &runs(&rollout, rule, asked, progress));
                 Release {
                     name: (*name).to_owned(),
-                    failing_percent: failing * 100.0,
+                    failing_percent: words::clean(failing * 100.0),
                     failing_an_hour: (failing - asked.traffic.failing) * asked.traffic.requests * 3600.0,
                     under: rules.iter().map(under).collect(),
                 }
@@ -213,7 +213,7 @@ impl Outcome {
         Self {
             service: asked.service.clone(),
             requests_per_second: asked.traffic.requests,
-            failing_percent: asked.traffic.failing * 100.0,
+            failing_percent: words::clean(asked.traffic.failing * 100.0),
             traffic_from: asked.traffic.from.clone(),
             bursts: asked.bursts,
             policy: asked.policy.clone(),
@@ -245,7 +245,7 @@ fn under(rollout: &Rollout, rule: &RuleKind, runs: &[Run]) -> Under {
     let summary = Summary::of(runs);
     let failed: Vec<f64> = runs.iter().map(|run| run.excess + rollout.excess_after(run)).collect();
     let mean = Measured::mean(&failed);
-    let chance = |share: Measured| Chance { percent: share.value * 100.0, error: share.error * 100.0 };
+    let chance = |share: Measured| Chance { percent: words::clean(share.value * 100.0), error: share.error * 100.0 };
     let spread = |seconds: Quantiles| Spread { median: seconds.median, p90: seconds.p90 };
     Under {
         rule: rule.name(),

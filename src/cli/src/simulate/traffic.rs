@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
-use crate::cluster::chain;
+use crate::{cluster::chain, words};
 
 /// To connect, and for a whole answer: what takes longer is not found out by waiting.
 const LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 /// Bytes of an answer: it holds one number.
 const MOST_BYTES: usize = 64 * 1024;
-/// What the traffic is the mean of.
-const OVER: &str = "30m";
+/// What the traffic is the mean of, in the words of a query and in seconds.
+const OVER: (&str, f64) = ("30m", 1800.0);
+/// How often the age of the history is looked for in that time: it is known to this.
+const AGE_STEP: &str = "10s";
+/// History shorter than this part of the whole time is told of, and what it holds is divided by its own length.
+const WHOLE: f64 = 0.95;
+/// Seconds of history without which a mean says nothing.
+const SHORTEST: f64 = 20.0;
 /// Letters of an answer that are shown.
 const SHOWN: usize = 200;
 
@@ -50,8 +57,10 @@ struct Sample {
 /// What came instead, in words.
 pub async fn read(url: &str, requests: &str, failures: &str, namespace: &str, deployment: &str) -> Result<Traffic, String> {
     let pods = format!("namespace=\"{namespace}\",pod=~\"{}-[a-z0-9]+-[a-z0-9]+\"", deployment.replace('.', "\\\\."));
-    let query = |selector: &str| Ok::<_, String>(format!("sum(rate({}[{OVER}]))", with(selector, &pods)?));
+    let over = OVER.0;
+    let query = |selector: &str| Ok::<_, String>(format!("sum(rate({}[{over}]))", with(selector, &pods)?));
     let (of_requests, of_failures) = (query(requests)?, query(failures)?);
+    let of_age = format!("time() - min(min_over_time(timestamp({})[{over}:{AGE_STEP}]))", with(requests, &pods)?);
     let endpoint = endpoint(url)?;
     let client = Client::builder()
         .connect_timeout(LIMITS.0)
@@ -60,13 +69,30 @@ pub async fn read(url: &str, requests: &str, failures: &str, namespace: &str, de
         .user_agent(concat!("kubectl-firebreak/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| chain(&error))?;
-    let (requests, failures) = futures::try_join!(ask(&client, &endpoint, &of_requests), ask(&client, &endpoint, &of_failures))?;
+    // A source that cannot say how much it knows is taken to know all.
+    let age = async { Ok(ask(&client, &endpoint, &of_age).await.unwrap_or_default()) };
+    let (requests, failures, age) =
+        futures::try_join!(ask(&client, &endpoint, &of_requests), ask(&client, &endpoint, &of_failures), age)?;
     let requests = requests.filter(|requests| *requests > 0.0).ok_or_else(|| {
-        format!("no requests in the last {OVER} ({of_requests}); a workload without traffic cannot be simulated by it")
+        format!("no requests in the last {over} ({of_requests}); a workload without traffic cannot be simulated by it")
     })?;
     // No series of failures is none that failed; the rates of two counters may not be of the same moment.
     let failing = (failures.unwrap_or(0.0) / requests).clamp(0.0, 1.0);
-    Ok(Traffic { requests, failing, from: format!("mean of the last {OVER} in Prometheus") })
+    Ok(mean(requests, failing, age))
+}
+
+/// The traffic by what Prometheus divided by the whole time, although it may know less of it: `age` is of how many seconds.
+fn mean(requests: f64, failing: f64, age: Option<f64>) -> Traffic {
+    let (over, whole) = OVER;
+    match age.filter(|age| *age < WHOLE * whole) {
+        None => Traffic { requests, failing, from: format!("mean of the last {over} in Prometheus") },
+        Some(age) => {
+            let age = age.max(SHORTEST);
+            let known = words::span(SignedDuration::try_from_secs_f64(age.round()).unwrap_or_default());
+            let from = format!("mean of {known}: Prometheus has no more of the last {over}");
+            Traffic { requests: requests * whole / age, failing, from }
+        }
+    }
 }
 
 /// A plain selector with more matchers.

@@ -53,9 +53,10 @@ pub fn fit<'a>(action: Action, guard: &'a Guard, changes: &[&'a Change], named: 
     let name = facts::name(change);
     if let Some(named) = named.filter(|&named| named != name) {
         return Err(Error::Refused(format!(
-            "Change {named} does not run any more; {name} does. To {} that one: kubectl firebreak {} {at} --change {name}",
+            "Change {named} does not run any more; {name} does. To {} that one: kubectl firebreak {} {at} --change {name}{}",
             action.verb(),
-            action.verb()
+            action.verb(),
+            facts::why(action)
         )));
     }
     fits_phase(action, change, at).map_or(Ok(name), |why| Err(Error::Refused(why)))
@@ -69,7 +70,7 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
     let frozen = action == Action::Approve && status.waiting.as_ref().is_some_and(|waiting| is_frozen(&waiting.reason));
     match (action, status.phase) {
         (Action::Approve | Action::Promote | Action::Pause | Action::Resume, Phase::RollingBack) => Some(format!(
-            "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at}"
+            "Change {name} is being taken back, and that is not stopped. When it is over, and the candidate was not to blame: kubectl firebreak retry {at} --reason '...'"
         )),
         (Action::Abort, Phase::RollingBack) => {
             Some(format!("Change {name} is being taken back already. Watch it: kubectl firebreak status {at} -w"))
@@ -90,7 +91,9 @@ fn fits_phase(action: Action, change: &Change, at: &str) -> Option<String> {
             let why = status.waiting.as_ref().map_or_else(String::new, |waiting| {
                 format!(" It waits for another reason ({}): {}", words::plain(&waiting.reason), words::plain(&waiting.message))
             });
-            Some(format!("Change {name} is not paused.{why} To let it go on on your word: kubectl firebreak promote {at}"))
+            Some(format!(
+                "Change {name} is not paused.{why} To let it go on on your word: kubectl firebreak promote {at} --reason '...'"
+            ))
         }
         _ => None,
     }
@@ -111,7 +114,7 @@ fn nothing_runs(action: Action, guard: &str, at: &str, changes: &[&Change]) -> E
     let last = changes.first().map(|last| {
         let facts = Facts::new(last, last.spec.detected_at);
         let retry = if facts.phase() == Phase::RolledBack {
-            format!(" To begin again with it: kubectl firebreak retry {at}.")
+            format!(" To begin again with it: kubectl firebreak retry {at} --reason '...'.")
         } else {
             String::new()
         };

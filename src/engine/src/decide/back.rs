@@ -57,7 +57,7 @@ impl Turn<'_> {
         if self.seen.workload.guard_leaves {
             let message =
                 "its Guard, or the Change itself, is being deleted; the workload stays held: resume it where the Guard is \
-                           gone, else kubectl firebreak retry or another template lets it go on"
+                           gone, else kubectl firebreak retry GUARD --reason '...' or another template lets it go on"
                     .to_owned();
             return back(Outcome::Withdrawn, "GuardDeleted", message, false);
         }
@@ -181,7 +181,7 @@ impl Turn<'_> {
         let next = match retreat.outcome {
             Outcome::RolledBack if self.setup.restore_template => "; then stable's template is written back",
             Outcome::RolledBack => {
-                "; the workload stays held. Ship a fixed template, or kubectl firebreak retry to try this one again"
+                "; the workload stays held. Ship a fixed template, or to try this one again: kubectl firebreak retry GUARD --reason '...'"
             }
             _ => "",
         };

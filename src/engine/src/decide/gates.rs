@@ -55,9 +55,12 @@ impl Turn<'_> {
         let exception = frozen.exception;
         let next = if exception {
             let missing = self.asked(self.missing_for(frozen));
-            format!("kubectl firebreak approve lets it through this window (it takes {missing}), abort takes it back")
+            format!(
+                "kubectl firebreak approve GUARD --reason '...' lets it through this window (it takes {missing}), kubectl firebreak abort \
+                 GUARD takes it back"
+            )
         } else {
-            "this freeze lets no exception through; kubectl firebreak abort takes it back".to_owned()
+            "this freeze lets no exception through; kubectl firebreak abort GUARD takes it back".to_owned()
         };
         let message = format!(
             "freeze {} is in force until {}{more}: {what}. It goes on by itself then; {next}",

@@ -49,7 +49,7 @@ impl Turn<'_> {
         }
         if self.memory.paused {
             self.put_away();
-            self.wait("Paused", "a human paused it; kubectl firebreak resume lets it go on");
+            self.wait("Paused", "a human paused it; kubectl firebreak resume GUARD lets it go on");
             return;
         }
         if self.is_frozen() || self.must_queue() {
@@ -150,7 +150,7 @@ impl Turn<'_> {
             return;
         }
         if self.memory.paused {
-            return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume lets it go on");
+            return self.wait("Paused", "a human paused it before the first stage; kubectl firebreak resume GUARD lets it go on");
         }
         // What was approved while it was held may be void by now.
         if self.awaits_human(0) || self.is_frozen() || self.must_queue() {
@@ -403,7 +403,7 @@ impl Turn<'_> {
             }
             if verdict.suspicion && !forced {
                 let message = "the candidate looks worse than stable, but not beyond chance; it is not handed over. More requests will \
-                               tell, or decide: kubectl firebreak promote or abort";
+                               tell, or decide: kubectl firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD";
                 return self.hold("Suspicion", message, true);
             }
             if self.is_frozen() {
@@ -470,13 +470,14 @@ impl Turn<'_> {
             return true;
         }
         if let Some(words) = verdict.immaterial.as_ref().filter(|_| !forced) {
-            let message =
-                format!("{words}; but too little to matter and not growing. Decide: kubectl firebreak promote or abort");
+            let message = format!(
+                "{words}; but too little to matter and not growing. Decide: kubectl firebreak promote GUARD --reason '...', or kubectl firebreak abort GUARD"
+            );
             self.hold("HarmImmaterial", &message, true);
             return true;
         }
         if self.memory.paused {
-            let message = format!("a human paused it at {}; kubectl firebreak resume lets it go on", self.memory.granted);
+            let message = format!("a human paused it at {}; kubectl firebreak resume GUARD lets it go on", self.memory.granted);
             self.wait("Paused", &message);
             return true;
         }
@@ -517,7 +518,8 @@ impl Turn<'_> {
             }
             Inconclusive::Hold => {
                 let message = format!(
-                    "still inconclusive after {baked:.0} s: too few requests to tell. Wait, or decide: kubectl firebreak promote or abort"
+                    "still inconclusive after {baked:.0} s: too few requests to tell. Wait, or decide: kubectl firebreak promote GUARD --reason '...', or \
+                     kubectl firebreak abort GUARD"
                 );
                 self.hold("Inconclusive", &message, true);
                 false

@@ -152,7 +152,8 @@ impl Turn<'_> {
                 |stage| format!("the next question is before {stage}, when the evidence up to there is known"),
             );
             return Err(format!(
-                "the policy asks nobody before {to}: {later}. Evidence lets it go on; kubectl firebreak promote does not wait for it"
+                "the policy asks nobody before {to}: {later}. Evidence lets it go on; kubectl firebreak promote GUARD --reason '...' does not \
+                 wait for it"
             ));
         }
         self.not_the_maker(who, Action::Approve)?;
@@ -296,8 +297,8 @@ impl Turn<'_> {
                 "; nobody vouches for who asked for this template, so one more is asked than the policy says"
             };
             let message = format!(
-                "the policy asks for {} before {}{given}{unknown}; kubectl firebreak approve lets it go on, kubectl firebreak abort takes \
-                 it back",
+                "the policy asks for {} before {}{given}{unknown}; kubectl firebreak approve GUARD --reason '...' lets it go on, \
+                 kubectl firebreak abort GUARD takes it back",
                 self.asked(missing),
                 self.setup.plan.weight(stage)
             );

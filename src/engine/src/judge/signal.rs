@@ -128,6 +128,12 @@ impl SignalMemory {
         self.past.map_or(Phi::UNKNOWN, |past| past.phi)
     }
 
+    /// Counts since the candidate was first exposed that were not judged, since pods were cold.
+    #[must_use]
+    pub fn left_out(&self) -> Counts {
+        self.left_out.total
+    }
+
     /// ln E of harm at the plan's margin.
     #[must_use]
     pub fn harm_ln_e(&self) -> f64 {

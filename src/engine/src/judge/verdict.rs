@@ -250,7 +250,7 @@ fn split_words(found: Counts, sampled: Option<&Sampled>) -> String {
     format!(
         "{measured:.1} % of {} requests{from} reached the candidate, which is not the weight in the routes; the Change is frozen and \
          goes on when a minute of requests follows it. Check that every route to the Service is named in spec.traffic.routes and that \
-         the gateway follows its weights, or take it back: kubectl firebreak abort",
+         the gateway follows its weights, or take it back: kubectl firebreak abort GUARD",
         whole.requests()
     )
 }

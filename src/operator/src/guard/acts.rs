@@ -159,10 +159,11 @@ fn stale(act: &Intervention, over: bool, change: &Change, now: Timestamp) -> Opt
              kubectl firebreak abort {guard} -n {namespace}"
         ));
     }
+    let why = if act.spec.action.needs_reason() { " --reason '...'" } else { "" };
     (!again && over && *named != running && settled).then(|| {
         format!(
             "Change {named} has ended, and a word for one candidate is none for another: {running} runs now. Look at it: kubectl \
-             firebreak explain {guard} -n {namespace}, then kubectl firebreak {verb} {guard} -n {namespace} is about that one"
+             firebreak explain {guard} -n {namespace}, then kubectl firebreak {verb} {guard} -n {namespace}{why} is about that one"
         )
     })
 }
@@ -187,7 +188,7 @@ fn said_of_clearing(act: &Intervention, before: &GuardStatus, digest: Option<&st
         None => format!("no template is condemned by Change {change} (any more)"),
         Some(condemned) if digest == Some(&condemned.template) => format!(
             "the template of Change {change} is cleared; the workload carries it, and it stays held until it is shipped again, or: kubectl \
-             firebreak retry {} -n {}",
+             firebreak retry {} -n {} --reason '...'",
             guard.name_any(),
             guard.namespace().unwrap_or_default()
         ),

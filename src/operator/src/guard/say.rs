@@ -50,12 +50,12 @@ pub(super) fn condemned(condemned: &Condemned, guard: &str, namespace: &str) -> 
     if condemned.cleared {
         let message = format!(
             "this template was taken back by Change {change} and cleared since; it stays held until it is shipped again, or: kubectl \
-             firebreak retry {guard} -n {namespace}"
+             firebreak retry {guard} -n {namespace} --reason '...'"
         );
         return Word::stalled("Cleared", message);
     }
     let message = format!(
-        "this template was taken back by Change {change} and stays held; ship another one, or kubectl firebreak retry {guard} -n {namespace} to try it again"
+        "this template was taken back by Change {change} and stays held; ship another one, or to try it again: kubectl firebreak retry {guard} -n {namespace} --reason '...'"
     );
     Word::stalled("Condemned", message)
 }

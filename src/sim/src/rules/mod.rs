@@ -13,7 +13,11 @@ mod threshold;
 
 use std::collections::VecDeque;
 
-use firebreak_engine::{observation::Past, stats::Counts, units::Weight};
+use firebreak_engine::{
+    observation::Past,
+    stats::Counts,
+    units::{Weight, significant},
+};
 
 pub(crate) use firebreak::Firebreak;
 pub use mann_whitney::MannWhitney;
@@ -112,7 +116,7 @@ impl RuleKind {
                 plan.alpha,
                 plan.beta,
                 plan.margin,
-                plan.budget * 100.0,
+                significant(plan.budget * 100.0, 3),
                 rollout.look_seconds,
                 plan.min_bake_seconds,
                 plan.max_bake_seconds,

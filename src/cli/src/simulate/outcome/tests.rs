@@ -97,3 +97,13 @@ fn given_releases_when_simulated_then_the_harmless_is_promoted_and_the_worse_the
     // 0.4 % more of 200 requests a second.
     assert!((outcome.releases[3].failing_an_hour - 2880.0).abs() < 1e-6);
 }
+
+/// A budget worked out of an objective has what the conversion left in its last digits.
+#[test]
+fn given_a_budget_of_an_objective_when_told_then_without_dirt() {
+    let plan = Plan { budget: 0.05 * (1.0 - 99.9 / 100.0), ..asked(1).plan };
+    assert_eq!(Settings::of(&plan).budget_percent.to_bits(), 0.005_f64.to_bits());
+    let rollout = Rollout::new(plan, Load::even(200.0, 0.001));
+    let settings = RuleKind::Firebreak.settings(&rollout);
+    assert!(settings.contains("budget 0.005 %"), "{settings}");
+}

@@ -8,8 +8,14 @@ use tokio::{
 
 use super::*;
 
-/// A server that answers requests and failures with these bodies.
+/// A server that answers requests and failures with these bodies, and has all of the history.
 async fn prometheus(requests: &str, failures: &str) -> String {
+    prometheus_since("1800", requests, failures).await
+}
+
+/// The same with so many seconds of history.
+async fn prometheus_since(age: &str, requests: &str, failures: &str) -> String {
+    let age = number(age);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/prom/", listener.local_addr().unwrap());
     let (requests, failures) = (requests.to_owned(), failures.to_owned());
@@ -24,8 +30,15 @@ async fn prometheus(requests: &str, failures: &str) -> String {
                 head.push(byte[0]);
             }
             let head = String::from_utf8(head).unwrap();
-            assert!(head.starts_with("GET /prom/api/v1/query?query=sum%28rate%28"), "{head}");
-            let body = if head.contains("code%3D%7E") { &failures } else { &requests };
+            let of_age = head.starts_with("GET /prom/api/v1/query?query=time%28%29+-+min%28min_over_time%28timestamp%28");
+            assert!(of_age || head.starts_with("GET /prom/api/v1/query?query=sum%28rate%28"), "{head}");
+            let body = if of_age {
+                &age
+            } else if head.contains("code%3D%7E") {
+                &failures
+            } else {
+                &requests
+            };
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()).await;
         }
@@ -54,6 +67,16 @@ async fn given_a_prometheus_when_asked_then_its_traffic() {
     // No series of failures: none failed.
     let url = prometheus(&number("250.5"), NONE).await;
     assert_eq!(asked(&url).await.unwrap().failing, 0.0);
+}
+
+/// A service that is two minutes old: what came in them is the mean of them, not of half an hour.
+#[tokio::test]
+async fn given_a_short_history_when_asked_then_divided_by_what_is_there_and_said() {
+    let url = prometheus_since("135", &number("15"), &number("0.15")).await;
+    let traffic = asked(&url).await.unwrap();
+    assert_eq!(traffic.requests, 200.0);
+    assert!((traffic.failing - 0.01).abs() < 1e-12, "{}", traffic.failing);
+    assert_eq!(traffic.from, "mean of 2m15s: Prometheus has no more of the last 30m");
 }
 
 #[rstest]

@@ -37,12 +37,12 @@ fn given_a_change_under_way_when_steered_then_it_is_the_one(
 }
 
 #[rstest]
-#[case(Action::Promote, Phase::RollingBack, "kubectl firebreak retry checkout -n shop")]
+#[case(Action::Promote, Phase::RollingBack, "kubectl firebreak retry checkout -n shop --reason '...'")]
 #[case(Action::Promote, Phase::Promoting, "kubectl firebreak status checkout -n shop -w")]
 #[case(Action::Pause, Phase::Promoting, "To go back, ship the older template")]
-#[case(Action::Resume, Phase::Progressing, "kubectl firebreak promote checkout -n shop")]
+#[case(Action::Resume, Phase::Progressing, "kubectl firebreak promote checkout -n shop --reason '...'")]
 #[case(Action::Promote, Phase::Promoted, "The last one, checkout-bcdfghjkmn-1, is Promoted")]
-#[case(Action::Abort, Phase::RolledBack, "kubectl firebreak retry checkout -n shop")]
+#[case(Action::Abort, Phase::RolledBack, "kubectl firebreak retry checkout -n shop --reason '...'")]
 #[case(Action::Retry, Phase::Progressing, "kubectl firebreak abort checkout -n shop")]
 #[case(Action::Retry, Phase::Promoted, "its last Change, checkout-bcdfghjkmn-1, is Promoted")]
 fn given_an_act_that_does_not_fit_when_asked_then_it_says_what_to_do(
@@ -69,7 +69,10 @@ fn given_the_name_of_an_older_change_when_promoted_then_refused_with_the_one_tha
     let mut changes = vec![&old, &now];
     changes.newest_first();
     let error = fit(Action::Promote, &guard, &changes, Some("checkout-old-1")).unwrap_err();
-    assert!(error.to_string().ends_with(&format!("kubectl firebreak promote checkout -n shop --change {NAME}")), "{error}");
+    assert!(
+        error.to_string().ends_with(&format!("kubectl firebreak promote checkout -n shop --change {NAME} --reason '...'")),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), FAILED);
     let error = fit(Action::Abort, &guard, &changes, Some("nobody")).unwrap_err();
     assert!(error.to_string().contains(&format!("Its Changes: {NAME}, checkout-old-1")), "{error}");

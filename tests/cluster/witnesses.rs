@@ -166,7 +166,7 @@ pub(crate) async fn callers_tell_which_version_hurts_a_dependent(world: &World) 
         scene.until_change(&first, "to miss the calls", MINUTE, |change| waits_for(change, &["MetricsMissing"])).await?;
     let words = missing.status.and_then(|status| status.waiting).map(|waiting| waiting.message).unwrap_or_default();
     println!("callers: {words}");
-    ensure!(words.contains("no pod of the guarded workload counts its requests to ledger"), "{words}");
+    ensure!(words.contains("no stable pod of the guarded workload counts its requests to ledger"), "{words}");
     guard["spec"]["dependents"] = calls("");
     scene.apply(&[guard]).await?;
     scene.ends(&first, Phase::Superseded, MINUTE).await?;

@@ -101,6 +101,12 @@ pub struct ChangeSpec {
     /// Whether the stable template is written back after a rollback.
     #[serde(default)]
     pub restore_template: bool,
+    /// The Guard's generation when the Change began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_generation: Option<i64>,
+    /// A digest of the metrics, dependents, objective and routes that the Guard asked for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_asks: Option<String>,
 }
 
 impl ChangeSpec {

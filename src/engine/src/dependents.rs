@@ -175,8 +175,13 @@ impl Reach {
         for (dependent, pasts) in self.dependents.iter_mut().zip(pasts) {
             for (seen, past) in dependent.signals.iter_mut().zip(pasts) {
                 let Some(past) = past else { continue };
+                if seen.knows_past() {
+                    continue;
+                }
                 let Evidence::Past(against) = &mut seen.evidence else {
-                    seen.callers_phi = Some(past.before.phi);
+                    // Once they are judged what was assumed is not lowered.
+                    let phi = past.before.phi;
+                    seen.callers_phi = Some(if self.began.is_some() { phi.raised_to(Phi::UNKNOWN) } else { phi });
                     continue;
                 };
                 let upper = |past: &Past| {

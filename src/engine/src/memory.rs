@@ -134,7 +134,7 @@ pub enum Outcome {
     Promoted,
     /// Taken back; the candidate is condemned.
     RolledBack,
-    /// A newer template came, or its claims rose: another Change follows.
+    /// A newer template came, its claims rose, or its Guard was changed before it began: another Change follows.
     Superseded,
     /// The stable template came back, or the guard or workload left.
     Withdrawn,

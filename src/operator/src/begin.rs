@@ -17,7 +17,7 @@ use firebreak_engine::policy::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource as _, ResourceExt as _, api::DynamicObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{guard::bounded, raw};
 
@@ -110,6 +110,8 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
         pod_pages: from.guard.spec.metrics.pods.clone(),
         prometheus_url: from.guard.spec.metrics.prometheus.url.clone(),
         restore_template: from.guard.spec.rollback.as_ref().is_some_and(|rollback| rollback.restore_template),
+        guard_generation: from.guard.metadata.generation,
+        guard_asks: Some(asks(from.guard)),
     };
     let mut change = Change::new(&format!("{}{attempt}", all_but_attempt(from.guard, &digest)), spec);
     change.metadata.namespace = from.guard.namespace();
@@ -120,18 +122,15 @@ pub(crate) fn change(from: &Beginning<'_>, now: Timestamp) -> Change {
     change
 }
 
-/// Whether the Guard asks for other metrics, checks, dependents or routes than the Change began with.
+/// What a Guard asks for, as it is written: another version of Firebreak makes other selectors of the same preset.
+fn asks(guard: &Guard) -> String {
+    let spec = &guard.spec;
+    template::hash(&json!([spec.metrics, spec.dependents, spec.slo, spec.traffic]))
+}
+
+/// Whether the Guard was changed since the Change began, and asks for other metrics, checks, dependents or routes now.
 pub(crate) fn asks_otherwise(change: &ChangeSpec, guard: &Guard) -> bool {
-    let (spec, metrics) = (&guard.spec, &guard.spec.metrics);
-    let signals: Vec<Signal> = metrics.signals.iter().map(Signal::expanded).collect();
-    change.traffic != spec.traffic
-        || change.signals != signals
-        || change.checks != metrics.checks
-        || change.dependents != spec.dependents
-        || change.both_sources != metrics.both_sources
-        || change.pod_pages != metrics.pods
-        || change.prometheus_url != metrics.prometheus.url
-        || change.availability != spec.slo.as_ref().map(|slo| slo.availability)
+    change.guard_generation != guard.metadata.generation && change.guard_asks.as_ref().is_some_and(|asked| *asked != asks(guard))
 }
 
 /// What the rules of a policy can ask of the change.
@@ -238,7 +237,6 @@ fn belongs(from: &Beginning<'_>, set: &DynamicObject) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use firebreak_api::{GuardStatus, guard::Condemned};
-    use serde_json::json;
 
     use super::*;
     use crate::fake;
@@ -272,16 +270,24 @@ mod tests {
 
     #[test]
     fn given_a_guard_when_it_is_the_same_then_nothing_else_is_asked_and_when_its_metrics_are_others_it_is() {
-        // As both come back from the API server.
-        let stored: Change =
-            serde_json::from_value(serde_json::to_value(begun(GuardStatus::default(), Hold::Admission)).unwrap()).unwrap();
-        let mut guard = fake::guard("shop");
-        assert!(!asks_otherwise(&stored.spec, &guard));
-        guard.spec.metrics.signals.first_mut().unwrap().requests = Some("requests_total".to_owned());
-        assert!(asks_otherwise(&stored.spec, &guard));
-        let mut guard = fake::guard("shop");
-        guard.spec.metrics.pods = Some(serde_json::from_value(json!({"port": 9091})).unwrap());
-        assert!(asks_otherwise(&stored.spec, &guard));
+        // As it comes back from the API server, with the edges that were found for it.
+        let mut begun = begun(GuardStatus::default(), Hold::Admission);
+        begun.spec.signals.push(Signal { weight: Some(0.1), ..begun.spec.signals.first().unwrap().clone() });
+        let stored: Change = serde_json::from_value(serde_json::to_value(begun).unwrap()).unwrap();
+        let edited = |generation: i64, edit: fn(&mut Guard)| {
+            let mut guard = fake::guard("shop");
+            guard.metadata.generation = Some(generation);
+            edit(&mut guard);
+            asks_otherwise(&stored.spec, &guard)
+        };
+        let signals =
+            |guard: &mut Guard| guard.spec.metrics.signals.first_mut().unwrap().requests = Some("requests_total".to_owned());
+        let pods = |guard: &mut Guard| guard.spec.metrics.pods = Some(serde_json::from_value(json!({"port": 9091})).unwrap());
+        assert!(!edited(1, |_| {}) && !edited(2, |_| {}), "nothing of it is another");
+        assert!(edited(2, signals) && edited(2, pods));
+        assert!(!edited(1, signals), "another version writes the same Guard otherwise");
+        let before = ChangeSpec { guard_asks: None, ..stored.spec.clone() };
+        assert!(!asks_otherwise(&before, &fake::guard("shop")), "not known of what began before this was recorded");
     }
 
     #[test]

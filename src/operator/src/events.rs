@@ -100,6 +100,7 @@ impl Teller {
             uid: workload.metadata.uid.clone(),
             ..ObjectReference::default()
         });
+        let note = &Note { message: note.message.replace(" GUARD ", &format!(" {} ", change.spec.guard)), ..note.clone() };
         let briefed = briefed(change, note);
         for reference in std::iter::once(change.object_ref(&())).chain(on_workload) {
             self.send(briefed.as_ref().unwrap_or(note), reference);

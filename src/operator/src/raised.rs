@@ -28,6 +28,12 @@ impl Raised {
     }
 }
 
+/// Whether the workload claims what it did when the Change began: another that began now would be asked for no less.
+pub(crate) fn as_it_began(deployment: Option<&DynamicObject>, change: &Change) -> bool {
+    let claimed = |deployment: &DynamicObject| Some(begin::claims(deployment, raw::pod_template(deployment)?).annotations);
+    deployment.and_then(claimed).is_some_and(|claims| claims == change.spec.claims.annotations)
+}
+
 /// The level that the claims on the workload mean now, where someone edited them so that more is asked of the Change: what
 /// asks for less than it began with changes nothing, nor does a version of Firebreak that makes more of the same claims.
 fn read(claims: &BTreeMap<String, String>, change: &Change) -> Option<Level> {
@@ -71,6 +77,7 @@ mod tests {
         let deployment: DynamicObject = serde_json::from_value(object).unwrap();
         let mut change = crate::fake::change("shop-x-1");
         change.spec.risk.level = "medium".to_owned();
+        assert!(!as_it_began(Some(&deployment), &change) && !as_it_began(None, &change));
         let mut raised = Raised::default();
         for _ in 0..2 {
             assert_eq!(raised.level(Some(&deployment), &change), expected);

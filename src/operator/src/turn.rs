@@ -20,7 +20,7 @@ use crate::{
     gates::Gate,
     metrics::Hub,
     observe::{self, Given, Live, Objects},
-    raised::Raised,
+    raised::{self, Raised},
     raw,
     record::{self, Turned, Unrecorded},
     traffic::{Backends, route},
@@ -177,6 +177,7 @@ impl Work {
         let (judgement, reach) = (&self.memory.judgement, &self.memory.reach);
         let pasts = self.eyes.pasts(now, judgement.knows_past(), reach.knows_past()).await;
         let goes_back = self.memory.phase == Phase::Retreating;
+        let guard_changed = guard_changed && raised::as_it_began(objects.deployment.as_deref(), &self.change);
         let raised = if goes_back { None } else { self.raised.level(objects.deployment.as_deref(), &self.change) };
         let given = Given {
             now,

@@ -339,7 +339,7 @@ impl<'a> Stream<'a> {
             left -= part;
         }
         // The urn begins with so much of pods that no failure has chosen yet; where none comes in bursts none follows another.
-        let fresh = if self.bursts > 1.0 { expected / (self.bursts - 1.0) } else { f64::INFINITY };
+        let fresh = if self.bursts > 1.0 && !self.load.routed { expected / (self.bursts - 1.0) } else { f64::INFINITY };
         let mut places: Vec<usize> = Vec::new();
         for _ in 0..sum.failures {
             let before = places.len() as f64;
@@ -433,5 +433,15 @@ mod tests {
         let ratio = troubled.failures as f64 / calm.failures as f64;
         assert!((ratio - 3.0).abs() < 0.2, "{ratio}");
         assert!(troubled.phi.get() < 1.3, "{:?}", troubled.phi);
+    }
+
+    #[test]
+    fn given_bursts_that_go_to_either_arm_by_chance_then_both_arms_share_them_and_pods_do_not_differ() {
+        let load = Load { bursts: 4.0, routed: true, candidate: vec![(0.0, Fails::Times(2.0))], ..Load::even(400.0, 0.02) };
+        assert!(Stream::new(&load, 3).past().phi.get() < 1.3);
+        let Counts { n_c, n_s, x_c, x_s } = total(&load, 1, 5000, 0.2);
+        for (got, mean) in [(n_c, 400e3), (n_s, 1600e3), (x_c, 16e3), (x_s, 32e3)] {
+            assert!((got as f64 - mean).abs() < 6.0 * f64::sqrt(4.0 * mean), "{got}, not {mean}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use firebreak_engine::{
     decide,
     memory::{Outcome, Phase},
+    plan::Exposure,
     risk::Level,
     units::Weight,
 };
@@ -85,8 +86,33 @@ fn given_a_guard_that_was_changed_when_it_is_exposed_or_paused_then_it_goes_on_a
     let mut cluster = exposed(Level::Low);
     cluster.turn_with(|seen| seen.workload.guard_changed = true);
     assert_eq!(cluster.memory.phase, Phase::Progressing);
+    let goes_on = |mut cluster: Cluster, what: &str| {
+        cluster.turn_with(|seen| seen.workload.guard_changed = true);
+        assert!(!matches!(cluster.memory.phase, Phase::Ended(_) | Phase::Retreating), "{what}: {:?}", cluster.memory.phase);
+    };
     let mut cluster = running(Level::Low);
     cluster.memory.paused = true;
-    cluster.turn_with(|seen| seen.workload.guard_changed = true);
-    assert!(!matches!(cluster.memory.phase, Phase::Ended(_) | Phase::Retreating), "{:?}", cluster.memory.phase);
+    goes_on(cluster, "paused");
+    // Where pods are the share one that is ready has users.
+    let mut cluster = running(Level::Low);
+    cluster.setup.exposure = Exposure::PodShare;
+    cluster.candidate = 1;
+    goes_on(cluster, "a pod serves");
+    // What a rule refused takes a retry.
+    let mut cluster = running(Level::Low);
+    cluster.setup.refused = Some("no".to_owned());
+    goes_on(cluster, "refused");
+}
+
+/// Where pods are the share the first has users as soon as it is ready: none is started before stable can be counted.
+#[test]
+fn given_pods_as_the_share_when_nothing_can_be_read_then_no_pod_is_started() {
+    let mut cluster = running(Level::Low);
+    cluster.setup.exposure = Exposure::PodShare;
+    cluster.metrics = false;
+    (0..10).for_each(|_| cluster.turn());
+    assert_eq!(cluster.candidate, 0);
+    cluster.metrics = true;
+    (0..10).for_each(|_| cluster.turn());
+    assert!(cluster.candidate > 0, "{:?}", cluster.memory.waiting);
 }

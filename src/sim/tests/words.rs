@@ -111,6 +111,7 @@ fn given_each_way_back_then_its_words() {
     words.of(&mut exposed(Level::Medium), 1, |seen| (seen.workload.held, seen.workload.bypassed) = (false, true));
     words.of(&mut exposed(Level::Medium), 1, |seen| seen.workload.guard_leaves = true);
     words.of(&mut exposed(Level::Medium), 1, |seen| seen.workload.raised = Some(Level::Critical));
+    words.of(&mut Cluster::new(setup(Level::Medium, 2)), 1, |seen| seen.workload.guard_changed = true);
     words.of(&mut exposed(Level::Medium), 1, |seen| {
         (seen.candidate.crash_looping, seen.candidate.broken) = (9, Some("pod c-0: CrashLoopBackOff".into()));
     });

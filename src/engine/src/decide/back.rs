@@ -67,9 +67,12 @@ impl Turn<'_> {
                 format!("its claims were edited and mean {level} risk now; a new Change begins with the plan of that level");
             return back(Outcome::Superseded, "RiskRaised", message, false);
         }
-        // What was shown so far would be worth nothing by other metrics: only where nothing was is begun anew.
+        // What was shown so far would be worth nothing by other metrics: only where nothing was is begun anew, and no pod serves where
+        // pods are the share. What a rule refused takes a retry.
         let untouched = self.memory.exposed_at.is_none() && self.memory.highest == Weight::ZERO;
-        if self.seen.workload.guard_changed && untouched && !self.memory.paused {
+        let serves = self.setup.exposure == Exposure::PodShare && self.seen.candidate.ready > 0;
+        let begins_anew = untouched && !serves && !self.memory.paused && self.setup.refused.is_none();
+        if self.seen.workload.guard_changed && begins_anew {
             let message =
                 "its Guard was changed before anyone got the candidate; a new Change begins by the Guard as it is now".to_owned();
             return back(Outcome::Superseded, "GuardChanged", message, false);

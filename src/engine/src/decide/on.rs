@@ -114,6 +114,9 @@ impl Turn<'_> {
             self.memory.ready_since = None;
             return self.held();
         }
+        if self.setup.exposure == Exposure::PodShare && self.seen.candidate.wanted == 0 && !self.stable_can_be_seen() {
+            return;
+        }
         let pods = self.pods_now();
         self.no_share_yet();
         self.keep_held();
@@ -167,6 +170,18 @@ impl Turn<'_> {
     fn note_ready(&mut self, pods: u32) {
         let since = self.memory.ready_since.unwrap_or(self.seen.now);
         self.memory.ready_since = (self.seen.candidate.ready >= pods).then_some(since);
+    }
+
+    /// Whether stable can be counted: where pods are the share the first one has users as soon as it is ready.
+    fn stable_can_be_seen(&mut self) -> bool {
+        if let Some(trouble) = self.memory.verdict(self.setup, self.seen.now).trouble {
+            self.hold(&trouble.reason, &format!("{}; no pod of the candidate is started before", trouble.message), true);
+        } else if !self.memory.can_see() {
+            self.wait("WaitingForMetrics", "no look at stable's counters yet; no pod of the candidate is started before");
+        } else {
+            return true;
+        }
+        false
     }
 
     /// Eyes before exposure: every ready candidate pod is seen by every signal's source, and stable can be counted.

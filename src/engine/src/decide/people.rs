@@ -6,7 +6,7 @@ use crate::{
     memory::Phase,
     observation::{Act, Action},
     people::{Approved, Made, are_one, unattested},
-    units::Millis,
+    units::{Millis, Weight},
 };
 
 /// Interventions that are remembered as handled, so that none is handled twice after a restart.
@@ -120,9 +120,11 @@ impl Turn<'_> {
     fn no_word_replaces(&self) -> Option<String> {
         let verdict = self.memory.verdict(self.setup, self.seen.now);
         let blind = verdict.trouble.map(|trouble| format!("it can be seen: {}", trouble.message));
-        blind
-            .or_else(|| verdict.split_broken.map(|words| format!("the requests follow the weights: {words}")))
-            .or_else(|| verdict.stable_unhealthy.map(|words| format!("stable is well again: {words}")))
+        blind.or_else(|| verdict.split_broken.map(|words| format!("the requests follow the weights: {words}"))).or_else(|| {
+            // The first share is no answer to a question about stable.
+            let words = verdict.stable_unhealthy.filter(|_| self.memory.granted > Weight::ZERO);
+            words.map(|words| format!("stable is well again: {words}"))
+        })
     }
 
     /// A human answers yes to what the policy asks before the next stage.

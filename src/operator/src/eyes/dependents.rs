@@ -1,6 +1,9 @@
 //! The dependents of one Change, as Prometheus tells them: by their callers' counters, or by their own.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use firebreak_api::{
     Change,
@@ -59,6 +62,8 @@ struct Counted {
     shape: SignalShape,
     failures: Option<Failures>,
     subscription: Result<Subscription, Trouble>,
+    /// Whether stable was seen to call it.
+    called: AtomicBool,
 }
 
 impl Dependents {
@@ -76,7 +81,7 @@ impl Dependents {
             let shapes = dependent.signals.iter().filter_map(convert::shape);
             let signals = shapes.map(|shape| {
                 let subscription = hub.watch(url, &shape, target.clone());
-                Counted { failures: Failures::of(&shape), shape, subscription }
+                Counted { failures: Failures::of(&shape), shape, subscription, called: AtomicBool::new(false) }
             });
             let signals = signals.collect();
             let concerned = dependents.chain(guarded).collect();
@@ -117,7 +122,7 @@ impl Dependents {
                 Err(trouble) => told(trouble),
                 Ok(subscription) => subscription.latest().map_or_else(
                     || SignalLook::Read(Vec::new()),
-                    |answer| skewed(&answer).unwrap_or_else(|| watched.who.look(&answer, signal.failures.as_ref(), &self.arms)),
+                    |answer| skewed(&answer).unwrap_or_else(|| watched.who.look(&answer, signal, &self.arms)),
                 ),
             });
             looks.collect()
@@ -139,13 +144,13 @@ impl Dependents {
 }
 
 impl Who {
-    fn look(&self, answer: &Answer, failures: Option<&Failures>, arms: &Arms) -> SignalLook {
+    fn look(&self, answer: &Answer, signal: &Counted, arms: &Arms) -> SignalLook {
         let samples = match &answer.result {
             Err(trouble) => return told(trouble),
             Ok(samples) => samples,
         };
         let whose = |pod: &str| if self.by_callers { arms.of(pod) } else { self.arm(pod).filter(|arm| *arm == Arm::Candidate) };
-        if let Some(message) = failures.and_then(|failures| failures.missing(samples, whose)) {
+        if let Some(message) = signal.failures.as_ref().and_then(|failures| failures.missing(samples, whose)) {
             return missing(message);
         }
         let mut bystanders = 0;
@@ -174,10 +179,12 @@ impl Who {
             );
             return missing(message);
         }
-        if self.by_callers && !readings.iter().any(|reading| reading.arm == Arm::Stable) {
+        let called = signal.called.load(Ordering::Relaxed) || readings.iter().any(|reading| reading.arm == Arm::Stable);
+        signal.called.store(called, Ordering::Relaxed);
+        if self.by_callers && !called {
             let message = format!(
-                "no pod of the guarded workload counts its requests to {}; check the selectors, that the series carry the labels namespace \
-                 and pod, and that it is called at all",
+                "no stable pod of the guarded workload counts its requests to {}; check the selectors, that the series carry the labels \
+                 namespace and pod, and that it is called at all: one that only the new version calls is declared once that is stable",
                 self.name
             );
             return missing(message);

@@ -72,13 +72,16 @@ pub(super) async fn pasts(hub: Arc<Hub>, stable: Stable, until: Millis, again: b
     pasts
 }
 
+/// Counts by the pod's name, which all steps share.
+type PerPod = BTreeMap<Arc<str>, PodCounts>;
+
 /// What stable's pods counted while a Change runs, as their own pages told it: the past where there is no Prometheus.
 #[derive(Default)]
 pub(super) struct Lived {
     /// What each pod had counted when the step that is open began, and when that was.
-    from: Option<(Millis, BTreeMap<String, PodCounts>)>,
+    from: Option<(Millis, PerPod)>,
     /// The newest steps, each with its length in seconds: as many as fit into [`PAST`].
-    steps: VecDeque<(f64, BTreeMap<String, PodCounts>)>,
+    steps: VecDeque<(f64, PerPod)>,
 }
 
 impl Lived {
@@ -89,12 +92,16 @@ impl Lived {
             return;
         }
         let of_stable = readings.iter().filter(|reading| reading.arm == Arm::Stable);
-        let now: BTreeMap<String, PodCounts> = of_stable
-            .map(|reading| (reading.pod.clone(), PodCounts { requests: reading.requests, failures: reading.failures }))
+        let known = self.from.as_ref().map(|(_, before)| before);
+        let name = |pod: &str| {
+            known.and_then(|known| known.get_key_value(pod)).map_or_else(|| Arc::from(pod), |(name, _)| Arc::clone(name))
+        };
+        let now: PerPod = of_stable
+            .map(|reading| (name(&reading.pod), PodCounts { requests: reading.requests, failures: reading.failures }))
             .collect();
         let Some((began, before)) = self.from.replace((at, now)).filter(|(began, _)| at > *began) else { return };
         let Some((_, now)) = &self.from else { return };
-        let counted = |(pod, now): (&String, &PodCounts)| Some((pod.clone(), since(*before.get(pod)?, *now)));
+        let counted = |(pod, now): (&Arc<str>, &PodCounts)| Some((Arc::clone(pod), since(*before.get(pod)?, *now)));
         self.steps.push_back((at.seconds_since(began), now.iter().filter_map(counted).collect()));
         let most = PAST.as_secs() / PAST_STEP.as_secs();
         while self.steps.len() as u64 > most {
@@ -104,8 +111,8 @@ impl Lived {
 
     /// What was counted so far, where at least two pods had requests: one has no other to be compared with.
     pub(super) fn past(&self) -> Option<Past> {
-        let pods: BTreeSet<&String> = self.steps.iter().flat_map(|(_, pods)| pods.keys()).collect();
-        let step = |(seconds, counted): &(f64, BTreeMap<String, PodCounts>)| PodStep {
+        let pods: BTreeSet<&Arc<str>> = self.steps.iter().flat_map(|(_, pods)| pods.keys()).collect();
+        let step = |(seconds, counted): &(f64, PerPod)| PodStep {
             seconds: *seconds,
             pods: pods.iter().map(|pod| counted.get(*pod).copied().unwrap_or_default()).collect(),
         };

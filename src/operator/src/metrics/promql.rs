@@ -32,8 +32,8 @@ pub(crate) enum Part {
     Native,
     /// How often the counters of requests began anew.
     Resets,
-    /// How many series there are among which failures would be.
-    Countable,
+    /// How many series there are that are no failures and have the labels by which those are told.
+    Siblings,
 }
 
 impl Part {
@@ -49,7 +49,7 @@ impl Part {
         Self::Up,
         Self::Native,
         Self::Resets,
-        Self::Countable,
+        Self::Siblings,
     ];
 
     /// Value of the label `part`.
@@ -66,7 +66,7 @@ impl Part {
             Self::Up => "up",
             Self::Native => "native",
             Self::Resets => "resets",
-            Self::Countable => "countable",
+            Self::Siblings => "siblings",
         }
     }
 
@@ -93,7 +93,7 @@ pub(crate) fn look<'t>(selectors: &Selectors, targets: impl IntoIterator<Item = 
     ];
     let number_of = |selector: &str| format!("count by (namespace,pod) ({selector})");
     parts.extend(counts.native.as_deref().map(|native| (Part::Native, number_of(native))));
-    parts.extend(counts.countable.as_deref().map(|countable| (Part::Countable, number_of(countable))));
+    parts.extend(counts.siblings.as_deref().map(|siblings| (Part::Siblings, number_of(siblings))));
     join(parts)
 }
 
@@ -124,25 +124,25 @@ struct Counts {
     second: String,
     second_part: Part,
     native: Option<String>,
-    countable: Option<String>,
+    siblings: Option<String>,
 }
 
 impl Counts {
     fn of(selectors: &Selectors, pods: &str) -> Self {
         match selectors {
-            Selectors::Requests { requests, failures, countable } => Self {
+            Selectors::Requests { requests, failures, relaxed } => Self {
                 requests: requests.and(pods),
                 second: failures.and(pods),
                 second_part: Part::Failures,
                 native: None,
-                countable: Some(countable.and(pods)),
+                siblings: Some(format!("{} unless {}", relaxed.and(pods), failures.and(pods))),
             },
             Selectors::Histogram { histogram, edge_ms } => Self {
                 requests: histogram.suffixed("_count").and(pods),
                 second: histogram.suffixed("_bucket").and(&format!("le=~{},{pods}", quoted(&edge_pattern(*edge_ms)))),
                 second_part: Part::Quick,
                 native: Some(histogram.and(pods)),
-                countable: None,
+                siblings: None,
             },
         }
     }

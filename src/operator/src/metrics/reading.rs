@@ -23,9 +23,9 @@ pub struct PodSample {
     pub failures: Option<u64>,
     /// Whether a series of failures exists.
     pub failures_exist: bool,
-    /// Whether one could: there are series of that name which have the labels that its selector asks for. Where no pod has any, the
-    /// selector is wrong, or nothing ever failed and the counter comes with its first failure; then no failure is not none.
-    pub countable: bool,
+    /// Whether there are series beside them that are no failures, of that name and with the labels that the selector of failures asks
+    /// for. Where no pod has any of both the selector is wrong, or nothing ever failed and what it asks for comes with the first failure.
+    pub siblings: bool,
     /// When Prometheus read the older of the two, in milliseconds of its own clock.
     pub scraped_at_ms: Option<i64>,
     /// Whether Prometheus can scrape the pod; `None` where it does not try.
@@ -102,7 +102,7 @@ impl PodRows {
             requests,
             failures,
             failures_exist,
-            countable: failures_exist || self.0.contains_key(&Part::Countable),
+            siblings: self.0.contains_key(&Part::Siblings),
             scraped_at_ms: requests.and_then(|_| read.into_iter().flatten().map(millis).min()),
             up: self.number(Part::Up).map(|up| up > 0.0),
         })

@@ -33,14 +33,17 @@ struct Matcher {
 }
 
 impl Matcher {
-    /// Whether it fits no series without the label, and some with it.
+    /// Whether it fits no series without the label, and not all with it.
     fn needs_the_label(&self) -> bool {
         let Some(value) = &self.value else { return matches!(self.operator, Operator::Equal | Operator::Like) };
         let pattern = || RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(MAX_PATTERN_BYTES).build();
-        let fits_nothing = || pattern().is_ok_and(|pattern| pattern.is_match(""));
+        // Such a pattern takes whatever is there, or also what is not.
+        let anything = ["\u{1f}?", "0", "Zz-_."];
+        let takes_any =
+            || pattern().is_ok_and(|pattern| pattern.is_match("") || anything.iter().all(|text| pattern.is_match(text)));
         match self.operator {
             Operator::Equal => !value.is_empty(),
-            Operator::Like => !fits_nothing(),
+            Operator::Like => !takes_any(),
             Operator::Unequal | Operator::Unlike => false,
         }
     }
@@ -83,7 +86,7 @@ impl Selector {
     }
 
     /// The same counter with the labels it asks for, whatever they say: what there is where nothing fits the selector itself, but could.
-    /// A label that has to be there (`error_type!=""`) may be that of failures alone, and is not asked for.
+    /// A label that may say anything but has to be there (`error_type!=""`) is that of failures alone, and is not asked for.
     pub(crate) fn relaxed(&self) -> Self {
         let there = |matcher: &Matcher| {
             let text = if is_legacy_name(&matcher.label) && !matcher.label.contains(':') {

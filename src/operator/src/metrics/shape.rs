@@ -46,9 +46,9 @@ impl SignalShape {
     /// Where failures are to be found; `None` of a histogram, and of a selector that cannot be read.
     #[must_use]
     pub fn failures_are_among(&self) -> Option<Among> {
-        let Ok(Selectors::Requests { requests, failures, countable }) = Selectors::parse(self) else { return None };
+        let Ok(Selectors::Requests { requests, failures, relaxed }) = Selectors::parse(self) else { return None };
         Some(Among {
-            selector: countable.and("").trim_end_matches("{}").to_owned(),
+            selector: relaxed.and("").trim_end_matches("{}").to_owned(),
             of_requests: requests.name() == failures.name(),
         })
     }
@@ -72,7 +72,7 @@ pub(crate) enum Selectors {
         /// Failed requests.
         failures: Selector,
         /// What there is where no failure is, but could be: [`Selector::relaxed`].
-        countable: Selector,
+        relaxed: Selector,
     },
     /// A histogram.
     Histogram {
@@ -91,8 +91,8 @@ impl Selectors {
         match shape {
             SignalShape::Requests { requests, failures } => {
                 let failures = Selector::parse("failures", failures)?;
-                let countable = failures.relaxed();
-                Ok(Self::Requests { requests: Selector::parse("requests", requests)?, failures, countable })
+                let relaxed = failures.relaxed();
+                Ok(Self::Requests { requests: Selector::parse("requests", requests)?, failures, relaxed })
             }
             SignalShape::Histogram { histogram, edge_ms } => {
                 let bad = |field, detail: String| Err(Trouble::BadSelector { field, detail });

@@ -290,7 +290,8 @@ fn halves() -> Vec<Row> {
 /// Who is said to be harmed is, for all but a part of alpha.
 fn dependents() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (measured, by) in [(Measured::ByCallers, "by callers"), (Measured::ByItself, "by itself")] {
+    // Measured by itself the border is that of the bound of its past, which is wider by half.
+    for (measured, by, border) in [(Measured::ByCallers, "by callers", 1.25), (Measured::ByItself, "by itself", 1.25 * 1.5)] {
         for bursts in [1.0, 4.0] {
             for hurt in [0, 3] {
                 let load = Load { bursts, ..Load::even(100.0, 0.01) };
@@ -298,7 +299,7 @@ fn dependents() -> Vec<Row> {
                 let bar = arms.alpha;
                 let name =
                     format!("said to be harmed wrongly, {by}: {hurt} of 10 fail 10x, the others at the border, v/m {bursts}");
-                let world = Dependents { arms, measured, hurt: (hurt, 10.0), unhurt: (10 - hurt, 1.25) };
+                let world = Dependents { arms, measured, hurt: (hurt, 10.0), unhurt: (10 - hurt, border) };
                 rows.push(Row {
                     name,
                     world: World::Dependents(Box::new(world)),

@@ -49,8 +49,8 @@ enum Against {
 pub(crate) struct Counted {
     requests: Series,
     second: Series,
-    /// What there is where nothing of the second is, but could be.
-    countable: Series,
+    /// What is none of the second and could be.
+    relaxed: Series,
     /// Where the second counts what is within this bound, in milliseconds.
     edge_ms: Option<u64>,
 }
@@ -103,10 +103,10 @@ impl Counted {
     /// [`Trouble::BadSelector`], where a selector asks for what pages do not have.
     pub(crate) fn of(selectors: &Selectors) -> Result<Self, Trouble> {
         Ok(match selectors {
-            Selectors::Requests { requests, failures, countable } => Self {
+            Selectors::Requests { requests, failures, relaxed } => Self {
                 requests: Series::of("requests", requests)?,
                 second: Series::of("failures", failures)?,
-                countable: Series::of("failures", countable)?,
+                relaxed: Series::of("failures", relaxed)?,
                 edge_ms: None,
             },
             Selectors::Histogram { histogram, edge_ms } => {
@@ -114,7 +114,7 @@ impl Counted {
                 Self {
                     requests: Series::of("histogram", &histogram.suffixed("_count"))?,
                     second: buckets.clone(),
-                    countable: buckets,
+                    relaxed: buckets,
                     edge_ms: Some(*edge_ms),
                 }
             }
@@ -149,7 +149,7 @@ struct Sums {
     series: usize,
     requests: Option<f64>,
     second: Option<f64>,
-    countable: bool,
+    siblings: bool,
     /// Bounds of the histogram's buckets, as they are written.
     bounds: Vec<String>,
 }
@@ -168,7 +168,7 @@ pub(crate) fn count_all(text: &str, whole: bool, signals: &[Counted], owner: Own
         }
         for (signal, sums) in signals.iter().zip(&mut sums) {
             sums.series += usize::from(signal.requests.fits(&sample, owner)) + usize::from(signal.second.fits(&sample, owner));
-            sums.countable |= signal.countable.fits(&sample, owner);
+            sums.siblings |= signal.relaxed.fits(&sample, owner) && !signal.second.fits(&sample, owner);
             if signal.requests.fits(&sample, owner) {
                 *sums.requests.get_or_insert(0.0) += sample.value;
             }
@@ -217,7 +217,7 @@ impl Counted {
             requests,
             failures,
             failures_exist: second.is_some(),
-            countable: sums.countable,
+            siblings: sums.siblings,
             scraped_at_ms: requests.map(|_| read_at_ms),
             up: Some(true),
         })
@@ -279,10 +279,10 @@ http_seconds_count 100
         #[case] all: &str,
         #[case] failures: &str,
         #[case] expected: (Option<u64>, Option<u64>),
-        #[case] countable: bool,
+        #[case] shows: bool,
     ) {
         let sample = counted(&requests(all, failures)).unwrap();
-        assert_eq!(sample.countable, countable);
+        assert_eq!(sample.siblings || sample.failures_exist, shows);
         assert_eq!((sample.requests, sample.failures), expected);
         assert_eq!(sample.scraped_at_ms, expected.0.map(|_| 7));
     }

@@ -286,7 +286,7 @@ fn unread(namespace: &str, pod: &str) -> PodSample {
         requests: None,
         failures: None,
         failures_exist: false,
-        countable: false,
+        siblings: false,
         scraped_at_ms: None,
         up: Some(false),
     }
@@ -321,7 +321,7 @@ mod tests {
             requests: Some(requests),
             failures: Some(failures),
             failures_exist: true,
-            countable: true,
+            siblings: true,
             up: Some(true),
             ..unread("shop", "shop-a-22222")
         };

@@ -33,7 +33,7 @@ fn whole() -> Vec<String> {
         ("failures_read_at", "1795508893.25"),
         ("targets", "1"),
         ("up", "1"),
-        ("countable", "3"),
+        ("siblings", "3"),
     ]
     .map(|(part, value)| row(part, value))
     .into()
@@ -46,7 +46,7 @@ fn sample() -> PodSample {
         requests: Some(1027),
         failures: Some(7),
         failures_exist: true,
-        countable: true,
+        siblings: true,
         scraped_at_ms: Some(1_795_508_893_250),
         up: Some(true),
     }
@@ -66,9 +66,9 @@ fn given_a_pod_without_failures_when_decoded_then_they_are_zero_but_do_not_exist
 
 #[test]
 fn given_a_pod_on_which_failures_could_not_show_when_decoded_then_that_is_known() {
-    let rows: Vec<_> = whole().into_iter().filter(|r| !r.contains("failures") && !r.contains("countable")).collect();
+    let rows: Vec<_> = whole().into_iter().filter(|r| !r.contains("failures") && !r.contains("siblings")).collect();
     let samples = judged(&requests(), &body(&rows)).unwrap();
-    assert_eq!(samples.iter().map(|sample| (sample.failures_exist, sample.countable)).collect::<Vec<_>>(), [(false, false)]);
+    assert_eq!(samples.iter().map(|sample| (sample.failures_exist, sample.siblings)).collect::<Vec<_>>(), [(false, false)]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn given_a_pod_that_is_only_seen_when_decoded_then_it_is_a_sample_without_counts
         requests: None,
         failures: None,
         failures_exist: false,
-        countable: false,
+        siblings: false,
         scraped_at_ms: None,
         up: Some(false),
         ..sample()

@@ -17,7 +17,7 @@ fn sample(requests: u64, failures: Option<u64>) -> PodSample {
         requests: Some(requests),
         failures: Some(failures.unwrap_or(0)),
         failures_exist: failures.is_some(),
-        countable: true,
+        siblings: true,
         scraped_at_ms: Some(0),
         up: Some(true),
     }

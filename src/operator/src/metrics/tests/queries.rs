@@ -18,7 +18,7 @@ fn given_counters_when_looked_at_then_the_query_reads_every_part_of_every_pod() 
     or label_replace(count by (namespace,pod) (group by (namespace,pod,job,instance) (http_requests_total{code=~"5..",namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"})),"part","failure_targets","","")
     or label_replace(max by (namespace,pod) (count by (namespace,pod,job,instance) (up{namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"}) and on (namespace,pod,job,instance) http_requests_total{namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"}),"part","copies","","")
     or label_replace(max by (namespace,pod) (up{namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"}),"part","up","","")
-    or label_replace(count by (namespace,pod) (http_requests_total{code!="",namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"}),"part","countable","","")
+    or label_replace(count by (namespace,pod) (http_requests_total{code!="",namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"} unless http_requests_total{code=~"5..",namespace=~"shop",pod=~"(?:cart\\.v2-77-|web-5c9d8f7b6-|web-6f5c7d8b9-)[a-z0-9]{5}"}),"part","siblings","","")
     "#);
 }
 

@@ -148,6 +148,7 @@ proptest! {
 #[case::several("x{code=\"500\",path=~\"/a.*\",ok=\"false\"}", "x{code!=\"\",path!=\"\",ok!=\"\"}")]
 #[case::what_fits_a_label_that_is_not_there("x{code!=\"200\",path!~\"/a\",zone=\"\",kind=~\"a|\"}", "x{}")]
 #[case::of_failures_alone("x{error_type!=\"\"}", "x{}")]
+#[case::of_failures_alone_by_a_pattern("x{error_type=~\".+\"}", "x{}")]
 #[case::a_quoted_label("{\"x.y\",\"a.b\"=\"c\"}", "{\"x.y\",\"a.b\"!=\"\"}")]
 #[case::bare("x_errors_total", "x_errors_total{}")]
 fn given_a_selector_when_relaxed_then_it_asks_for_its_labels_alone(#[case] text: &str, #[case] relaxed: &str) {

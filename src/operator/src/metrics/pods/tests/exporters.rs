@@ -28,14 +28,14 @@ fn found(preset: Preset, name: &str, slower_than: Option<&str>) -> Result<PodSam
 
 /// What a signal, as it is written in a Guard, finds on a page.
 fn counted(signal: serde_json::Value, name: &str) -> Result<PodSample, Trouble> {
+    counted_in(signal, name, &page(name))
+}
+
+fn counted_in(signal: serde_json::Value, name: &str, page: &str) -> Result<PodSample, Trouble> {
     let shape = convert::shape(&serde_json::from_value(signal).unwrap()).unwrap();
     let counted = Counted::of(&Selectors::parse(&shape)?)?;
     let owner = Owner { namespace: "shop", pod: "shop-a-22222" };
-    count_all(&page(name), name.contains("openmetrics"), &[counted], owner, 0)
-        .unwrap()
-        .signals
-        .remove(0)
-        .map(|found| found.sample)
+    count_all(page, name.contains("openmetrics"), &[counted], owner, 0).unwrap().signals.remove(0).map(|found| found.sample)
 }
 
 /// Every page is of the same requests: 22 answered 200, two of them slow, 2 answered 404, 3 answered 503.
@@ -61,6 +61,40 @@ fn given_a_page_when_a_preset_reads_it_then_users_requests_and_no_others(
     // FastAPI's buckets end at 0.1, 0.5 and 1.
     let expected = if edge == "500ms" { 0 } else { 2 };
     assert_eq!((slow.requests, slow.failures), (Some(27), Some(expected)));
+}
+
+/// What went well carries the label, too, so that nothing failed is told from nothing could be seen to fail.
+#[rstest::rstest]
+#[case(Preset::HTTP, "client-golang.txt")]
+#[case(Preset::HTTP, "client-golang.openmetrics.txt")]
+#[case(Preset::HTTPStatus, "fastapi.txt")]
+#[case(Preset::Istio, "istio.txt")]
+#[case(Preset::Linkerd, "linkerd.txt")]
+#[case(Preset::Envoy, "envoy.txt")]
+#[case(Preset::EnvoyGateway, "envoy-gateway.txt")]
+#[case(Preset::Contour, "contour.txt")]
+#[case(Preset::Traefik, "traefik.txt")]
+#[case(Preset::Caddy, "caddy.txt")]
+fn given_a_page_without_failures_when_a_preset_reads_it_then_one_could_show(#[case] preset: Preset, #[case] name: &str) {
+    let failed = ["503", "5xx", "class=\"5\"", "\"failure\""];
+    let well: Vec<String> = page(name)
+        .lines()
+        .filter(|line| line.starts_with('#') || !failed.iter().any(|word| line.contains(word)))
+        .map(str::to_owned)
+        .collect();
+    let read = |preset: Preset| {
+        let signal = json!({"name": "a", "preset": serde_json::to_value(preset).unwrap()});
+        counted_in(signal, name, &format!("{}\n", well.join("\n"))).unwrap()
+    };
+    let sample = read(preset);
+    assert_eq!((sample.failures, sample.failures_exist, sample.siblings), (Some(0), false, true));
+    let other = match preset {
+        Preset::HTTP => Preset::HTTPStatus,
+        Preset::HTTPStatus => Preset::HTTP,
+        _ => return,
+    };
+    let sample = read(other);
+    assert!(sample.requests.is_some() && !sample.siblings && !sample.failures_exist, "the label of the other preset");
 }
 
 #[rstest::rstest]

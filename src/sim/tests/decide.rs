@@ -641,21 +641,31 @@ proptest! {
     }
 }
 
-/// The fast path: at least 20 requests in 10 s, more than half of them failed, stable below 5 %.
+/// The fast path: at least 20 requests in 10 s, more where failures come in larger bursts than is assumed without a past; more
+/// than half of them failed, stable below 5 %.
 #[rstest]
-#[case(20, 11, 0, true)]
-#[case(20, 10, 0, false)]
-#[case(19, 19, 0, false)]
-#[case(20, 20, 4, true)]
-#[case(20, 20, 5, false)]
-#[case(20, 21, 0, false)]
+#[case(2.0, 20, 11, 0, true)]
+#[case(2.0, 20, 10, 0, false)]
+#[case(2.0, 19, 19, 0, false)]
+#[case(2.0, 20, 20, 4, true)]
+#[case(2.0, 20, 20, 5, false)]
+#[case(2.0, 20, 21, 0, false)]
+#[case(1.0, 20, 11, 0, true)]
+#[case(4.0, 47, 47, 0, false)]
+#[case(4.0, 48, 25, 0, true)]
+#[case(50.0, 99, 99, 0, false)]
+#[case(50.0, 100, 51, 0, true)]
 fn given_so_many_failures_in_ten_seconds_then_the_fast_path_is_taken_or_not(
+    #[case] dispersion: f64,
     #[case] requests: u64,
     #[case] failures: u64,
     #[case] stable_percent: u64,
     #[case] back: bool,
 ) {
     let mut cluster = running(Level::Medium);
+    let past = Past { requests: 100_000, failures: 100, phi: Phi::new(dispersion) };
+    let pasts = cluster.setup.signals.iter().map(|signal| (signal.name.clone(), past)).collect();
+    cluster.memory.judgement.learn(&cluster.setup, &pasts);
     // Nothing but the fast path can take it back.
     cluster.setup.plan.alpha = 1e-300;
     cluster.rate = 0;

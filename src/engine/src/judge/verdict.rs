@@ -14,8 +14,9 @@ use crate::{
 const SUSPICION: f64 = 1.609_437_912_434_100_3;
 /// Fast path: requests of the candidate within this many seconds, of which more than half failed.
 const FAST_PATH: (u64, f64) = (20, 10.0);
-/// Fast path: so many times as many at most, where failures come in bursts.
-const FAST_PATH_BURSTS: f64 = 5.0;
+/// Fast path: where failures come in bursts so many more for each of the dispersion above what is assumed without a past, and so many in all
+/// at most. With ten more, 1.2 % of releases at the margin were taken back at a dispersion of 4.
+const FAST_PATH_BURSTS: (f64, f64) = (14.0, 100.0);
 /// Fast path: stable fails less than this share.
 const FAST_PATH_STABLE: f64 = 0.05;
 /// Stable's recent past, seconds, in which its health is judged, and the requests and failures that takes.
@@ -156,7 +157,9 @@ impl Judgement {
             // More failures than requests is a contradiction, not a rate.
             let most_fail = seen.x_c <= seen.n_c && seen.x_c.saturating_mul(2) > seen.n_c;
             // Where failures are known to come in larger bursts than is assumed without a past, one burst is not most requests.
-            let needed = requests as f64 * (memory.phi().get() / Phi::UNKNOWN.get()).clamp(1.0, FAST_PATH_BURSTS);
+            let (more, most) = FAST_PATH_BURSTS;
+            let beyond = (memory.phi().get() - Phi::UNKNOWN.get()).max(0.0);
+            let needed = more.mul_add(beyond, requests as f64).min(most);
             let failing = seen.n_c as f64 >= needed && most_fail && stable < FAST_PATH_STABLE;
             failing.then(|| Harm {
                 reason: reason.to_owned(),

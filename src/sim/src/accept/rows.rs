@@ -13,6 +13,8 @@ const PAST_OUTAGE: (f64, f64, f64) = (-1800.0, -1200.0, 10.0);
 const OUTAGE: (f64, f64, f64) = (60.0, 660.0, 10.0);
 /// Stable's health is judged over this many seconds: so long after trouble began a stage may still begin.
 const HEALTH: f64 = 30.0;
+/// Part of the runs where stable has no request for half of the time: a look is judged at all margins then, and takes many times as long.
+const ALONE_PART: f64 = 0.1;
 /// Pods of stable and candidate where pods are not alike.
 const SEVERAL_PODS: (usize, usize) = (10, 4);
 
@@ -249,15 +251,18 @@ fn high_shares() -> Vec<Row> {
         for bursts in [1.0, 4.0] {
             let load = Load { bursts, ..Load::even(100.0, p) };
             for (what, shares) in [("80 %", vec![(0.0, 800)]), ("95 %", vec![(0.0, 950)]), ("50 %, then 100 %", full(500))] {
+                let alone = shares.last().is_some_and(|(_, share)| *share == 1000);
                 let arms = Arms { load: load.clone(), shares, ..Arms::even() };
-                rows.push(taken_back_in(&format!("v/m {bursts}, {what}, p {} %", p * 100.0), &arms, ratio, false));
+                let row = taken_back_in(&format!("v/m {bursts}, {what}, p {} %", p * 100.0), &arms, ratio, false);
+                rows.push(Row { part: if alone { ALONE_PART } else { row.part }, ..row });
             }
         }
     }
     // Stable's rate rises by half just when it has no request any more: its bound is wider by as much.
     let risen = vec![(f64::NEG_INFINITY, 0.01), (RAMP, 0.015)];
     let arms = Arms { load: Load { stable: risen, ..Load::even(100.0, 0.01) }, shares: full(500), ..Arms::even() };
-    rows.push(taken_back_in("all fail half as often again from 100 % on, 50 %, then 100 %, p 1 %", &arms, 1.25, false));
+    let row = taken_back_in("all fail half as often again from 100 % on, 50 %, then 100 %, p 1 %", &arms, 1.25, false);
+    rows.push(Row { part: ALONE_PART, ..row });
     for (share, what) in [(500, "50 %"), (800, "80 %"), (950, "95 %"), (1000, "100 %")] {
         let late = vec![(0.0, Fails::Times(1.0)), (RAMP, Fails::Times(5.0))];
         let load = Load { candidate: late, ..Load::even(100.0, 0.01) };

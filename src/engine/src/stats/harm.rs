@@ -60,7 +60,7 @@ impl HarmProcess {
         let Some(counts) = counts.filter(|counts| counts.n_c > 0) else { return mark };
         self.starts.advance(elapsed);
         let placed = Placed::take(&mut self.starts);
-        self.mixture.multiply_ln(placed.mass, &Alone::of(counts, upper_rate).ln_factors(self.margin, factor));
+        self.mixture.multiply_ln(placed.mass, &Alone::of(counts, upper_rate, factor).ln_factors(self.margin));
         self.mixture.sum_up(placed.reserve);
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
         mark

@@ -71,7 +71,7 @@ impl Rung {
         let Placed { mass, reserve } = placed.halved();
         self.mixture.multiply_ln(mass, &compared);
         self.mixture.sum_up(reserve);
-        alone.multiply_ln(mass, &of_candidate.ln_factors(self.margin, factor));
+        alone.multiply_ln(mass, &of_candidate.ln_factors(self.margin));
         alone.sum_up(reserve);
         self.alone = Some(alone);
         self.max_ln_e = self.max_ln_e.max(self.ln_e());
@@ -122,7 +122,7 @@ impl MarginGrid {
         self.starts.advance(elapsed);
         let placed = Placed::take(&mut self.starts);
         let of_others = Placed { mass: placed.mass + self.backlog.take_due(), ..placed };
-        let alone = Alone::of(counts, upper_rate);
+        let alone = Alone::of(counts, upper_rate, factor);
         self.own.judge_alone(placed, counts, factor, &alone);
         self.others.iter_mut().for_each(|rung| rung.judge_alone(of_others, counts, factor, &alone));
         mark

@@ -15,29 +15,37 @@ use super::interval::Counts;
 /// The candidate alone, against the rate that stable had.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Alone {
-    failures: f64,
-    requests: f64,
-    upper_rate: f64,
+    /// What the failures are worth for each bet, whatever the margin.
+    failures: PerBet,
+    /// What is to be expected at margin 1, and for each bet taken off per part of it.
+    expected: f64,
 }
 
 impl Alone {
     /// `upper_rate` is U, fixed before the interval; outside `0..=1` it is clamped, NaN counts as 1.
-    pub(crate) fn of(counts: Counts, upper_rate: f64) -> Self {
+    pub(crate) fn of(counts: Counts, upper_rate: f64, factor: Factor) -> Self {
         let upper_rate = if upper_rate.is_nan() { 1.0 } else { upper_rate.clamp(0.0, 1.0) };
-        Self { failures: counts.x_c as f64, requests: counts.n_c as f64, upper_rate }
+        let (failures, expected) = (counts.x_c as f64, counts.n_c as f64 * upper_rate);
+        let phi = match factor {
+            Factor::BurstExact(phi) if bursts(phi) > 1.0 => {
+                let weight = BurstWeight::new(phi.get());
+                // Without a failure nothing is weighed.
+                let of = |g_minus_1: f64, _: f64| if failures > 0.0 { failures * weight.of(g_minus_1) } else { 0.0 };
+                return Self { failures: Bets::grid().map(of), expected: expected / phi.get() };
+            }
+            Factor::BurstExact(_) => 1.0,
+            Factor::Tempered(phi) => phi.get(),
+        };
+        Self { failures: Bets::grid().map(|_, ln_g| failures * ln_g / phi), expected: expected / phi }
     }
 
     /// ln of the factor of every bet.
-    pub(crate) fn ln_factors(&self, margin: Margin, factor: Factor) -> PerBet {
-        let expected = self.requests * margin.get() * self.upper_rate;
-        let independent = |phi: f64| Bets::grid().map(|g_minus_1, ln_g| (self.failures * ln_g - expected * g_minus_1) / phi);
-        match factor {
-            Factor::BurstExact(phi) if bursts(phi) > 1.0 => {
-                let (weight, expected) = (BurstWeight::new(phi.get()), expected / phi.get());
-                Bets::grid().map(|g_minus_1, _| self.failures * weight.of(g_minus_1) - expected * g_minus_1)
-            }
-            Factor::BurstExact(_) => independent(1.0),
-            Factor::Tempered(phi) => independent(phi.get()),
+    pub(crate) fn ln_factors(&self, margin: Margin) -> PerBet {
+        let expected = self.expected * margin.get();
+        let mut factors = self.failures;
+        for (factor, g_minus_1) in factors.iter_mut().zip(&Bets::grid().g_minus_1) {
+            *factor -= expected * g_minus_1;
         }
+        factors
     }
 }

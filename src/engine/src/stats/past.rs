@@ -35,7 +35,7 @@ impl PastProcess {
         let Some(counts) = counts else { return mark };
         self.starts.advance(elapsed);
         let Placed { mass, reserve } = Placed::take(&mut self.starts);
-        self.mixture.multiply_ln(mass, &Alone::of(counts, upper_rate).ln_factors(self.margin, factor));
+        self.mixture.multiply_ln(mass, &Alone::of(counts, upper_rate, factor).ln_factors(self.margin));
         self.mixture.sum_up(reserve);
         mark
     }

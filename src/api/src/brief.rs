@@ -89,7 +89,11 @@ impl Brief {
                 format!("{}{}", yes(spec, status, percent, now), freeze.map_or("", |_| window))
             },
             silence: match freeze {
-                Some(message) => format!("{message}; meanwhile {}", goes_back(spec, status)),
+                Some(message) => format!(
+                    "{}; meanwhile {}",
+                    with_guard(message, &format!("{}{namespace}{cluster}", spec.guard)),
+                    goes_back(spec, status)
+                ),
                 None => format!("it stays at {}; {}", number(status.weight_percent), goes_back(spec, status)),
             },
             approve: format!("{} --reason '...'", command("approve")),
@@ -125,6 +129,21 @@ impl Brief {
 }
 
 /// The stage that would begin, from 0.
+/// A message whose commands say `GUARD`, with the Guard `at` as it is written in a command in its place.
+#[must_use]
+pub fn with_guard(message: &str, at: &str) -> String {
+    let mut parts = message.split("kubectl firebreak ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("kubectl firebreak ");
+        match part.split_once(" GUARD") {
+            Some((verb, rest)) if !verb.contains(' ') => text.push_str(&format!("{verb} {at}{rest}")),
+            _ => text.push_str(part),
+        }
+    }
+    text
+}
+
 fn next_stage(status: &ChangeStatus) -> usize {
     if matches!(status.phase, Phase::Held | Phase::Preparing) {
         return 0;

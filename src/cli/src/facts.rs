@@ -7,7 +7,7 @@ use std::{
 };
 
 use firebreak_api::{
-    Change, ChangeStatus, Guard,
+    Change, ChangeStatus, Guard, brief,
     change::{Counted, Evidence, Phase, Waiting},
     guard::{TargetKind, TargetRef},
     intervention::Action,
@@ -23,8 +23,8 @@ static NOT_YET: LazyLock<ChangeStatus> = LazyLock::new(ChangeStatus::default);
 pub const SUSPICION: f64 = 1.609_437_912_434_100_3;
 
 /// Seconds of a stage after which an arm without any request is told of: the engine closes an interval with few after 30 s, and
-/// metrics hold it some seconds later.
-const NO_REQUEST_AFTER: i64 = 35;
+/// metrics that are scraped once a minute hold it a minute later.
+const NO_REQUEST_AFTER: i64 = 95;
 /// What a Change waits for that only requests can bring.
 const WAITS_FOR_REQUESTS: [&str; 4] = ["CollectingEvidence", "MinimumBake", "Inconclusive", "Baking"];
 
@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
     /// A message of the operator with the Guard in its commands, which the engine does not know: each can be pasted.
     #[must_use]
     pub fn said(&self, message: &str) -> String {
-        with_guard(message, &self.in_command())
+        brief::with_guard(message, &self.in_command())
     }
 
     /// Where it is on its way.
@@ -163,7 +163,9 @@ impl<'a> Facts<'a> {
         // The weight is 0 from the first moment on; the pods stay until the gateway has followed and they are drained.
         let step = if pods > 0 {
             let pods = if pods == 1 { "its pod finishes".to_owned() } else { format!("its {pods} pods finish") };
-            format!("step 1 of 2, stable gets all requests and {pods} what is under way")
+            let routed = self.change.spec.is_routed() && self.status.weight_percent == 0.0;
+            let whom = if routed { "stable gets all requests and " } else { "" };
+            format!("step 1 of 2, {whom}{pods} what is under way")
         } else {
             "step 2 of 2, its pods go; then the Service and the routes are put back as they were".to_owned()
         };
@@ -458,21 +460,6 @@ pub fn slim(mut change: Change) -> Change {
 pub fn in_command(guard: &str, namespace: Option<&str>) -> String {
     let namespace = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
     format!("{guard}{namespace}{}", on_cluster())
-}
-
-/// A message whose commands say `GUARD`, with the Guard `at` as it is written in a command in its place.
-#[must_use]
-pub fn with_guard(message: &str, at: &str) -> String {
-    let mut parts = message.split("kubectl firebreak ");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push_str("kubectl firebreak ");
-        match part.split_once(" GUARD") {
-            Some((verb, rest)) if !verb.contains(' ') => text.push_str(&format!("{verb} {at}{rest}")),
-            _ => text.push_str(part),
-        }
-    }
-    text
 }
 
 /// The reason that a command needs for an act that takes one, for its end; else nothing.

@@ -208,6 +208,12 @@ impl Judgement {
         }
     }
 
+    /// Whether the candidate ever had a share.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.began.is_some()
+    }
+
     /// Whether stable's past was taken in.
     #[must_use]
     pub fn has_past(&self) -> bool {

@@ -100,7 +100,9 @@ impl Teller {
             uid: workload.metadata.uid.clone(),
             ..ObjectReference::default()
         });
-        let note = &Note { message: note.message.replace(" GUARD ", &format!(" {} ", change.spec.guard)), ..note.clone() };
+        let at = change.metadata.namespace.as_deref().map_or(String::new(), |namespace| format!(" -n {namespace}"));
+        let message = brief::with_guard(&note.message, &format!("{}{at}", change.spec.guard));
+        let note = &Note { message, ..note.clone() };
         let briefed = briefed(change, note);
         for reference in std::iter::once(change.object_ref(&())).chain(on_workload) {
             self.send(briefed.as_ref().unwrap_or(note), reference);

@@ -56,6 +56,8 @@ pub(crate) struct Directly {
     addresses: Addresses,
     read_key: ReadKey,
     before: Before,
+    /// Whether the candidate ever had a share: then all that has to be seen at first was seen.
+    exposed: bool,
 }
 
 impl Directly {
@@ -63,7 +65,7 @@ impl Directly {
     pub(crate) fn of(view: &View, judged: &Judgement) -> Self {
         let pods = judged.pods().map(str::to_owned).collect();
         let before = Before { pods, sampled: judged.sampled().is_some() };
-        Self { addresses: addresses(&view.pods), read_key: view.read_key(), before }
+        Self { addresses: addresses(&view.pods), read_key: view.read_key(), before, exposed: judged.has_begun() }
     }
 }
 
@@ -112,7 +114,8 @@ impl Looks {
 impl Eyes {
     /// Opens the eyes of a Change; a backend that is missing shows in the looks.
     pub(crate) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, directly: Directly) -> Self {
-        let prometheus = || Source::of_prometheus(hub, change, namespace);
+        let exposed = directly.exposed;
+        let prometheus = || Source::of_prometheus(hub, change, namespace, exposed);
         let (first, second) = match &change.spec.pod_pages {
             None => (prometheus(), None),
             Some(pages) => {
@@ -124,7 +127,7 @@ impl Eyes {
             hub: Arc::clone(hub),
             first,
             second,
-            dependents: Dependents::open(hub, change, namespace),
+            dependents: Dependents::open(hub, change, namespace, exposed),
             checks: Checks::open(hub, change, namespace),
             of_pods: change.spec.pod_pages.is_some(),
             stable: Stable::of(change, namespace),

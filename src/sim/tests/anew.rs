@@ -110,8 +110,13 @@ fn given_pods_as_the_share_when_nothing_can_be_read_then_no_pod_is_started() {
     let mut cluster = running(Level::Low);
     cluster.setup.exposure = Exposure::PodShare;
     cluster.metrics = false;
-    (0..10).for_each(|_| cluster.turn());
-    assert_eq!(cluster.candidate, 0);
+    let late = cluster.setup.ready_deadline_seconds as usize + 60;
+    (0..late).for_each(|_| cluster.turn());
+    assert_eq!((cluster.candidate, cluster.memory.phase), (0, Phase::Preparing), "no pod is late that was not asked for");
+    // Whoever lets the native controller go on meanwhile is stopped.
+    cluster.held = false;
+    cluster.turn();
+    assert!(cluster.held, "not held");
     cluster.metrics = true;
     (0..10).for_each(|_| cluster.turn());
     assert!(cluster.candidate > 0, "{:?}", cluster.memory.waiting);

@@ -30,7 +30,11 @@ impl EndedBy {
         let mut words = vec![format!("{} ({}): {message}", verb(facts.phase()), back.reason)];
         if !by_evidence {
             let rule = rule(facts).map_or_else(String::new, |rule| format!("{rule}; "));
-            words.push(format!("{rule}the numbers and the curve below did not have to decide"));
+            let below = match back.reason.as_str() {
+                "Inconclusive" | "NoData" => "the numbers and the curve below could not decide",
+                _ => "the numbers and the curve below did not have to decide",
+            };
+            words.push(format!("{rule}{below}"));
         }
         Some(Self { reason: back.reason.clone(), message, by_evidence, words })
     }
@@ -53,6 +57,8 @@ fn rule(facts: &Facts<'_>) -> Option<&'static str> {
         "CheckFailed" | "CheckMissing" => Some("a check decides by its own limit"),
         "CandidateCrashLoops" | "CandidateNotReady" => Some("pods that serve nobody need no comparison"),
         "Aborted" => Some("a human decided"),
+        "Inconclusive" => Some("there were too few requests, and the policy takes back then"),
+        "NoData" => Some("there were no metrics, and the policy takes back then"),
         _ => None,
     }
 }

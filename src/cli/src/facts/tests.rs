@@ -126,13 +126,16 @@ fn given_a_message_with_commands_when_shown_then_they_name_the_guard(#[case] mes
 }
 
 #[rstest]
-#[case(json!({}), "step 1 of 2, stable gets all requests and its 2 pods finish what is under way")]
+#[case(json!({}), "step 1 of 2, its 2 pods finish what is under way")]
+#[case(json!({"weightPercent": 0.0}), "step 1 of 2, stable gets all requests and its 2 pods finish what is under way")]
 #[case(
     json!({"arms": {"candidatePods": 0, "candidateReady": 0, "stablePods": 6, "stableReady": 6}}),
     "step 2 of 2, its pods go; then the Service and the routes are put back as they were"
 )]
 fn given_a_change_on_its_way_back_then_the_step_it_is_at(#[case] status: serde_json::Value, #[case] step: &str) {
     let mut change = fix::in_phase(Phase::RollingBack);
+    let routed = json!({"service": "checkout", "routes": [{"kind": "HTTPRoute", "name": "checkout"}]});
+    change.spec.traffic = serde_json::from_value(routed).unwrap();
     fix::patch(&mut change, status);
     fix::patch(
         &mut change,
@@ -146,11 +149,11 @@ fn given_a_change_that_goes_forward_then_no_step_back() {
     assert_eq!(Facts::new(&fix::healthy(), fix::now()).step_back(), None);
 }
 
-/// After 37 s at the first stage, without any load.
+/// After 100 s at the first stage, without any load.
 fn unserved(exposure: Option<f64>, reason: &str) -> Change {
     let mut change = fix::cold();
-    let waiting = json!({"reason": reason, "message": "more requests are needed", "since": "2026-07-01T12:09:23Z"});
-    fix::patch(&mut change, json!({"exposurePercent": exposure, "stageBeganAt": "2026-07-01T12:09:23Z", "waiting": waiting}));
+    let waiting = json!({"reason": reason, "message": "more requests are needed", "since": "2026-07-01T12:08:20Z"});
+    fix::patch(&mut change, json!({"exposurePercent": exposure, "stageBeganAt": "2026-07-01T12:08:20Z", "waiting": waiting}));
     change
 }
 
@@ -168,8 +171,9 @@ fn given_an_arm_without_requests_then_it_is_said_instead_of_a_time(
     let change = unserved(exposure, reason);
     let facts = Facts::new(&change, fix::now());
     let words = facts.no_request();
-    let told = arm
-        .map(|arm| format!("no request arrives: none was counted at {arm} in the 37s of this stage. Look whether there is load"));
+    let told = arm.map(|arm| {
+        format!("no request arrives: none was counted at {arm} in the 1m40s of this stage. Look whether there is load")
+    });
     assert_eq!(words.as_deref().map(|words| words.split(", and ").next().unwrap().to_owned()), told);
     assert_eq!(facts.earliest_promotion().is_none(), arm.is_some());
 }

@@ -90,7 +90,7 @@ pub fn record(row: &Row, width: usize, now: Timestamp, look: &Look) -> String {
     }
     let at = facts::in_command(&row.guard, Some(&row.namespace));
     for entry in &row.entries {
-        let message = facts::with_guard(&entry.message, &at);
+        let message = firebreak_api::brief::with_guard(&entry.message, &at);
         text.push_str(&line(&Entry { message, ..entry.clone() }, width, now, look));
     }
     if row.dropped > 0 {

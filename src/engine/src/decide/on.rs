@@ -114,12 +114,14 @@ impl Turn<'_> {
             self.memory.ready_since = None;
             return self.held();
         }
-        if self.setup.exposure == Exposure::PodShare && self.seen.candidate.wanted == 0 && !self.stable_can_be_seen() {
-            return;
-        }
         let pods = self.pods_now();
         self.no_share_yet();
         self.keep_held();
+        if self.setup.exposure == Exposure::PodShare && self.seen.candidate.wanted == 0 && !self.stable_can_be_seen() {
+            // No pod is late that was not asked for.
+            self.memory.entered = self.seen.now;
+            return;
+        }
         if let Some(traffic) = &self.seen.traffic {
             if let Some(problem) = &traffic.problem {
                 let problem = problem.clone();
@@ -174,10 +176,15 @@ impl Turn<'_> {
 
     /// Whether stable can be counted: where pods are the share the first one has users as soon as it is ready.
     fn stable_can_be_seen(&mut self) -> bool {
-        if let Some(trouble) = self.memory.verdict(self.setup, self.seen.now).trouble {
-            self.hold(&trouble.reason, &format!("{}; no pod of the candidate is started before", trouble.message), true);
+        const BEFORE: &str = "no pod of the candidate is started before";
+        let Verdict { trouble, hold, .. } = self.memory.verdict(self.setup, self.seen.now);
+        let forced = self.memory.let_through == Some(0);
+        if let Some(trouble) = trouble {
+            self.hold(&trouble.reason, &format!("{}; {BEFORE}", trouble.message), trouble.is_the_sources());
         } else if !self.memory.can_see() {
-            self.wait("WaitingForMetrics", "no look at stable's counters yet; no pod of the candidate is started before");
+            self.wait("WaitingForMetrics", &format!("no look at stable's counters yet; {BEFORE}"));
+        } else if let Some(hold) = hold.filter(|_| !forced) {
+            self.hold(&hold.reason, &format!("{}; {BEFORE}", hold.message), hold.warning);
         } else {
             return true;
         }

@@ -20,8 +20,10 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Of a signal that counts requests and failures; a histogram without its edge is found missing anyway.
-    pub(super) fn of(shape: &SignalShape) -> Option<Self> {
-        shape.failures_are_among().map(|among| Self { among, seen: AtomicBool::new(false) })
+    ///
+    /// A counter of its own name was `seen` before anyone was exposed.
+    pub(super) fn of(shape: &SignalShape, seen: bool) -> Option<Self> {
+        shape.failures_are_among().map(|among| Self { among, seen: AtomicBool::new(seen) })
     }
 
     /// What is missing and what to do, where pods have requests and no series on which a failure could show. A label of the counter of
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn failures(selector: &str) -> Failures {
-        Failures::of(&SignalShape::Requests { requests: "x_total".to_owned(), failures: selector.to_owned() }).unwrap()
+        Failures::of(&SignalShape::Requests { requests: "x_total".to_owned(), failures: selector.to_owned() }, false).unwrap()
     }
 
     #[rstest::rstest]

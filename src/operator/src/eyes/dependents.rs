@@ -68,7 +68,9 @@ struct Counted {
 
 impl Dependents {
     /// Opens the eyes on a Change's dependents; `None` where it has none.
-    pub(super) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Option<Self> {
+    ///
+    /// Where the candidate was `exposed` before, all that has to be seen at first was seen.
+    pub(super) fn open(hub: &Arc<Hub>, change: &Change, namespace: &str, exposed: bool) -> Option<Self> {
         let spec = &change.spec;
         let url = spec.prometheus_url.as_deref();
         let space = |dependent: &Dependent| dependent.namespace.clone().unwrap_or_else(|| namespace.to_owned());
@@ -81,7 +83,7 @@ impl Dependents {
             let shapes = dependent.signals.iter().filter_map(convert::shape);
             let signals = shapes.map(|shape| {
                 let subscription = hub.watch(url, &shape, target.clone());
-                Counted { failures: Failures::of(&shape), shape, subscription, called: AtomicBool::new(false) }
+                Counted { failures: Failures::of(&shape, exposed), shape, subscription, called: AtomicBool::new(exposed) }
             });
             let signals = signals.collect();
             let concerned = dependents.chain(guarded).collect();
@@ -149,7 +151,9 @@ impl Who {
             Err(trouble) => return told(trouble),
             Ok(samples) => samples,
         };
-        let whose = |pod: &str| if self.by_callers { arms.of(pod) } else { self.arm(pod).filter(|arm| *arm == Arm::Candidate) };
+        // Of a dependent that measures itself its own pods are the ones that have to show it.
+        let own = |pod: &str| self.arm(pod).filter(|arm| *arm == Arm::Candidate).map(|_| Arm::Stable);
+        let whose = |pod: &str| if self.by_callers { arms.of(pod) } else { own(pod) };
         if let Some(message) = signal.failures.as_ref().and_then(|failures| failures.missing(samples, whose)) {
             return missing(message);
         }
@@ -298,5 +302,55 @@ mod tests {
         assert_eq!(who.arm("search-5d4f8c7b9d-x7k2p"), Some(Arm::Stable));
         assert_eq!(who.arm("shop-5d4f8c7b9d-x7k2p"), None);
         assert_eq!(who.arm("ledger-5d4f8c7b9d-x7k2p"), None);
+    }
+
+    /// A pod's sample; `siblings` as in [`PodSample`].
+    fn sample(pod: &str, requests: Option<u64>, siblings: bool) -> PodSample {
+        PodSample {
+            namespace: "shop".to_owned(),
+            pod: pod.to_owned(),
+            requests,
+            failures: requests.map(|_| 0),
+            failures_exist: false,
+            siblings,
+            scraped_at_ms: None,
+            up: Some(true),
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::its_own_pods_show_them(false, &[("payments-5d4f8c7b9d-x7k2p", true), ("search-5d4f8c7b9d-x7k2p", false)], None)]
+    #[case::its_own_pods_cannot(false, &[("payments-5d4f8c7b9d-x7k2p", false), ("search-5d4f8c7b9d-x7k2p", true)], Some("has no series"))]
+    #[case::it_has_no_pods(false, &[("search-5d4f8c7b9d-x7k2p", true)], Some("no series of any pod of payments"))]
+    #[case::stable_calls_it(true, &[("shop-old-x7k2p", true)], None)]
+    #[case::nobody_calls_it(true, &[], Some("no stable pod of the guarded workload counts its requests to payments"))]
+    fn given_what_is_told_of_a_dependent_when_its_failures_could_not_show_then_they_are_missing(
+        #[case] by_callers: bool,
+        #[case] pods: &[(&str, bool)],
+        #[case] missing: Option<&str>,
+    ) {
+        let who = Who { name: "payments".into(), namespace: "shop".into(), by_callers, concerned: vec!["payments".to_owned()] };
+        let shape = SignalShape::Requests { requests: "x_total".into(), failures: "x_total{code=~\"5..\"}".into() };
+        let signal = Counted {
+            failures: Failures::of(&shape, false),
+            shape,
+            subscription: Err(Trouble::NoUrl),
+            called: AtomicBool::new(false),
+        };
+        let samples = pods.iter().map(|(pod, siblings)| sample(pod, Some(10), *siblings)).collect();
+        let answer = Answer {
+            at_ms: 0,
+            took: std::time::Duration::ZERO,
+            scrape_interval: None,
+            backend_ahead_ms: None,
+            result: Ok(samples),
+        };
+        let mut change = crate::fake::change("shop-x-1");
+        change.spec.stable.replica_set = "shop-old".to_owned();
+        match (who.look(&answer, &signal, &Arms::new(&change)), missing) {
+            (SignalLook::Read(readings), None) => assert!(!readings.is_empty()),
+            (SignalLook::Trouble { message, .. }, Some(words)) => assert!(message.contains(words), "{message}"),
+            (look, _) => panic!("{look:?}"),
+        }
     }
 }

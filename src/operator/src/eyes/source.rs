@@ -88,21 +88,21 @@ impl Source {
     pub(super) fn of_pods(hub: &Arc<Hub>, change: &Change, namespace: &str, page: Page, directly: Directly) -> Self {
         let (named, target) = (named(change), both(change, namespace));
         let shapes: Vec<SignalShape> = named.iter().map(|(_, shape)| shape.clone()).collect();
-        let Directly { addresses, read_key, before } = directly;
+        let Directly { addresses, read_key, before, exposed } = directly;
         let job = Job { target: target.clone(), page, addresses: Arc::clone(&addresses), read_key, before };
         let (subscriptions, sampled) = match metrics::read_pods(&shapes, job) {
             Ok(Started { subscriptions, sampled }) => (subscriptions.into_iter().map(Ok).collect(), Some(sampled)),
             Err(trouble) => (shapes.iter().map(|_| Err(trouble.clone())).collect(), None),
         };
-        Self { pods: Some(addresses), sampled, ..Self::new(hub, change, target, named, subscriptions) }
+        Self { pods: Some(addresses), sampled, ..Self::new(hub, change, target, named, subscriptions, exposed) }
     }
 
     /// Prometheus; one that is missing shows in the looks.
-    pub(super) fn of_prometheus(hub: &Arc<Hub>, change: &Change, namespace: &str) -> Self {
+    pub(super) fn of_prometheus(hub: &Arc<Hub>, change: &Change, namespace: &str, exposed: bool) -> Self {
         let (named, target) = (named(change), both(change, namespace));
         let url = change.spec.prometheus_url.as_deref();
         let subscriptions = named.iter().map(|(_, shape)| hub.watch(url, shape, target.clone())).collect();
-        Self::new(hub, change, target, named, subscriptions)
+        Self::new(hub, change, target, named, subscriptions, exposed)
     }
 
     fn new(
@@ -111,10 +111,11 @@ impl Source {
         target: Target,
         named: Vec<(&guard::Signal, SignalShape)>,
         subscriptions: Vec<Result<Subscription, Trouble>>,
+        exposed: bool,
     ) -> Self {
         let eye = |((signal, shape), subscription): ((&guard::Signal, SignalShape), _)| SignalEye {
             name: signal.name.clone(),
-            failures: Failures::of(&shape),
+            failures: Failures::of(&shape, exposed),
             shape,
             of_successes: signal.successes.is_some(),
             subscription,
@@ -376,7 +377,7 @@ mod tests {
         let shape = convert::shape(change.spec.signals.first().unwrap()).unwrap();
         let other = |name: usize| Target::of("shop", [&format!("other-{name}")]);
         let mut others: Vec<_> = (0..).map_while(|name| hub.watch(None, &shape, other(name)).ok()).collect();
-        let mut eyes = Source::of_prometheus(&hub, &change, "shop");
+        let mut eyes = Source::of_prometheus(&hub, &change, "shop", false);
         assert!(matches!(eyes.signals.first().unwrap().subscription, Err(Trouble::TooMany { .. })));
         others.pop();
         eyes.look(Millis(1));
@@ -392,6 +393,7 @@ mod tests {
             addresses: Arc::new(Vec::new),
             read_key: Arc::new(|_| unreachable!("no key is named")),
             before: crate::metrics::Before::default(),
+            exposed: false,
         }
     }
 

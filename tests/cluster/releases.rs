@@ -128,7 +128,10 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     // Below 50 failures of history bursts are assumed (dispersion 2), as for any service that was just installed; these
     // figures are those of a service that has a past. It is gathered while other cases run.
     let shared = world.machine.share(200).await?;
-    scene.guarded(10, &[("ERROR_RATE", "0.001")]).await?;
+    // More releases than a Guard keeps the record of by default.
+    let mut guard = manifests::guard();
+    guard["spec"]["history"] = json!({"changes": 40});
+    scene.guarded_by(&guard, 10, &[("ERROR_RATE", "0.001")]).await?;
     let past = scene.load(200).await?;
     let route = scene.route().await?;
     until("stable to have a past", 45 * MINUTE, async || Ok((past.snapshot().total_failed() >= PAST_FAILURES).then_some(())))
@@ -140,7 +143,6 @@ pub(crate) async fn failing_releases_are_taken_back(world: &World) -> Result<()>
     let mut taken_back = Vec::new();
     let mut missed = within(&scene, &load, "by Prometheus", &BY_PROMETHEUS, &mut taken_back).await?;
     // Only stable's past comes from Prometheus then.
-    let mut guard = manifests::guard();
     guard["spec"]["metrics"]["pods"] = json!({"port": 9090});
     scene.apply(&[guard]).await?;
     scene.guard_is_seen().await?;

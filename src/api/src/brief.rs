@@ -128,7 +128,6 @@ impl Brief {
     }
 }
 
-/// The stage that would begin, from 0.
 /// A message whose commands say `GUARD`, with the Guard `at` as it is written in a command in its place.
 #[must_use]
 pub fn with_guard(message: &str, at: &str) -> String {
@@ -144,6 +143,7 @@ pub fn with_guard(message: &str, at: &str) -> String {
     text
 }
 
+/// The stage that would begin, from 0.
 fn next_stage(status: &ChangeStatus) -> usize {
     if matches!(status.phase, Phase::Held | Phase::Preparing) {
         return 0;

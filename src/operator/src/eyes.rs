@@ -3,8 +3,8 @@
 //! `source` makes looks of the signals, `dependents` and `checks` of the rest; `past` reads what was counted before.
 
 mod checks;
-mod countable;
 mod dependents;
+mod failures;
 mod past;
 mod source;
 

@@ -18,9 +18,9 @@ use firebreak_engine::{
 use futures::future::select_all;
 
 use super::{
-    countable::Failures,
+    failures::Failures,
     past::{PAST, PAST_STEP, YOUNG_PAST, YOUNG_PAST_STEP, of_steps, pod_steps},
-    source::{Arms, SCRAPE_UNKNOWN, both, skewed, told},
+    source::{Arms, SCRAPE_UNKNOWN, both, missing, skewed, told},
 };
 use crate::{
     convert,
@@ -204,10 +204,6 @@ impl Who {
         let concerned = self.concerned.iter().any(|workload| is_of(pod, workload));
         (!concerned).then_some(Arm::Stable)
     }
-}
-
-fn missing(message: String) -> SignalLook {
-    SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message }
 }
 
 /// Whether a pod is one of a Deployment's, by name: its ReplicaSets add one part to the name, their pods another of five.

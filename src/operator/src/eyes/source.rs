@@ -10,7 +10,7 @@ use firebreak_engine::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::{Directly, countable::Failures, past::Lived};
+use super::{Directly, failures::Failures, past::Lived};
 use crate::{
     convert,
     metrics::{self, Addresses, Answer, Hub, Job, Page, PodSample, SignalShape, Started, Subscription, Target, Trouble},
@@ -267,9 +267,9 @@ impl Source {
             Err(trouble) => told(trouble),
             Ok(samples) => {
                 // Successes that are not there are left out below.
-                let missing = eye.failures.as_ref().filter(|_| !eye.of_successes);
-                if let Some(message) = missing.and_then(|failures| failures.missing(samples, |pod| self.arms.of(pod))) {
-                    return SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message };
+                let failures = eye.failures.as_ref().filter(|_| !eye.of_successes);
+                if let Some(message) = failures.and_then(|failures| failures.missing(samples, |pod| self.arms.of(pod))) {
+                    return missing(message);
                 }
                 // Failures appear with the first; successes that are not there are not counted, which is not to say none came.
                 let counted = |sample: &&PodSample| !eye.of_successes || sample.failures_exist;
@@ -333,6 +333,11 @@ fn named(change: &Change) -> Vec<(&guard::Signal, SignalShape)> {
 /// Pods of a ReplicaSet are named by at most 58 characters of its name and a dash, and five of their own.
 fn prefix(replica_set: &str) -> String {
     format!("{replica_set}-").chars().take(58).collect()
+}
+
+/// The source answered, but without what is expected.
+pub(super) fn missing(message: String) -> SignalLook {
+    SignalLook::Trouble { reason: "MetricsMissing".to_owned(), message }
 }
 
 pub(super) fn told(trouble: &Trouble) -> SignalLook {

@@ -152,12 +152,18 @@ impl CheckSetup {
     }
 
     fn limits(&self) -> String {
-        match (self.min, self.max) {
-            (Some(min), Some(max)) => format!("between {min} and {max} is allowed"),
-            (Some(min), None) => format!("at least {min} is asked for"),
-            (None, Some(max)) => format!("at most {max} is allowed"),
-            (None, None) => "nothing is asked for".to_owned(),
-        }
+        limits(self.min, self.max)
+    }
+}
+
+/// What passes, in words.
+#[must_use]
+pub fn limits(min: Option<f64>, max: Option<f64>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("between {min} and {max} is allowed"),
+        (Some(min), None) => format!("at least {min} is asked for"),
+        (None, Some(max)) => format!("at most {max} is allowed"),
+        (None, None) => "nothing is asked for".to_owned(),
     }
 }
 

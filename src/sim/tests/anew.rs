@@ -5,7 +5,7 @@
 use firebreak_engine::{
     decide,
     memory::{Outcome, Phase},
-    plan::Exposure,
+    plan::{Exposure, Late},
     risk::Level,
     units::Weight,
 };
@@ -98,6 +98,10 @@ fn given_a_guard_that_was_changed_when_it_is_exposed_or_paused_then_it_goes_on_a
     cluster.setup.exposure = Exposure::PodShare;
     cluster.candidate = 1;
     goes_on(cluster, "a pod serves");
+    // Pods that were there before the hold had users.
+    let mut cluster = running(Level::Low);
+    cluster.setup.late = Some(Late { pods: 1, since: cluster.now });
+    goes_on(cluster, "pods served before the hold");
     // What a rule refused takes a retry.
     let mut cluster = running(Level::Low);
     cluster.setup.refused = Some("no".to_owned());

@@ -1,7 +1,7 @@
 //! The absolute checks of a Change: their last value, their limits and how often they failed.
 
 use firebreak_api::{change::CheckStatus, evidence::Check};
-use firebreak_engine::checks::written;
+use firebreak_engine::checks::{limits, written};
 use serde::Serialize;
 
 use crate::facts::Facts;
@@ -63,17 +63,7 @@ fn said(check: &Check, value: Option<f64>, missing: Option<&str>, (failed, answe
         (None, None) => "no answer yet".to_owned(),
     };
     let failures = if answers == 0 { String::new() } else { format!("; {failed} of the last {answers} answers failed") };
-    format!("{newest}; {}{failures}", limits(check))
-}
-
-fn limits(check: &Check) -> String {
-    let number = |limit: f64| limit.to_string();
-    match (check.min, check.max) {
-        (Some(min), Some(max)) => format!("between {} and {} is allowed", number(min), number(max)),
-        (Some(min), None) => format!("at least {} is asked for", number(min)),
-        (None, Some(max)) => format!("at most {} is allowed", number(max)),
-        (None, None) => "nothing is asked for".to_owned(),
-    }
+    format!("{newest}; {}{failures}", limits(check.min, check.max))
 }
 
 #[cfg(test)]

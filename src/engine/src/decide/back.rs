@@ -67,9 +67,9 @@ impl Turn<'_> {
                 format!("its claims were edited and mean {level} risk now; a new Change begins with the plan of that level");
             return back(Outcome::Superseded, "RiskRaised", message, false);
         }
-        // What was shown so far would be worth nothing by other metrics: only where nothing was is begun anew, and no pod serves where
-        // pods are the share. What a rule refused takes a retry.
-        let untouched = self.memory.exposed_at.is_none() && self.memory.highest == Weight::ZERO;
+        // What was shown so far would be worth nothing by other metrics: only where nothing was is begun anew, and no pod served before
+        // the hold, or serves where pods are the share. What a rule refused takes a retry.
+        let untouched = self.memory.exposed_at.is_none() && self.memory.highest == Weight::ZERO && self.setup.late.is_none();
         let serves = self.setup.exposure == Exposure::PodShare && self.seen.candidate.ready > 0;
         let begins_anew = untouched && !serves && !self.memory.paused && self.setup.refused.is_none();
         if self.seen.workload.guard_changed && begins_anew {

@@ -300,20 +300,6 @@ mod tests {
         assert_eq!(who.arm("ledger-5d4f8c7b9d-x7k2p"), None);
     }
 
-    /// A pod's sample; `siblings` as in [`PodSample`].
-    fn sample(pod: &str, requests: Option<u64>, siblings: bool) -> PodSample {
-        PodSample {
-            namespace: "shop".to_owned(),
-            pod: pod.to_owned(),
-            requests,
-            failures: requests.map(|_| 0),
-            failures_exist: false,
-            siblings,
-            scraped_at_ms: None,
-            up: Some(true),
-        }
-    }
-
     #[rstest::rstest]
     #[case::its_own_pods_show_them(false, &[("payments-5d4f8c7b9d-x7k2p", true), ("search-5d4f8c7b9d-x7k2p", false)], None)]
     #[case::its_own_pods_cannot(false, &[("payments-5d4f8c7b9d-x7k2p", false), ("search-5d4f8c7b9d-x7k2p", true)], Some("has no series"))]
@@ -333,7 +319,8 @@ mod tests {
             subscription: Err(Trouble::NoUrl),
             called: AtomicBool::new(false),
         };
-        let samples = pods.iter().map(|(pod, siblings)| sample(pod, Some(10), *siblings)).collect();
+        let sample = |(pod, siblings): &(&str, bool)| PodSample { siblings: *siblings, ..crate::fake::sample(pod, Some(10)) };
+        let samples = pods.iter().map(sample).collect();
         let answer = Answer {
             at_ms: 0,
             took: std::time::Duration::ZERO,

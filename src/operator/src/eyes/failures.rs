@@ -88,14 +88,9 @@ mod tests {
 
     fn samples(arm: &str, pods: &[Has]) -> Vec<PodSample> {
         let one = |(at, has): (usize, &Has)| PodSample {
-            namespace: "shop".to_owned(),
-            pod: format!("{arm}{at}"),
-            requests: (!matches!(has, N)).then_some(10),
-            failures: (!matches!(has, N)).then_some(0),
             failures_exist: matches!(has, F),
             siblings: matches!(has, S),
-            scraped_at_ms: None,
-            up: Some(true),
+            ..crate::fake::sample(&format!("{arm}{at}"), (!matches!(has, N)).then_some(10))
         };
         pods.iter().enumerate().map(one).collect()
     }

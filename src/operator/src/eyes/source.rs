@@ -403,6 +403,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn given_pods_that_were_read_when_the_past_is_asked_again_then_they_tell_what_prometheus_does_not() {
+        let hub = Arc::new(Hub::new(None, Limits::default()));
+        let mut change = fake::change("shop-x-1");
+        change.spec.pod_pages = Some(serde_json::from_value(serde_json::json!({"port": 9090})).unwrap());
+        let pages = super::super::page(change.spec.pod_pages.as_ref().unwrap());
+        let mut eyes = Source::of_pods(&hub, &change, "shop", pages, directly());
+        for (at, requests) in [(0, 100), (15_000, 400)] {
+            let reading = |pod: &str| {
+                let (arm, pod, read_at) = (Arm::Stable, pod.to_owned(), Millis(at));
+                Reading { arm, pod, requests, failures: requests / 10, read_at }
+            };
+            let eye = eyes.signals.first_mut().unwrap();
+            eye.lived.enter(Millis(at), &[reading("shop-old-a"), reading("shop-old-b")]);
+        }
+        let name = eyes.signals.first().unwrap().name.clone();
+        let mut pasts = Pasts::new();
+        eyes.lived(&mut pasts);
+        let past = pasts.get(&name).copied().unwrap();
+        assert_eq!((past.requests, past.failures), (600, 60));
+        let of_prometheus = Past { requests: 5, failures: 1, phi: Phi::INDEPENDENT };
+        let mut pasts = Pasts::from([(name.clone(), of_prometheus)]);
+        eyes.lived(&mut pasts);
+        assert_eq!(pasts.get(&name), Some(&of_prometheus));
+    }
+
+    #[tokio::test]
     async fn given_a_sample_when_looked_at_then_each_arm_has_its_part() {
         let hub = Arc::new(Hub::new(None, Limits::default()));
         let mut change = fake::change("shop-x-1");
